@@ -1,0 +1,207 @@
+//! What the gate asks its host to do, and how the host reports back.
+//!
+//! Actions are data. Those with an effect in the world carry an identifier, and the host answers with the matching
+//! `handle_*` method of [`Gate`](crate::Gate); until it does, the gate assumes that nothing has happened.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::book::BookId;
+use crate::envelope::Message;
+use crate::limits::MAX_EFFECTS;
+use crate::roster::{ClientId, Name};
+
+/// Names the host's way back to whoever sent a message: a connection, a datagram's origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Peer(pub u64);
+
+/// Names an exchange: a question that has not been answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExchangeId(pub(crate) u32);
+
+/// Names a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HoldId(pub(crate) u32);
+
+/// Names a grant, also in the kernel and in later runs of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GrantId(pub u32);
+
+/// The right to answer one question to the policy, once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ticket(pub(crate) HoldId);
+
+/// Whether the host could do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, and in force now.
+    Done,
+    /// Not done.
+    Failed,
+}
+
+/// What must survive a crash before the gate goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// A client has used up every counter up to this one.
+    Counter {
+        /// The client.
+        client: ClientId,
+        /// The highest counter used.
+        counter: u64,
+    },
+    /// A client has used up a counter, and its book every number below `next`.
+    Offer {
+        /// The client.
+        client: ClientId,
+        /// The highest counter used.
+        counter: u64,
+        /// The book.
+        book: BookId,
+        /// The first number that was never offered.
+        next: u32,
+    },
+}
+
+/// Something that the host shall do now.
+pub enum Action {
+    /// Make `record` durable, then call [`Gate::handle_stored`](crate::Gate::handle_stored).
+    Remember {
+        /// To be handed back.
+        exchange: ExchangeId,
+        /// What to store.
+        record: Record,
+    },
+    /// Show the decoys to `source` for at most `lasts`, then call [`Gate::handle_watched`](crate::Gate::handle_watched).
+    Watch {
+        /// To be handed back.
+        hold: HoldId,
+        /// The holder's address.
+        source: IpAddr,
+        /// After this time the host shall hide them by itself.
+        lasts: Duration,
+    },
+    /// Hide the decoys from `source` again. Nothing to report: the end of `lasts` does the same.
+    Unwatch {
+        /// The address.
+        source: IpAddr,
+    },
+    /// Ask the policy, then call [`Gate::handle_decision`](crate::Gate::handle_decision).
+    Consult(Consultation),
+    /// Open a service to one address, then call [`Gate::handle_opened`](crate::Gate::handle_opened).
+    ///
+    /// Also refreshes a grant that is open already: its time is then `lasts` from now.
+    Open {
+        /// To be handed back.
+        grant: GrantId,
+        /// For whom.
+        client: ClientId,
+        /// To which address.
+        source: IpAddr,
+        /// What.
+        service: u16,
+        /// After this time the host shall close it by itself, also when the agent is dead.
+        lasts: Duration,
+    },
+    /// Close what was opened, then call [`Gate::handle_closed`](crate::Gate::handle_closed). Closing what is not open is
+    /// success. Offered again until it succeeds.
+    Close {
+        /// To be handed back.
+        grant: GrantId,
+        /// To which address it was opened.
+        source: IpAddr,
+        /// What was opened.
+        service: u16,
+    },
+    /// Send `message` to `peer`; then nothing more is to be said to it.
+    Answer {
+        /// Where to.
+        peer: Peer,
+        /// The bytes.
+        message: Message,
+    },
+}
+
+/// What the policy is asked about.
+#[derive(Debug)]
+pub struct Consultation {
+    /// To be handed back with the decision.
+    pub ticket: Ticket,
+    /// Who knocked.
+    pub client: ClientId,
+    /// What people call him.
+    pub name: Name,
+    /// From where.
+    pub source: IpAddr,
+    /// What he asks for.
+    pub service: u16,
+    /// For how long: what he asked for or else the service's usual time, and never more than its most.
+    pub seconds: u32,
+    /// His attempts that failed since the last one that succeeded.
+    pub failures: u32,
+    /// Grants that are open to him now, at any address.
+    pub grants: u32,
+    /// Numbers left in his book.
+    pub book_left: u32,
+    /// The number that he knocked.
+    pub number: u32,
+}
+
+/// What the policy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its effects shall happen.
+    Commit,
+    /// It refuses.
+    Deny,
+    /// It could not decide: it trapped, ran out of fuel or time, or could not be asked.
+    Failed,
+}
+
+/// Something that the policy wants to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Open `service` to the knocker for `seconds`.
+    Open {
+        /// The service.
+        service: u16,
+        /// For how long.
+        seconds: u32,
+    },
+    /// Let a grant of this client last `seconds` from now.
+    Extend {
+        /// The grant.
+        grant: GrantId,
+        /// For how long.
+        seconds: u32,
+    },
+    /// Close a grant of this client.
+    Revoke {
+        /// The grant.
+        grant: GrantId,
+    },
+    /// Lock the client and its address out.
+    Lockout {
+        /// For how long.
+        seconds: u32,
+    },
+}
+
+/// The policy's answer to a [`Consultation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What it says.
+    pub verdict: Verdict,
+    /// What shall happen; nothing does unless the verdict is [`Verdict::Commit`].
+    pub effects: Vec<Effect, MAX_EFFECTS>,
+}
+
+impl Decision {
+    /// A decision without effects.
+    pub const fn without_effects(verdict: Verdict) -> Self {
+        Self { verdict, effects: Vec::new() }
+    }
+}

@@ -1,0 +1,228 @@
+//! From sealed bytes to a fresh request, and from its result to sealed bytes: the life of a question.
+
+use core::net::IpAddr;
+
+use rand_core::CryptoRng;
+
+use crate::action::{Action, ExchangeId, Outcome, Peer, Record};
+use crate::envelope::{self, Direction, Inner, Message};
+use crate::handshake::Responder;
+use crate::key::{Identity, PublicKey};
+use crate::limits::{MAX_ANSWER_GRANTS, POLICY_DEADLINE};
+use crate::message::{Answer, Offer, OpenService, Request, RequestError, Verdict};
+use crate::note::Note;
+use crate::refusal::Refusal;
+use crate::replay::{self, Authentic, Fresh};
+use crate::roster::{ClientId, Roster};
+use crate::time::{Instant, Now, millis};
+
+use super::Gate;
+
+/// A question whose answer is still in the making.
+pub(super) struct Exchange {
+    pub(super) id: ExchangeId,
+    pub(super) peer: Peer,
+    pub(super) client: ClientId,
+    pub(super) key: PublicKey,
+    pub(super) source: IpAddr,
+    /// Which door key the question was sealed under; the answer is sealed under the same.
+    door_key: usize,
+    responder: Responder,
+    pub(super) step: Step,
+    pub(super) until: Instant,
+}
+
+/// What the answer waits for.
+pub(super) enum Step {
+    /// The host shall store this.
+    RememberDue(Record),
+    /// The host is storing.
+    Remembering,
+    /// The host shall show the decoys, or is at it: see the client's hold.
+    Watching,
+    /// Nothing: it can be sent.
+    AnswerDue(Reply),
+}
+
+/// The part of an answer that is particular to its question.
+pub(super) struct Reply {
+    pub(super) verdict: Verdict,
+    pub(super) retry_ms: u32,
+    pub(super) offer: Option<Offer>,
+}
+
+impl Reply {
+    pub(super) fn of(verdict: Verdict) -> Self {
+        Self { verdict, retry_ms: 0, offer: None }
+    }
+
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        Self::of(Verdict::Refused(refusal.code()))
+    }
+
+    pub(super) fn retry(self, after: core::time::Duration) -> Self {
+        Self { retry_ms: millis(after), ..self }
+    }
+}
+
+/// A request as the handshake delivers it, with the way to answer it.
+pub(super) struct Asked {
+    pub(super) request: Result<Request, RequestError>,
+    pub(super) responder: Responder,
+}
+
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
+    Gate<R, G, E, H, N, L>
+{
+    /// Takes a message that came from `source`, on the way back to which `peer` is known.
+    ///
+    /// # Errors
+    /// The reason, for the host's counters and its debug log, if the message is to be met with silence. Whoever sent it
+    /// must not be able to tell.
+    pub fn handle_message(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        source: IpAddr,
+        message: &Message,
+    ) -> Result<(), Refusal> {
+        self.receive(now, peer, source.to_canonical(), message).map_err(|refusal| self.refuse(refusal))
+    }
+
+    fn receive(&mut self, now: Now, peer: Peer, source: IpAddr, message: &Message) -> Result<(), Refusal> {
+        let (door_key, inner) = self.unseal(message).ok_or(Refusal::Unsealed)?;
+        let authentic = self.authenticate(&inner)?;
+        let key = authentic.key;
+        // Without room for the answer the counter is not burnt, so the client can send the same question again.
+        if self.exchanges.is_full() {
+            return Err(Refusal::Overloaded);
+        }
+        let Fresh { client, payload: Asked { request, responder }, counter, .. } =
+            replay::admit(authentic, &mut self.roster)?;
+
+        let step = match request {
+            Ok(request) => self.serve(now, source, &client, key, counter, &request),
+            Err(_) => Err(Reply::refused(Refusal::Unsupported)),
+        };
+        let step = step.unwrap_or_else(Step::AnswerDue);
+        self.note_refusal(client.id, source, &step);
+        self.next_exchange = self.next_exchange.wrapping_add(1);
+        let id = ExchangeId(self.next_exchange);
+        let until = now.instant.after(POLICY_DEADLINE * 4);
+        let exchange =
+            Exchange { id, peer, client: client.id, key, source, door_key, responder, step, until };
+        // The responder keeps the ephemeral key for its answer, so the next message needs another one.
+        self.ephemeral = Identity::generate(&mut self.rng);
+        self.stirred = true;
+        self.exchanges.push(exchange).map_err(|_| Refusal::Overloaded)
+    }
+
+    fn unseal(&self, message: &Message) -> Option<(usize, Inner)> {
+        let open = |key| envelope::open(key, self.config.gate, Direction::Request, message);
+        self.config.door_keys.iter().enumerate().find_map(|(at, key)| Some((at, open(key)?)))
+    }
+
+    fn authenticate(&self, inner: &Inner) -> Result<Authentic<Asked>, Refusal> {
+        let (responder, key, payload) =
+            Responder::read(&self.config.identity, &self.ephemeral, self.config.gate, inner)
+                .map_err(|_| Refusal::Unauthentic)?;
+        // A stranger with a door key may have any key pair; only the roster makes him a client.
+        if self.roster.client(&key).is_none() {
+            return Err(Refusal::UnknownClient);
+        }
+        let request = Request::decode(&payload);
+        let counter = replay::counter_of(&request).ok_or(Refusal::Malformed)?;
+        Ok(Authentic { key, counter, payload: Asked { request, responder } })
+    }
+
+    fn note_refusal(&mut self, client: ClientId, source: IpAddr, step: &Step) {
+        let Step::AnswerDue(Reply { verdict: Verdict::Refused(code), .. }) = step else { return };
+        let Some(refusal) = Refusal::from_code(*code) else { return };
+        self.refuse(refusal);
+        self.note(Note::Refused { client, source, refusal });
+    }
+
+    /// Takes note of what became of [`Action::Remember`].
+    pub fn handle_stored(&mut self, now: Now, id: ExchangeId, outcome: Outcome) {
+        self.stirred = true;
+        let Some(exchange) = self.exchanges.iter_mut().find(|exchange| exchange.id == id) else { return };
+        let client = exchange.client;
+        match outcome {
+            Outcome::Done => {
+                exchange.step = Step::Watching;
+                self.start_watching(client);
+            }
+            Outcome::Failed => {
+                exchange.step = Step::AnswerDue(Reply::refused(Refusal::Unavailable));
+                self.end_attempt(now.instant, client, Refusal::Unavailable);
+            }
+        }
+    }
+
+    /// The exchange in which `client` waits for its number.
+    pub(super) fn waiting_exchange(&mut self, client: ClientId) -> Option<&mut Exchange> {
+        self.exchanges
+            .iter_mut()
+            .find(|exchange| exchange.client == client && matches!(exchange.step, Step::Watching))
+    }
+
+    pub(super) fn poll_remember(&mut self) -> Option<Action> {
+        self.exchanges.iter_mut().find_map(|exchange| {
+            let Step::RememberDue(record) = exchange.step else { return None };
+            exchange.step = Step::Remembering;
+            Some(Action::Remember { exchange: exchange.id, record })
+        })
+    }
+
+    pub(super) fn poll_answer(&mut self, now: Now) -> Option<Action> {
+        loop {
+            let at =
+                self.exchanges.iter().position(|exchange| matches!(exchange.step, Step::AnswerDue(_)))?;
+            let exchange = self.exchanges.swap_remove(at);
+            let peer = exchange.peer;
+            // Only a key that should never have been enrolled makes this fail; its owner gets silence.
+            if let Some(message) = self.answer(now, exchange) {
+                return Some(Action::Answer { peer, message });
+            }
+        }
+    }
+
+    fn answer(&mut self, now: Now, exchange: Exchange) -> Option<Message> {
+        let Step::AnswerDue(Reply { verdict, retry_ms, offer }) = exchange.step else { return None };
+        let answer = Answer {
+            verdict,
+            retry_ms,
+            time: now.unix.map_or(0, |unix| unix.as_micros()),
+            book_left: self.book_left(&exchange.key),
+            offer,
+            open: self.open_to(now.instant, exchange.client, exchange.source),
+        };
+        let inner = exchange.responder.answer(&answer.encode()).ok()?;
+        let door_key = self.config.door_keys.get(exchange.door_key)?;
+        envelope::seal(door_key, self.config.gate, Direction::Answer, &inner, &mut self.rng)
+    }
+
+    fn book_left(&self, key: &PublicKey) -> u32 {
+        let book = self.roster.client(key).and_then(|client| self.roster.book(client.book));
+        book.map_or(0, |book| book.shape().count().saturating_sub(self.roster.cursor(book.id())))
+    }
+
+    fn open_to(
+        &self,
+        now: Instant,
+        client: ClientId,
+        source: IpAddr,
+    ) -> heapless::Vec<OpenService, MAX_ANSWER_GRANTS> {
+        let mut open = heapless::Vec::<OpenService, MAX_ANSWER_GRANTS>::new();
+        for grant in self.open_grants().filter(|grant| grant.client == client && grant.source == source) {
+            let left_ms = millis(grant.deadline().left(now));
+            let at = open.iter().position(|other| other.left_ms < left_ms).unwrap_or(open.len());
+            if open.is_full() && at < open.len() {
+                open.pop();
+            }
+            // A grant that ends before all that fit is not listed.
+            let _ = open.insert(at, OpenService { service: grant.service, left_ms, grant: grant.id.0 });
+        }
+        open
+    }
+}

@@ -1,0 +1,323 @@
+//! The gate: what a host drives, and the only place where one thing leads to another.
+//!
+//! # Contract
+//!
+//! Four kinds of method:
+//!
+//! - getters change nothing;
+//! - `handle_*` tell the gate that something has happened;
+//! - commands ([`Gate::revoke`], [`Gate::adopt_grant`]) come from the operator;
+//! - `poll_*` ask what the host shall do next.
+//!
+//! After any `handle_*` call or command the host calls [`Gate::poll_action`] and [`Gate::poll_note`] until both return
+//! `None`, and then [`Gate::poll_timeout`] to learn when to call [`Gate::handle_timeout`]. Extra calls are harmless. Time
+//! never runs backwards. Reports about things that the gate has given up meanwhile are ignored, except that what was
+//! opened too late is closed.
+//!
+//! Nothing is ever answered to a stranger: an answer exists only after the handshake.
+
+mod exchange;
+mod knock;
+mod poll;
+mod request;
+mod timeout;
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use heapless::{Deque, Vec};
+use rand_core::CryptoRng;
+
+use crate::action::{GrantId, Outcome};
+use crate::book::{Decoys, Order};
+use crate::grant::{self, Grant, Grants};
+use crate::hold::{Holds, Phase};
+use crate::key::{DoorKey, GateId, Identity};
+use crate::limits::{MAX_DOOR_KEYS, MAX_SERVICES};
+use crate::lockout::Lockouts;
+use crate::message::Mode;
+use crate::note::{CloseReason, Locked, Note};
+use crate::refusal::{Refusal, Refusals};
+use crate::roster::{ClientId, Roster};
+use crate::time::{Instant, Now};
+
+use exchange::Exchange;
+
+/// Notes that wait for [`Gate::poll_note`] at most. One call leaves at most two for each entry it ends.
+const NOTES: usize = 32;
+
+/// Whom a wrong port locks out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockoutScope {
+    /// The client and its address.
+    Source,
+    /// Everybody, as in the paper: a switch that any client can flip for all others.
+    Everybody,
+}
+
+/// What the core must know of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Names it in requests.
+    pub id: u16,
+    /// How long a grant lasts if the client does not say.
+    pub open: Duration,
+    /// How long a grant lasts at most.
+    pub max_open: Duration,
+}
+
+impl Service {
+    /// Seconds of a grant when `asked` were asked for; 0 asks for the usual time.
+    fn seconds(&self, asked: u32) -> u32 {
+        let asked = if asked == 0 { self.open } else { Duration::from_secs(u64::from(asked)) };
+        u32::try_from(asked.min(self.max_open).as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What a gate is and how it behaves.
+#[derive(Clone)]
+pub struct Config {
+    /// Names the gate.
+    pub gate: GateId,
+    /// Its key pair.
+    pub identity: Identity,
+    /// The keys that messages are sealed under, the current one first.
+    pub door_keys: Vec<DoorKey, MAX_DOOR_KEYS>,
+    /// The ports that it watches. Every book on the roster must be drawn from them.
+    pub decoys: Decoys,
+    /// How a sequence is knocked.
+    pub mode: Mode,
+    /// Whether its ports must come in order.
+    pub order: Order,
+    /// From the answer with the number to the last port.
+    pub hold: Duration,
+    /// Wrong probes that [`Mode::Closed`] forgives.
+    pub strays: u8,
+    /// How long a wrong port locks out.
+    pub lockout: Duration,
+    /// Whom it locks out.
+    pub lockout_scope: LockoutScope,
+    /// What is guarded.
+    pub services: Vec<Service, MAX_SERVICES>,
+}
+
+impl Config {
+    fn service(&self, id: u16) -> Option<&Service> {
+        self.services.iter().find(|service| service.id == id)
+    }
+}
+
+/// Something that touched a watched port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Who, as far as can be known.
+    pub source: IpAddr,
+    /// The port that he meant.
+    pub port: u16,
+    /// What came.
+    pub kind: ProbeKind,
+}
+
+/// What came to a watched port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// A whole TCP connection: the source is real.
+    Connected,
+    /// The attempt to make one, or a datagram: the source may be forged.
+    Attempted,
+}
+
+/// The knock state machine, see the [module](self).
+///
+/// `R` is the host's roster, `G` its generator; the numbers are the capacities of its tables: questions without an
+/// answer, holds (each also holds a result for a while), grants, lockouts. Memory is constant.
+pub struct Gate<R, G, const EXCHANGES: usize, const HOLDS: usize, const GRANTS: usize, const LOCKOUTS: usize>
+{
+    config: Config,
+    roster: R,
+    rng: G,
+    /// The ephemeral key of the next answer, made beforehand: a stranger's message never costs its generation.
+    ephemeral: Identity,
+    exchanges: Vec<Exchange, EXCHANGES>,
+    next_exchange: u32,
+    holds: Holds<HOLDS>,
+    unwatch: Vec<IpAddr, HOLDS>,
+    grants: Grants<GRANTS>,
+    lockouts: Lockouts<LOCKOUTS>,
+    failures: Vec<(ClientId, u32), LOCKOUTS>,
+    notes: Deque<Note, NOTES>,
+    refusals: Refusals,
+    /// Something changed since [`Gate::poll_action`] last found nothing.
+    stirred: bool,
+}
+
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
+    Gate<R, G, E, H, N, L>
+{
+    /// A gate that is shut to everybody.
+    pub fn new(config: Config, roster: R, mut rng: G) -> Self {
+        Self {
+            config,
+            roster,
+            ephemeral: Identity::generate(&mut rng),
+            rng,
+            exchanges: Vec::new(),
+            next_exchange: 0,
+            holds: Holds::new(),
+            unwatch: Vec::new(),
+            grants: Grants::new(),
+            lockouts: Lockouts::new(),
+            failures: Vec::new(),
+            notes: Deque::new(),
+            refusals: Refusals::new(),
+            stirred: false,
+        }
+    }
+
+    /// How the gate behaves.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The host's roster.
+    pub fn roster(&self) -> &R {
+        &self.roster
+    }
+
+    /// The host's roster, to add and remove clients. See [`Gate::forget_client`].
+    pub fn roster_mut(&mut self) -> &mut R {
+        &mut self.roster
+    }
+
+    /// How often each refusal happened.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// Who is locked out.
+    pub fn lockouts(&self) -> &Lockouts<L> {
+        &self.lockouts
+    }
+
+    /// What is open, as far as the host has said so.
+    pub fn open_grants(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().filter(|grant| grant.is_open())
+    }
+
+    /// Takes over a grant that an earlier run has left open for another `left`.
+    ///
+    /// Returns `false` if there is no room; the host shall then close it.
+    pub fn adopt_grant(
+        &mut self,
+        now: Now,
+        id: GrantId,
+        client: ClientId,
+        source: IpAddr,
+        service: u16,
+        left: Duration,
+    ) -> bool {
+        let deadline = now.instant.after(left);
+        let in_force = Some(deadline);
+        let phase = grant::Phase::Open;
+        self.grants
+            .adopt(Grant { id, client, source, service, deadline, in_force, phase, hold: None })
+            .is_ok()
+    }
+
+    /// Takes a grant back.
+    pub fn revoke(&mut self, now: Now, grant: GrantId) {
+        self.stirred = true;
+        if let Some(grant) = self.grants.by_id(grant) {
+            grant.close(now.instant, CloseReason::Revoked);
+        }
+    }
+
+    /// Takes back all that a client has: grants, and a knock that is under way. For a client that left the roster.
+    pub fn forget_client(&mut self, now: Now, client: ClientId) {
+        self.stirred = true;
+        for grant in self.grants.iter_mut().filter(|grant| grant.client == client) {
+            grant.close(now.instant, CloseReason::Revoked);
+        }
+        self.end_attempt(now.instant, client, Refusal::UnknownClient);
+    }
+
+    /// Takes note of what became of [`Action::Close`](crate::Action::Close).
+    pub fn handle_closed(&mut self, now: Now, id: GrantId, outcome: Outcome) {
+        self.stirred = true;
+        let Some(grant) = self.grants.by_id(id) else { return };
+        let grant::Phase::Closing(reason) = grant.phase else { return };
+        match outcome {
+            Outcome::Done => self.finish_grant(id, reason),
+            Outcome::Failed => grant.close_failed(now.instant),
+        }
+    }
+
+    fn finish_grant(&mut self, id: GrantId, reason: CloseReason) {
+        let Some(&mut Grant { client, source, service, .. }) = self.grants.by_id(id) else { return };
+        self.grants.remove(id);
+        self.note(Note::GrantClosed { grant: id, client, source, service, reason });
+    }
+
+    /// What is to be written into the audit log next.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.notes.pop_front()
+    }
+
+    fn note(&mut self, note: Note) {
+        if self.notes.is_full() {
+            // The host did not drain the notes as the contract says; the latest ones say more than the oldest.
+            self.notes.pop_front();
+        }
+        let _ = self.notes.push_back(note);
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Refusal {
+        self.refusals.count(refusal);
+        refusal
+    }
+
+    fn lock_out(&mut self, now: Instant, who: Locked, lasts: Duration) {
+        self.lockouts.add(now, who, lasts);
+        self.note(Note::LockedOut { who, lasts });
+    }
+
+    fn failures_of(&self, client: ClientId) -> u32 {
+        self.failures.iter().find(|(known, _)| *known == client).map_or(0, |(_, count)| *count)
+    }
+
+    fn count_failure(&mut self, client: ClientId) {
+        if let Some((_, count)) = self.failures.iter_mut().find(|(known, _)| *known == client) {
+            *count = count.saturating_add(1);
+            return;
+        }
+        if self.failures.is_full() {
+            self.failures.remove(0);
+        }
+        // There is room now, unless the table has no places at all.
+        let _ = self.failures.push((client, 1));
+    }
+
+    fn forgive_failures(&mut self, client: ClientId) {
+        self.failures.retain(|(known, _)| *known != client);
+    }
+
+    /// Ends a knock that has not been completed.
+    fn end_attempt(&mut self, now: Instant, client: ClientId, refusal: Refusal) {
+        let Some(hold) = self.holds.of_client(client).filter(|hold| hold.phase.is_active()) else { return };
+        hold.end(now, Phase::Failed(refusal));
+        let source = hold.source;
+        let note = knock::ended(hold, crate::note::KnockEnd::Failed(refusal));
+        self.stop_watching(source);
+        self.refuse(refusal);
+        self.count_failure(client);
+        self.note(note);
+    }
+
+    fn stop_watching(&mut self, source: IpAddr) {
+        // Without room the decoys stay visible to the holder until the host hides them by itself.
+        let _ = self.unwatch.push(source);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! What the host shall do next, computed from the tables: an action cannot be lost in a queue.
+
+use rand_core::CryptoRng;
+
+use crate::action::{Action, GrantId};
+use crate::grant::{Grant, Phase};
+use crate::hold;
+use crate::note::CloseReason;
+use crate::roster::Roster;
+use crate::time::{Instant, Now};
+
+use super::Gate;
+
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
+    Gate<R, G, E, H, N, L>
+{
+    /// What the host shall do next; `None` if there is nothing to do until something happens.
+    ///
+    /// Each action is offered once, except that a failed closing is offered again.
+    pub fn poll_action(&mut self, now: Now) -> Option<Action> {
+        if !self.stirred {
+            return None;
+        }
+        // Closing comes first: whatever else goes wrong, nothing stays open longer than it may.
+        let action = self
+            .poll_close(now.instant)
+            .or_else(|| self.poll_unwatch())
+            .or_else(|| self.poll_remember())
+            .or_else(|| self.poll_watch(now.instant))
+            .or_else(|| self.poll_open(now.instant))
+            .or_else(|| self.poll_consult(now.instant))
+            .or_else(|| self.poll_answer(now));
+        self.stirred = action.is_some();
+        action
+    }
+
+    fn poll_unwatch(&mut self) -> Option<Action> {
+        loop {
+            let source = self.unwatch.pop()?;
+            // He may have been given another number meanwhile, for which the decoys stay visible.
+            if !self.holds.iter().any(|hold| hold.source == source && hold.phase.is_active()) {
+                return Some(Action::Unwatch { source });
+            }
+        }
+    }
+
+    fn poll_watch(&mut self, now: Instant) -> Option<Action> {
+        let lasts = self.config.hold;
+        let hold = self.holds.iter_mut().find(|hold| hold.phase == hold::Phase::WatchDue)?;
+        hold.phase = hold::Phase::Watching;
+        hold.until = now.after(lasts);
+        Some(Action::Watch { hold: hold.id, source: hold.source, lasts })
+    }
+
+    fn poll_open(&mut self, now: Instant) -> Option<Action> {
+        let grant = self.grants.iter_mut().find(|grant| grant.phase == Phase::OpenDue)?;
+        grant.phase = Phase::Opening;
+        let &mut Grant { id, client, source, service, .. } = grant;
+        let lasts = self.longest(source, service).unwrap_or(now).left(now);
+        Some(Action::Open { grant: id, client, source, service, lasts })
+    }
+
+    fn poll_close(&mut self, now: Instant) -> Option<Action> {
+        loop {
+            let due = |grant: &Grant| match grant.phase {
+                Phase::CloseDue(at, reason) if at <= now => Some((*grant, reason)),
+                _ => None,
+            };
+            let (grant, reason) = self.grants.iter().find_map(due)?;
+            if !self.hand_over(grant.id, reason) {
+                return Some(Action::Close { grant: grant.id, source: grant.source, service: grant.service });
+            }
+        }
+    }
+
+    /// Clients behind one address share what the kernel has opened to it. Such a grant ends without a closing: the others
+    /// are refreshed instead, so that the port stays open exactly as long as the longest of them.
+    fn hand_over(&mut self, id: GrantId, reason: CloseReason) -> bool {
+        let Some(grant) = self.grants.by_id(id) else { return false };
+        grant.phase = Phase::Closing(reason);
+        let (source, service) = (grant.source, grant.service);
+        let Some(heir) = self.grants.iter_mut().find(|other| other.keeps_open(source, service)) else {
+            return false;
+        };
+        if heir.phase == Phase::Open {
+            heir.phase = Phase::OpenDue;
+        }
+        self.finish_grant(id, reason);
+        true
+    }
+
+    /// When the last of the grants that share this opening ends.
+    fn longest(&self, source: core::net::IpAddr, service: u16) -> Option<Instant> {
+        self.grants.iter().filter(|grant| grant.keeps_open(source, service)).map(|grant| grant.deadline).max()
+    }
+}
+
+impl Grant {
+    fn keeps_open(&self, source: core::net::IpAddr, service: u16) -> bool {
+        let shared = self.source == source && self.service == service;
+        shared && matches!(self.phase, Phase::OpenDue | Phase::Opening | Phase::Open)
+    }
+}

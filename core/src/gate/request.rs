@@ -1,0 +1,161 @@
+//! What a fresh request may do: a hold on the next number, or an answer about the last one.
+
+use core::net::IpAddr;
+
+use rand_core::CryptoRng;
+
+use crate::action::{Outcome, Record};
+use crate::attempt::Attempt;
+use crate::hold::{Hold, NoPlace, Phase};
+use crate::key::PublicKey;
+use crate::limits::{PENDING_RETRY, PROBE_GAP};
+use crate::message::{Kind, Offer, Request, Verdict};
+use crate::note::Note;
+use crate::refusal::Refusal;
+use crate::roster::{Client, ClientId, Roster};
+use crate::time::{Instant, Now, millis};
+
+use super::Gate;
+use super::exchange::{Reply, Step};
+
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
+    Gate<R, G, E, H, N, L>
+{
+    /// Serves a fresh request; `Err` is an answer that changes nothing.
+    pub(super) fn serve(
+        &mut self,
+        now: Now,
+        source: IpAddr,
+        client: &Client,
+        key: PublicKey,
+        counter: u64,
+        request: &Request,
+    ) -> Result<Step, Reply> {
+        if request.source.is_some_and(|claimed| claimed != source) {
+            return Err(Reply::refused(Refusal::WrongSource));
+        }
+        match request.kind {
+            Kind::Status => Err(self.status(now.instant, source, client.id)),
+            Kind::NextNumber => self.next_number(now, source, client, key, counter, request),
+        }
+    }
+
+    fn status(&mut self, now: Instant, source: IpAddr, client: ClientId) -> Reply {
+        let locked = self.lockouts.left(now, source, client);
+        let phase = self.holds.of_client(client).filter(|hold| hold.until > now).map(|hold| hold.phase);
+        match (phase, locked) {
+            (Some(Phase::Granted), _) => Reply::of(Verdict::Granted),
+            (Some(Phase::Failed(refusal)), left) => Reply::refused(refusal).retry(left.unwrap_or_default()),
+            (Some(phase), _) if phase.is_active() || phase.is_deciding() => {
+                Reply::of(Verdict::Pending).retry(PENDING_RETRY)
+            }
+            (_, Some(left)) => Reply::refused(Refusal::LockedOut).retry(left),
+            (_, None) => Reply::of(Verdict::Nothing),
+        }
+    }
+
+    fn next_number(
+        &mut self,
+        now: Now,
+        source: IpAddr,
+        client: &Client,
+        key: PublicKey,
+        counter: u64,
+        request: &Request,
+    ) -> Result<Step, Reply> {
+        self.admit_holder(now.instant, source, client, request.service)?;
+        let book = self.roster.book(client.book).ok_or(Reply::refused(Refusal::Unavailable))?;
+        let (id, number) = (book.id(), self.roster.cursor(client.book));
+        let sequence =
+            book.sequence(number, &self.config.decoys).ok_or(Reply::refused(Refusal::Exhausted))?;
+
+        self.end_attempt(now.instant, client.id, Refusal::Superseded);
+        self.holds
+            .make_room(now.instant)
+            .map_err(|NoPlace(wait)| Reply::refused(Refusal::Busy).retry(wait))?;
+        // From here on the number is used up, whatever becomes of it.
+        let next = number.saturating_add(1);
+        self.roster.set_cursor(id, next);
+        let hold = Hold {
+            id: self.holds.next_id(),
+            client: client.id,
+            key,
+            source,
+            book: id,
+            number,
+            attempt: Attempt::new(sequence, self.config.order),
+            strays: 0,
+            service: request.service,
+            seconds: request.seconds,
+            phase: Phase::Storing,
+            until: now.instant.after(self.config.hold),
+        };
+        self.holds.add(hold);
+        Ok(Step::RememberDue(Record::Offer { client: client.id, counter, book: id, next }))
+    }
+
+    /// Whether a client may hold a number now.
+    fn admit_holder(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        client: &Client,
+        service: u16,
+    ) -> Result<(), Reply> {
+        if let Some(left) = self.lockouts.left(now, source, client.id) {
+            return Err(Reply::refused(Refusal::LockedOut).retry(left));
+        }
+        if self.config.service(service).is_none() || !client.may_use(service) {
+            return Err(Reply::refused(Refusal::NotAllowed));
+        }
+        if self.holds.of_client(client.id).is_some_and(|hold| hold.phase.is_deciding() && hold.until > now) {
+            return Err(Reply::of(Verdict::Pending).retry(PENDING_RETRY));
+        }
+        if let Some(wait) = self.holds.blocked(now, client.id, client.book, source) {
+            return Err(Reply::refused(Refusal::Busy).retry(wait));
+        }
+        Ok(())
+    }
+
+    /// The number of `client` is stored as used: its decoys may be shown.
+    pub(super) fn start_watching(&mut self, client: ClientId) {
+        if let Some(hold) = self.holds.of_client(client).filter(|hold| hold.phase == Phase::Storing) {
+            hold.phase = Phase::WatchDue;
+        }
+    }
+
+    /// Takes note of what became of [`Action::Watch`](crate::Action::Watch).
+    pub fn handle_watched(&mut self, now: Now, id: crate::action::HoldId, outcome: Outcome) {
+        self.stirred = true;
+        let Some(hold) = self.holds.by_id(id).filter(|hold| hold.phase == Phase::Watching) else { return };
+        let client = hold.client;
+        let reply = match outcome {
+            Outcome::Done => {
+                hold.phase = Phase::Held;
+                hold.until = now.instant.after(self.config.hold);
+                let (source, book, number) = (hold.source, hold.book, hold.number);
+                let left = self.roster.book(book).map_or(0, |book| book.shape().count() - number - 1);
+                self.note(Note::Offered { client, source, book, number, left });
+                Reply { offer: Some(self.offer(book, number)), ..Reply::of(Verdict::Offered) }
+            }
+            Outcome::Failed => {
+                self.end_attempt(now.instant, client, Refusal::Unavailable);
+                Reply::refused(Refusal::Unavailable)
+            }
+        };
+        if let Some(exchange) = self.waiting_exchange(client) {
+            exchange.step = Step::AnswerDue(reply);
+        }
+    }
+
+    fn offer(&self, book: crate::book::BookId, number: u32) -> Offer {
+        Offer {
+            book,
+            number,
+            hold_ms: millis(self.config.hold),
+            mode: self.config.mode,
+            order: self.config.order,
+            gap_ms: u16::try_from(PROBE_GAP.as_millis()).unwrap_or(u16::MAX),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What ends by itself.
+
+use heapless::Vec;
+use rand_core::CryptoRng;
+
+use crate::hold::Phase;
+use crate::limits::TIMEOUTS_PER_CALL;
+use crate::note::CloseReason;
+use crate::refusal::Refusal;
+use crate::roster::Roster;
+use crate::time::{Instant, Now};
+
+use super::Gate;
+
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
+    Gate<R, G, E, H, N, L>
+{
+    /// When [`Gate::handle_timeout`] shall be called; a moment that has passed means at once.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let exchanges = self.exchanges.iter().map(|exchange| exchange.until).min();
+        [exchanges, self.holds.next(), self.grants.next(), self.lockouts.next()].into_iter().flatten().min()
+    }
+
+    /// Ends what is over. Bounded work: if more is due, [`Gate::poll_timeout`] says so at once.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.stirred = true;
+        let now = now.instant;
+        self.exchanges.retain(|exchange| exchange.until > now);
+        self.lockouts.expire(now);
+        self.holds.forget(now);
+        self.expire_grants(now);
+        self.expire_holds(now);
+    }
+
+    fn expire_grants(&mut self, now: Instant) {
+        let due = |grant: &&mut crate::grant::Grant| {
+            grant.phase == crate::grant::Phase::Open && grant.deadline <= now
+        };
+        self.grants
+            .iter_mut()
+            .filter(due)
+            .take(TIMEOUTS_PER_CALL)
+            .for_each(|grant| grant.close(now, CloseReason::Expired));
+    }
+
+    fn expire_holds(&mut self, now: Instant) {
+        let due: Vec<_, TIMEOUTS_PER_CALL> = self
+            .holds
+            .iter()
+            .filter(|hold| hold.until <= now)
+            .map(|hold| (hold.id, hold.client, hold.phase))
+            .take(TIMEOUTS_PER_CALL)
+            .collect();
+        for (id, client, phase) in due {
+            match phase {
+                Phase::Storing | Phase::WatchDue | Phase::Watching => {
+                    self.end_attempt(now, client, Refusal::Unavailable);
+                }
+                Phase::Held => self.end_attempt(now, client, Refusal::TooLate),
+                Phase::ConsultDue | Phase::Consulting => self.fail(now, id, Refusal::PolicyFailed),
+                Phase::Opening { .. } => self.fail(now, id, Refusal::Unavailable),
+                Phase::Granted | Phase::Failed(_) => {}
+            }
+        }
+    }
+}

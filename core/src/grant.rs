@@ -1,0 +1,171 @@
+//! Grants: what is open, to whom, until when.
+//!
+//! A grant counts as open only after the host has said so, and stays in the table until the host has closed it.
+//! Rule: `docs/protocol.md`, section 6.7.
+
+use core::net::IpAddr;
+
+use heapless::Vec;
+
+use crate::action::{GrantId, HoldId};
+use crate::limits::CLOSE_RETRY;
+use crate::note::CloseReason;
+use crate::roster::ClientId;
+use crate::time::Instant;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The host shall open it, or refresh it if it is open.
+    OpenDue,
+    /// The host is opening it.
+    Opening,
+    /// It is open.
+    Open,
+    /// The host shall close it, not before this moment.
+    CloseDue(Instant, CloseReason),
+    /// The host is closing it.
+    Closing(CloseReason),
+}
+
+/// A grant.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    pub(crate) id: GrantId,
+    pub(crate) client: ClientId,
+    pub(crate) source: IpAddr,
+    pub(crate) service: u16,
+    /// When it ends.
+    pub(crate) deadline: Instant,
+    /// Until when it certainly is open already, if this is a refreshment.
+    pub(crate) in_force: Option<Instant>,
+    pub(crate) phase: Phase,
+    /// Who waits for it to open.
+    pub(crate) hold: Option<HoldId>,
+}
+
+impl Grant {
+    /// Names it.
+    pub fn id(&self) -> GrantId {
+        self.id
+    }
+
+    /// For whom.
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// To which address.
+    pub fn source(&self) -> IpAddr {
+        self.source
+    }
+
+    /// What.
+    pub fn service(&self) -> u16 {
+        self.service
+    }
+
+    /// When it ends.
+    pub fn deadline(&self) -> Instant {
+        self.in_force.unwrap_or(self.deadline)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.in_force.is_some()
+    }
+
+    pub(crate) fn close(&mut self, now: Instant, reason: CloseReason) {
+        match self.phase {
+            Phase::CloseDue(..) | Phase::Closing(_) => {}
+            Phase::OpenDue | Phase::Opening | Phase::Open => self.phase = Phase::CloseDue(now, reason),
+        }
+    }
+
+    pub(crate) fn close_failed(&mut self, now: Instant) {
+        if let Phase::Closing(reason) = self.phase {
+            self.phase = Phase::CloseDue(now.after(CLOSE_RETRY), reason);
+        }
+    }
+
+    /// When something is to be done about it next; `None` while the host is at work.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Open => Some(self.deadline),
+            Phase::CloseDue(at, _) => Some(at),
+            Phase::OpenDue | Phase::Opening | Phase::Closing(_) => None,
+        }
+    }
+}
+
+/// At most `N` grants. None is ever pushed out by another one.
+pub(crate) struct Grants<const N: usize> {
+    entries: Vec<Grant, N>,
+    next_id: u32,
+}
+
+/// There is no room for another grant.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl<const N: usize> Grants<N> {
+    pub(crate) const fn new() -> Self {
+        Self { entries: Vec::new(), next_id: 1 }
+    }
+
+    /// Takes over a grant of an earlier run, which is open.
+    pub(crate) fn adopt(&mut self, grant: Grant) -> Result<(), Full> {
+        self.next_id = self.next_id.max(grant.id.0.saturating_add(1));
+        self.entries.push(grant).map_err(|_| Full)
+    }
+
+    /// Opens `service` for a client at an address until `deadline`; if that is open already, until the later deadline.
+    pub(crate) fn open(
+        &mut self,
+        client: ClientId,
+        source: IpAddr,
+        service: u16,
+        deadline: Instant,
+        hold: HoldId,
+    ) -> Result<(), Full> {
+        let same = |grant: &&mut Grant| {
+            grant.client == client && grant.source == source && grant.service == service && !grant.is_ending()
+        };
+        if let Some(grant) = self.entries.iter_mut().find(same) {
+            grant.deadline = deadline.max(grant.deadline);
+            grant.phase = Phase::OpenDue;
+            grant.hold = Some(hold);
+            return Ok(());
+        }
+        let id = GrantId(self.next_id);
+        let phase = Phase::OpenDue;
+        let grant = Grant { id, client, source, service, deadline, in_force: None, phase, hold: Some(hold) };
+        self.entries.push(grant).map_err(|_| Full)?;
+        self.next_id = self.next_id.wrapping_add(1).max(1);
+        Ok(())
+    }
+
+    pub(crate) fn by_id(&mut self, id: GrantId) -> Option<&mut Grant> {
+        self.entries.iter_mut().find(|grant| grant.id == id)
+    }
+
+    pub(crate) fn remove(&mut self, id: GrantId) {
+        self.entries.retain(|grant| grant.id != id);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Grant> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Grant> {
+        self.entries.iter_mut()
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.entries.iter().filter_map(Grant::next).min()
+    }
+}
+
+impl Grant {
+    fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::CloseDue(..) | Phase::Closing(_))
+    }
+}

@@ -1,0 +1,98 @@
+//! Every limit of the protocol in one place, each with its unit and its reason.
+//!
+//! Table sizes are not here: they are const generics of [`Gate`](crate::Gate), because a server and a microcontroller
+//! differ in nothing else. Rule: `docs/protocol.md`, section 9.
+
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+/// Bytes of every message, both ways. Fixed, so that length tells nothing and an answer is never longer than its question.
+pub const MESSAGE_LEN: usize = 200;
+/// Bytes of the random XChaCha20 nonce in front of a message. 192 bits: random nonces do not collide.
+pub const NONCE_LEN: usize = 24;
+/// Bytes of a Poly1305 tag.
+pub const TAG_LEN: usize = 16;
+/// Bytes inside the envelope: one Noise message.
+pub const INNER_LEN: usize = MESSAGE_LEN - NONCE_LEN - TAG_LEN;
+/// Bytes of an X25519 key.
+pub const KEY_LEN: usize = 32;
+/// Bytes of a request in the first Noise message: 160 less `e` (32), sealed `s` (48) and a tag (16).
+pub const REQUEST_LEN: usize = INNER_LEN - KEY_LEN - (KEY_LEN + TAG_LEN) - TAG_LEN;
+/// Bytes of an answer in the second Noise message: 160 less `e` (32) and a tag (16).
+pub const ANSWER_LEN: usize = INNER_LEN - KEY_LEN - TAG_LEN;
+/// Door keys that are valid at the same time: the current one and, while it is being changed, the one before.
+pub const MAX_DOOR_KEYS: usize = 2;
+
+/// Ports of one sequence. Fewer than three can be guessed in an afternoon; more than sixteen only cost time.
+pub const SEQUENCE_LENGTHS: RangeInclusive<u8> = 3..=16;
+/// Longest sequence, as a table size.
+pub const MAX_SEQUENCE: usize = 16;
+/// Decoy ports of a gate. Sixteen is the least that makes a sequence of three worth anything; 1024 keeps the kernel's set small.
+pub const DECOY_COUNTS: RangeInclusive<u16> = 16..=1024;
+/// Most decoys, as a table size.
+pub const MAX_DECOYS: usize = 1024;
+/// Knocks in one book. 65 536 is sixty years of three knocks a day.
+pub const BOOK_COUNTS: RangeInclusive<u32> = 1..=65_536;
+/// The paper's figures: knocks in a book, ports in a knock, decoys. Source: the port-knocking paper, its section on the knock file.
+pub const DEFAULT_BOOK_COUNT: u32 = 1000;
+/// See [`DEFAULT_BOOK_COUNT`].
+pub const DEFAULT_SEQUENCE: u8 = 6;
+/// See [`DEFAULT_BOOK_COUNT`].
+pub const DEFAULT_DECOYS: u16 = 100;
+/// Ports to draw decoys from: above the well-known services, below Linux's ephemeral range (32 768), so that neither a
+/// daemon nor the host's own connections meet a decoy.
+pub const DEFAULT_PORTS: RangeInclusive<u16> = 10_000..=32_767;
+/// A book is low when this share of it is left: one in ten, and at least [`LOW_WATER_MIN`].
+pub const LOW_WATER_DIVISOR: u32 = 10;
+/// Least numbers that count as low: a client that knocks three times a day still has a week.
+pub const LOW_WATER_MIN: u32 = 20;
+
+/// How long a number may be held, from the answer to the last port. Ten seconds is six connects at 500 ms, three times.
+pub const DEFAULT_HOLD: Duration = Duration::from_secs(10);
+/// Longest and shortest hold that can be configured.
+pub const HOLDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+/// The lockout of the paper.
+pub const DEFAULT_LOCKOUT: Duration = Duration::from_secs(60);
+/// Longest lockout, asked by a policy or configured: a day. Longer is removal from the roster, which a person does.
+pub const MAX_LOCKOUT: Duration = Duration::from_secs(86_400);
+/// Wrong probes that `closed` mode forgives, since anyone can forge one.
+pub const DEFAULT_STRAYS: u8 = 2;
+/// Most strays that can be forgiven. More would let a guesser walk through the decoys.
+pub const MAX_STRAYS: u8 = 16;
+/// Probes that are kept of one attempt for the audit log: the longest sequence and as many wrong ones.
+pub const MAX_SEEN: usize = 2 * MAX_SEQUENCE;
+/// Pause that a client leaves between two probes of `closed` mode. Long enough to keep their order on most paths.
+pub const PROBE_GAP: Duration = Duration::from_millis(15);
+
+/// How long a policy may think before its silence denies. The hosts stop a policy much earlier; this catches a lost answer.
+pub const POLICY_DEADLINE: Duration = Duration::from_secs(1);
+/// How long a finished attempt is remembered, so that the client can ask what became of it.
+pub const RESULT_AGE: Duration = Duration::from_secs(30);
+/// When a client asks while the gate is still deciding, it shall ask again after this time.
+pub const PENDING_RETRY: Duration = Duration::from_millis(20);
+/// A closing that failed is tried again after this time.
+pub const CLOSE_RETRY: Duration = Duration::from_secs(1);
+/// Table entries that one call of `handle_timeout` ends at most: bounds the work of a turn.
+pub const TIMEOUTS_PER_CALL: usize = 8;
+
+/// Longest grant that can be configured or asked: thirty days.
+pub const MAX_GRANT: Duration = Duration::from_secs(30 * 86_400);
+/// Services of one gate.
+pub const MAX_SERVICES: usize = 64;
+/// Services of one client; as many fit into its profile.
+pub const MAX_CLIENT_SERVICES: usize = 16;
+/// Ports of one service.
+pub const MAX_SERVICE_PORTS: usize = 16;
+/// Bytes of a client's or service's name.
+pub const MAX_NAME: usize = 32;
+/// Bytes of a gate's address: the longest DNS name.
+pub const MAX_ADDRESS: usize = 253;
+/// What a policy may ask for in one decision.
+pub const MAX_EFFECTS: usize = 16;
+/// Grants that fit into an answer.
+pub const MAX_ANSWER_GRANTS: usize = 4;
+
+/// Addresses of a source that share its lockout, in bits: one IPv4 address, one IPv6 subnet (a host owns its whole /64).
+pub const SOURCE_PREFIX_V4: u8 = 32;
+/// See [`SOURCE_PREFIX_V4`].
+pub const SOURCE_PREFIX_V6: u8 = 64;

@@ -1,0 +1,121 @@
+//! What the operator's audit log shall say. Notes cost nothing but the host's will to write them down.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use heapless::Vec;
+
+use crate::action::GrantId;
+use crate::address::SourcePrefix;
+use crate::book::BookId;
+use crate::limits::MAX_SEEN;
+use crate::refusal::Refusal;
+use crate::roster::ClientId;
+
+/// Something worth a record. Only what an enrolled client has caused: a stranger cannot make a note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A client was offered a number.
+    Offered {
+        /// Who.
+        client: ClientId,
+        /// Where.
+        source: IpAddr,
+        /// From which book.
+        book: BookId,
+        /// The number.
+        number: u32,
+        /// Numbers left in the book.
+        left: u32,
+    },
+    /// An authentic request was refused.
+    Refused {
+        /// Who.
+        client: ClientId,
+        /// Where.
+        source: IpAddr,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The attempt of a holder has ended, and its number is used up.
+    KnockEnded {
+        /// Who.
+        client: ClientId,
+        /// Where.
+        source: IpAddr,
+        /// From which book.
+        book: BookId,
+        /// The number.
+        number: u32,
+        /// What was asked for.
+        service: u16,
+        /// How it ended.
+        end: KnockEnd,
+        /// The ports that were probed, in the order in which they came.
+        seen: Vec<u16, MAX_SEEN>,
+    },
+    /// Somebody was locked out.
+    LockedOut {
+        /// Who.
+        who: Locked,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// A service was opened, or its time was changed.
+    GrantOpened {
+        /// The grant.
+        grant: GrantId,
+        /// For whom.
+        client: ClientId,
+        /// Where.
+        source: IpAddr,
+        /// What.
+        service: u16,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// A service was closed.
+    GrantClosed {
+        /// The grant.
+        grant: GrantId,
+        /// For whom.
+        client: ClientId,
+        /// Where.
+        source: IpAddr,
+        /// What.
+        service: u16,
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnockEnd {
+    /// Every port was knocked: the policy is asked.
+    Complete,
+    /// It failed.
+    Failed(Refusal),
+}
+
+/// Who is locked out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locked {
+    /// Every address of a prefix.
+    Source(SourcePrefix),
+    /// A client, wherever it is.
+    Client(ClientId),
+    /// Everybody, as in the paper.
+    Everybody,
+}
+
+/// Why a grant was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Its time was over.
+    Expired,
+    /// The policy or the operator took it back.
+    Revoked,
+    /// It could not be opened.
+    Failed,
+}

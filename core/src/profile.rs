@@ -1,0 +1,134 @@
+//! The profile: the one file that a client needs to knock at a gate. It is made by the gate and holds secrets.
+
+use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
+
+use crate::book::Book;
+use crate::file::{self, FileError, Format};
+use crate::key::{DoorKey, GateId, PublicKey, SecretKey};
+use crate::limits::{MAX_ADDRESS, MAX_CLIENT_SERVICES};
+use crate::roster::Name;
+
+/// Transport protocol of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// `tcp` or `udp`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+
+    /// The number in the IP header.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+}
+
+/// A service that the client may ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileService {
+    /// Names it in requests.
+    pub id: u16,
+    /// What people call it.
+    pub name: Name,
+    /// How to reach it once it is open.
+    pub protocol: Protocol,
+    /// Its first port.
+    pub port: u16,
+}
+
+/// All that a client needs.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Profile {
+    /// The client's name on the gate's roster.
+    pub client: Name,
+    /// Host name or address of the gate.
+    pub address: String<MAX_ADDRESS>,
+    /// TCP port of the secret handshake.
+    pub central_port: u16,
+    /// Which gate it is.
+    pub gate: GateId,
+    /// Proves that it is the gate.
+    pub gate_key: PublicKey,
+    /// Makes messages worth looking at.
+    pub door_key: DoorKey,
+    /// Proves that it is the client.
+    pub secret: SecretKey,
+    /// What the client may ask for; the first is asked when none is named.
+    pub services: Vec<ProfileService, MAX_CLIENT_SERVICES>,
+    /// What the client knocks from.
+    pub book: Book,
+}
+
+const FORMAT: Format = Format { mark: *b"KGpr", version: 1 };
+
+impl Profile {
+    /// Longest file of a profile, in bytes.
+    pub const MAX_FILE: usize = 1280;
+
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Option<&ProfileService> {
+        self.services.iter().find(|service| service.name.as_str() == name)
+    }
+
+    /// Writes the profile's file into `buffer` ([`Profile::MAX_FILE`] bytes are enough) and returns the part that is the file.
+    ///
+    /// # Errors
+    /// [`FileError::TooLong`] if the buffer is too small.
+    pub fn encode<'a>(&self, buffer: &'a mut [u8]) -> Result<&'a [u8], FileError> {
+        file::encode(FORMAT, self, buffer)
+    }
+
+    /// Reads a profile's file.
+    ///
+    /// # Errors
+    /// [`FileError`] says what is wrong with it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FileError> {
+        file::decode(FORMAT, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::book::{DecoySeed, Shape};
+    use crate::testing::TestRng;
+
+    #[test]
+    fn the_longest_profile_fits_its_buffer() {
+        let mut rng = TestRng::new(1);
+        let name: Name = "n2345678901234567890123456789012".parse().unwrap();
+        let shape = Shape::new(65_536, 16, 1024, 60_000..=65_535).unwrap();
+        let decoy_seed = DecoySeed::from_bytes([255; 32]);
+        let service =
+            ProfileService { id: u16::MAX, name: name.clone(), protocol: Protocol::Udp, port: u16::MAX };
+        let profile = Profile {
+            client: name,
+            address: "a".repeat(MAX_ADDRESS).as_str().try_into().unwrap(),
+            central_port: u16::MAX,
+            gate: GateId([255; 16]),
+            gate_key: PublicKey([255; 32]),
+            door_key: DoorKey::from_bytes([255; 32]),
+            secret: SecretKey::from_bytes([255; 32]),
+            services: core::iter::repeat_n(service, MAX_CLIENT_SERVICES).collect(),
+            book: Book::generate(shape, decoy_seed, &mut rng),
+        };
+
+        let mut buffer = [0; Profile::MAX_FILE];
+        let file = profile.encode(&mut buffer).unwrap();
+
+        assert_eq!(Profile::decode(file).unwrap().services, profile.services);
+    }
+}

@@ -1,0 +1,226 @@
+//! The roster: who may knock, for what, with which book, and what each has used up.
+//!
+//! The core asks through a trait, because a server keeps a hundred thousand clients in a hash table and a gateway keeps
+//! sixty in flash. [`FixedRoster`] is the small one.
+
+use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
+
+use crate::book::{Book, BookId};
+use crate::key::PublicKey;
+use crate::limits::{MAX_CLIENT_SERVICES, MAX_NAME};
+
+/// Numbers a client for ever; never given to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ClientId(pub u32);
+
+/// A name of a client or a service: 1 to 32 bytes of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit.
+///
+/// So a name can stand in a file name, a log line and a kernel comment without quoting.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String<MAX_NAME>", into = "String<MAX_NAME>")]
+pub struct Name(String<MAX_NAME>);
+
+/// Why a name was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// Empty, or longer than 32 bytes.
+    Length,
+    /// A character that names do not have, or a first one that is no letter or digit.
+    Character(char),
+}
+
+impl core::fmt::Display for NameError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Length => write!(f, "a name has 1 to {MAX_NAME} characters"),
+            Self::Character(found) => {
+                write!(
+                    f,
+                    "{found:?} cannot stand there in a name; use letters, digits and, after the first, . _ -"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for NameError {}
+
+impl Name {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl core::fmt::Display for Name {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::str::FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        String::try_from(text).map_err(|_| NameError::Length).and_then(Self::try_from)
+    }
+}
+
+impl TryFrom<String<MAX_NAME>> for Name {
+    type Error = NameError;
+
+    fn try_from(text: String<MAX_NAME>) -> Result<Self, NameError> {
+        let first = text.chars().next().ok_or(NameError::Length)?;
+        let wrong_first = Some(first).filter(|c| !c.is_ascii_alphanumeric());
+        let wrong = text.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-'));
+        match wrong_first.or(wrong) {
+            Some(character) => Err(NameError::Character(character)),
+            None => Ok(Self(text)),
+        }
+    }
+}
+
+impl From<Name> for String<MAX_NAME> {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+/// Somebody who may knock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Numbers him for ever.
+    pub id: ClientId,
+    /// What people call him.
+    pub name: Name,
+    /// Proves that it is him.
+    pub key: PublicKey,
+    /// The services that he may ask for.
+    pub services: Vec<u16, MAX_CLIENT_SERVICES>,
+    /// The book that he knocks from.
+    pub book: BookId,
+}
+
+impl Client {
+    /// Whether the client may ask for `service`.
+    pub fn may_use(&self, service: u16) -> bool {
+        self.services.contains(&service)
+    }
+}
+
+/// What the core asks the host's roster.
+///
+/// `counter` and `cursor` must return what was set last, from the moment it was set. That it is also durable is told by
+/// [`Action::Remember`](crate::Action::Remember) and [`Gate::handle_stored`](crate::Gate::handle_stored).
+pub trait Roster {
+    /// The client with this key.
+    fn client(&self, key: &PublicKey) -> Option<&Client>;
+    /// The book of that name.
+    fn book(&self, id: BookId) -> Option<&Book>;
+    /// The highest counter that was ever admitted from a client; 0 if none.
+    fn counter(&self, client: ClientId) -> u64;
+    /// Sets the highest counter.
+    fn set_counter(&mut self, client: ClientId, counter: u64);
+    /// The first number of a book that was never offered.
+    fn cursor(&self, book: BookId) -> u32;
+    /// Sets the first number that was never offered.
+    fn set_cursor(&mut self, book: BookId, next: u32);
+}
+
+/// A roster of at most `N` clients and `N` books without a heap, searched from front to back.
+#[derive(Clone, Default)]
+pub struct FixedRoster<const N: usize> {
+    clients: Vec<(Client, u64), N>,
+    books: Vec<(Book, u32), N>,
+}
+
+/// The roster has no room left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RosterFull;
+
+impl<const N: usize> FixedRoster<N> {
+    /// An empty roster.
+    pub const fn new() -> Self {
+        Self { clients: Vec::new(), books: Vec::new() }
+    }
+
+    /// Adds a client whose last counter was `counter`.
+    ///
+    /// # Errors
+    /// [`RosterFull`].
+    pub fn add_client(&mut self, client: Client, counter: u64) -> Result<(), RosterFull> {
+        self.clients.push((client, counter)).map_err(|_| RosterFull)
+    }
+
+    /// Adds a book whose first number that was never offered is `cursor`.
+    ///
+    /// # Errors
+    /// [`RosterFull`].
+    pub fn add_book(&mut self, book: Book, cursor: u32) -> Result<(), RosterFull> {
+        self.books.push((book, cursor)).map_err(|_| RosterFull)
+    }
+}
+
+impl<const N: usize> Roster for FixedRoster<N> {
+    fn client(&self, key: &PublicKey) -> Option<&Client> {
+        self.clients.iter().map(|(client, _)| client).find(|client| client.key == *key)
+    }
+
+    fn book(&self, id: BookId) -> Option<&Book> {
+        self.books.iter().map(|(book, _)| book).find(|book| book.id() == id)
+    }
+
+    fn counter(&self, client: ClientId) -> u64 {
+        // A client that is not there has used up every counter: nothing of it can be admitted.
+        self.clients.iter().find(|(known, _)| known.id == client).map_or(u64::MAX, |(_, counter)| *counter)
+    }
+
+    fn set_counter(&mut self, client: ClientId, counter: u64) {
+        if let Some((_, last)) = self.clients.iter_mut().find(|(known, _)| known.id == client) {
+            *last = counter;
+        }
+    }
+
+    fn cursor(&self, book: BookId) -> u32 {
+        // Likewise: a book that is not there is used up.
+        self.books.iter().find(|(known, _)| known.id() == book).map_or(u32::MAX, |(_, cursor)| *cursor)
+    }
+
+    fn set_cursor(&mut self, book: BookId, next: u32) {
+        if let Some((_, cursor)) = self.books.iter_mut().find(|(known, _)| known.id() == book) {
+            *cursor = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_stand_in_a_file_name_and_a_log_line() {
+        #[rustfmt::skip]
+        let cases = [
+            (1, "alice", Ok(())),
+            (2, "a.b_c-9", Ok(())),
+            (3, "", Err(NameError::Length)),
+            (4, "0123456789012345678901234567890123", Err(NameError::Length)),
+            (5, "-x", Err(NameError::Character('-'))),
+            (6, "../x", Err(NameError::Character('.'))),
+            (7, "a b", Err(NameError::Character(' '))),
+            (8, "a/b", Err(NameError::Character('/'))),
+            (9, "ä", Err(NameError::Character('ä'))),
+        ];
+        for (case, text, expected) in cases {
+            assert_eq!(text.parse::<Name>().map(|_| ()), expected, "case {case}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_gone_can_do_nothing() {
+        let roster = FixedRoster::<1>::new();
+        assert_eq!(roster.counter(ClientId(1)), u64::MAX);
+        assert_eq!(roster.cursor(BookId([0; 8])), u32::MAX);
+    }
+}
