@@ -142,12 +142,29 @@ pub struct Consultation {
     pub seconds: u32,
     /// His attempts that failed since the last one that succeeded.
     pub failures: u32,
-    /// Grants that are open to him now, at any address.
-    pub grants: u32,
+    /// The same for everybody at his address.
+    pub source_failures: u32,
+    /// What is open now.
+    pub grants: Census,
     /// Numbers left in his book.
     pub book_left: u32,
     /// The number that he knocked.
     pub number: u32,
+}
+
+/// How many grants are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// To the client, at any address.
+    pub client: u32,
+    /// To anybody at the client's address.
+    pub source: u32,
+    /// To anybody for the service that is asked for.
+    pub service: u32,
+    /// In all.
+    pub all: u32,
+    /// The client's oldest one.
+    pub oldest: Option<GrantId>,
 }
 
 /// What the policy says.

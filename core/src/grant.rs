@@ -36,8 +36,10 @@ pub struct Grant {
     pub(crate) service: u16,
     /// When it ends.
     pub(crate) deadline: Instant,
-    /// Until when it certainly is open already, if this is a refreshment.
+    /// Until when it is open, as far as the host has said so.
     pub(crate) in_force: Option<Instant>,
+    /// The deadline of the opening that the host is at.
+    pub(crate) offered: Option<Instant>,
     pub(crate) phase: Phase,
     /// Who waits for it to open.
     pub(crate) hold: Option<HoldId>,
@@ -80,18 +82,56 @@ impl Grant {
         }
     }
 
+    /// The host has opened it until `deadline`.
+    pub(crate) fn opened(&mut self, deadline: Instant) {
+        self.in_force = Some(deadline);
+        if self.phase == Phase::Opening {
+            self.phase = Phase::Open;
+        }
+    }
+
+    /// A refreshment that failed leaves it as it was; anything else is closed, since nobody knows what is in force.
+    pub(crate) fn opening_failed(&mut self, now: Instant) {
+        match self.in_force {
+            _ if self.phase != Phase::Opening => {}
+            Some(deadline) => {
+                self.deadline = deadline;
+                self.phase = Phase::Open;
+            }
+            None => self.close(now, CloseReason::Failed),
+        }
+    }
+
     pub(crate) fn close_failed(&mut self, now: Instant) {
         if let Phase::Closing(reason) = self.phase {
             self.phase = Phase::CloseDue(now.after(CLOSE_RETRY), reason);
         }
     }
 
-    /// When something is to be done about it next; `None` while the host is at work.
+    /// Why the host shall close it now, if it shall.
+    pub(crate) fn close_reason(&self, now: Instant) -> Option<CloseReason> {
+        match self.phase {
+            Phase::CloseDue(at, reason) => Some(reason).filter(|_| at <= now),
+            // To open something for no time at all would leave it open in a host that takes no time for no limit.
+            Phase::OpenDue => Some(CloseReason::Expired).filter(|_| self.deadline <= now),
+            Phase::Opening | Phase::Open | Phase::Closing(_) => None,
+        }
+    }
+
+    /// Whether it must be closed although nothing else has happened to it.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        match self.phase {
+            Phase::OpenDue | Phase::Opening | Phase::Open => self.deadline <= now,
+            Phase::CloseDue(..) | Phase::Closing(_) => false,
+        }
+    }
+
+    /// When something is to be done about it next; `None` while the host is closing it.
     pub(crate) fn next(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Open => Some(self.deadline),
+            Phase::OpenDue | Phase::Opening | Phase::Open => Some(self.deadline),
             Phase::CloseDue(at, _) => Some(at),
-            Phase::OpenDue | Phase::Opening | Phase::Closing(_) => None,
+            Phase::Closing(_) => None,
         }
     }
 }
@@ -113,7 +153,7 @@ impl<const N: usize> Grants<N> {
 
     /// Takes over a grant of an earlier run, which is open.
     pub(crate) fn adopt(&mut self, grant: Grant) -> Result<(), Full> {
-        self.next_id = self.next_id.max(grant.id.0.saturating_add(1));
+        self.next_id = self.next_id.max(grant.id.0.wrapping_add(1));
         self.entries.push(grant).map_err(|_| Full)
     }
 
@@ -136,8 +176,8 @@ impl<const N: usize> Grants<N> {
             return Ok(());
         }
         let id = GrantId(self.next_id);
-        let phase = Phase::OpenDue;
-        let grant = Grant { id, client, source, service, deadline, in_force: None, phase, hold: Some(hold) };
+        let (phase, in_force, offered, hold) = (Phase::OpenDue, None, None, Some(hold));
+        let grant = Grant { id, client, source, service, deadline, in_force, offered, phase, hold };
         self.entries.push(grant).map_err(|_| Full)?;
         self.next_id = self.next_id.wrapping_add(1).max(1);
         Ok(())

@@ -115,9 +115,10 @@ impl<const N: usize> Holds<N> {
         HoldId(self.next_id)
     }
 
-    /// Makes sure that the next [`Holds::add`] finds a place, at the cost of the result that is oldest.
-    pub(crate) fn make_room(&mut self, now: Instant) -> Result<(), NoPlace> {
-        if !self.entries.is_full() {
+    /// Makes sure that the next [`Holds::add`] for `client` finds a place: the one that it has, a free one, or that of the
+    /// result that is oldest.
+    pub(crate) fn make_room(&mut self, now: Instant, client: ClientId) -> Result<(), NoPlace> {
+        if !self.entries.is_full() || self.entries.iter().any(|hold| hold.client == client) {
             return Ok(());
         }
         let oldest = self.entries.iter().enumerate().filter(|(_, hold)| hold.phase.has_ended());

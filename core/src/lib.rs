@@ -45,7 +45,9 @@ pub mod roster;
 mod testing;
 pub mod time;
 
-pub use action::{Action, Consultation, Decision, Effect, GrantId, Outcome, Peer, Record, Ticket, Verdict};
+pub use action::{
+    Action, Census, Consultation, Decision, Effect, GrantId, Outcome, Peer, Record, Ticket, Verdict,
+};
 pub use gate::{Config, Gate, Probe, ProbeKind};
 pub use note::Note;
 pub use refusal::{Refusal, Refusals};

@@ -86,7 +86,7 @@ impl Request {
             &WireRequest { kind: kind.code(), counter, service, seconds, source },
             &mut payload,
         )
-        .expect("the longest request has 38 bytes, see the test below");
+        .expect("the longest request has 37 bytes, see the tests");
         payload
     }
 
@@ -184,7 +184,7 @@ impl Answer {
     /// The payload of the second Noise message.
     pub fn encode(&self) -> [u8; ANSWER_LEN] {
         let mut payload = [0; ANSWER_LEN];
-        postcard::to_slice(self, &mut payload).expect("the longest answer has 103 bytes, see the test below");
+        postcard::to_slice(self, &mut payload).expect("the longest answer has 99 bytes, see the tests");
         payload
     }
 

@@ -129,6 +129,7 @@ mod tests {
         let mut buffer = [0; Profile::MAX_FILE];
         let file = profile.encode(&mut buffer).unwrap();
 
+        assert_eq!(file.len(), 1141);
         assert_eq!(Profile::decode(file).unwrap().services, profile.services);
     }
 }

@@ -147,7 +147,7 @@ fn all_sequences_of_a_book_are_different() {
     let decoys = book.decoys();
     let all: BTreeSet<StdVec<u16>> =
         (0..1000).map(|number| book.sequence(number, &decoys).unwrap().to_vec()).collect();
-    // Among 1000 draws out of 8.58e11 two equal ones have a chance of one in a million.
+    // Among 1000 draws out of 8.58e11 two equal ones have a chance below one in a million.
     assert_eq!(all.len(), 1000);
 }
 
@@ -190,7 +190,7 @@ fn the_longest_book_fits_its_buffer() {
 mod fairness {
     use super::*;
 
-    /// Beyond it, a fair draw out of a hundred falls once in 30 million runs (chi-square, 99 degrees of freedom).
+    /// Beyond it, a fair draw out of a hundred falls once in eight million runs (chi-square, 99 degrees of freedom).
     const UNFAIR_OF_100: f64 = 190.0;
 
     #[test]

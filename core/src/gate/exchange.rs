@@ -4,8 +4,9 @@ use core::net::IpAddr;
 
 use rand_core::CryptoRng;
 
-use crate::action::{Action, ExchangeId, Outcome, Peer, Record};
+use crate::action::{Action, ExchangeId, HoldId, Outcome, Peer, Record};
 use crate::envelope::{self, Direction, Inner, Message};
+use crate::grant::Grant;
 use crate::handshake::Responder;
 use crate::key::{Identity, PublicKey};
 use crate::limits::{MAX_ANSWER_GRANTS, POLICY_DEADLINE};
@@ -34,14 +35,24 @@ pub(super) struct Exchange {
 
 /// What the answer waits for.
 pub(super) enum Step {
-    /// The host shall store this.
-    RememberDue(Record),
+    /// The host shall store this, for the sake of a hold.
+    RememberDue(HoldId, Record),
     /// The host is storing.
-    Remembering,
-    /// The host shall show the decoys, or is at it: see the client's hold.
-    Watching,
+    Remembering(HoldId),
+    /// The host shall show the decoys, or is at it.
+    Watching(HoldId),
     /// Nothing: it can be sent.
     AnswerDue(Reply),
+}
+
+impl Step {
+    /// The hold that the answer is about, as long as there is no answer.
+    fn waits_for(&self) -> Option<HoldId> {
+        match *self {
+            Self::RememberDue(hold, _) | Self::Remembering(hold) | Self::Watching(hold) => Some(hold),
+            Self::AnswerDue(_) => None,
+        }
+    }
 }
 
 /// The part of an answer that is particular to its question.
@@ -100,12 +111,14 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         let Fresh { client, payload: Asked { request, responder }, counter, .. } =
             replay::admit(authentic, &mut self.roster)?;
 
-        let step = match request {
+        let served = match request {
             Ok(request) => self.serve(now, source, &client, key, counter, &request),
             Err(_) => Err(Reply::refused(Refusal::Unsupported)),
         };
-        let step = step.unwrap_or_else(Step::AnswerDue);
-        self.note_refusal(client.id, source, &step);
+        let step = served.unwrap_or_else(|reply| {
+            self.note_refusal(client.id, source, &reply);
+            Step::AnswerDue(reply)
+        });
         self.next_exchange = self.next_exchange.wrapping_add(1);
         let id = ExchangeId(self.next_exchange);
         let until = now.instant.after(POLICY_DEADLINE * 4);
@@ -135,9 +148,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         Ok(Authentic { key, counter, payload: Asked { request, responder } })
     }
 
-    fn note_refusal(&mut self, client: ClientId, source: IpAddr, step: &Step) {
-        let Step::AnswerDue(Reply { verdict: Verdict::Refused(code), .. }) = step else { return };
-        let Some(refusal) = Refusal::from_code(*code) else { return };
+    fn note_refusal(&mut self, client: ClientId, source: IpAddr, reply: &Reply) {
+        let Verdict::Refused(code) = reply.verdict else { return };
+        let Some(refusal) = Refusal::from_code(code) else { return };
         self.refuse(refusal);
         self.note(Note::Refused { client, source, refusal });
     }
@@ -146,30 +159,30 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     pub fn handle_stored(&mut self, now: Now, id: ExchangeId, outcome: Outcome) {
         self.stirred = true;
         let Some(exchange) = self.exchanges.iter_mut().find(|exchange| exchange.id == id) else { return };
+        let Step::Remembering(hold) = exchange.step else { return };
         let client = exchange.client;
         match outcome {
             Outcome::Done => {
-                exchange.step = Step::Watching;
-                self.start_watching(client);
+                exchange.step = Step::Watching(hold);
+                self.start_watching(now.instant, hold);
             }
-            Outcome::Failed => {
-                exchange.step = Step::AnswerDue(Reply::refused(Refusal::Unavailable));
-                self.end_attempt(now.instant, client, Refusal::Unavailable);
-            }
+            Outcome::Failed => self.end_attempt(now.instant, client, Refusal::Unavailable),
         }
     }
 
-    /// The exchange in which `client` waits for its number.
-    pub(super) fn waiting_exchange(&mut self, client: ClientId) -> Option<&mut Exchange> {
-        self.exchanges
-            .iter_mut()
-            .find(|exchange| exchange.client == client && matches!(exchange.step, Step::Watching))
+    /// Answers the question that waits for `hold`, if it still does.
+    pub(super) fn reply(&mut self, hold: HoldId, reply: Reply) {
+        if let Some(waiting) =
+            self.exchanges.iter_mut().find(|exchange| exchange.step.waits_for() == Some(hold))
+        {
+            waiting.step = Step::AnswerDue(reply);
+        }
     }
 
     pub(super) fn poll_remember(&mut self) -> Option<Action> {
         self.exchanges.iter_mut().find_map(|exchange| {
-            let Step::RememberDue(record) = exchange.step else { return None };
-            exchange.step = Step::Remembering;
+            let Step::RememberDue(hold, record) = exchange.step else { return None };
+            exchange.step = Step::Remembering(hold);
             Some(Action::Remember { exchange: exchange.id, record })
         })
     }
@@ -214,7 +227,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         source: IpAddr,
     ) -> heapless::Vec<OpenService, MAX_ANSWER_GRANTS> {
         let mut open = heapless::Vec::<OpenService, MAX_ANSWER_GRANTS>::new();
-        for grant in self.open_grants().filter(|grant| grant.client == client && grant.source == source) {
+        let his = |grant: &&Grant| grant.client == client && grant.source == source && grant.deadline() > now;
+        for grant in self.open_grants().filter(his) {
             let left_ms = millis(grant.deadline().left(now));
             let at = open.iter().position(|other| other.left_ms < left_ms).unwrap_or(open.len());
             if open.is_full() && at < open.len() {

@@ -1,8 +1,10 @@
 //! From a holder's probes to the policy, and from its decision to grants.
 
+use core::net::IpAddr;
+
 use rand_core::CryptoRng;
 
-use crate::action::{Consultation, Decision, Effect, GrantId, HoldId, Outcome, Ticket, Verdict};
+use crate::action::{Census, Consultation, Decision, Effect, GrantId, HoldId, Outcome, Ticket, Verdict};
 use crate::address::SourcePrefix;
 use crate::attempt::Step;
 use crate::grant;
@@ -11,7 +13,7 @@ use crate::limits::POLICY_DEADLINE;
 use crate::message::Mode;
 use crate::note::{CloseReason, KnockEnd, Locked, Note};
 use crate::refusal::Refusal;
-use crate::roster::{Client, Roster};
+use crate::roster::{Client, ClientId, Roster};
 use crate::time::{Instant, Now};
 
 use super::{Gate, LockoutScope, Probe, ProbeKind};
@@ -27,12 +29,6 @@ pub(super) fn ended(hold: &Hold, end: KnockEnd) -> Note {
         end,
         seen: hold.attempt.seen().clone(),
     }
-}
-
-/// What one open effect came to.
-enum Opening {
-    Due,
-    Impossible(Refusal),
 }
 
 impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
@@ -94,7 +90,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
     }
 
-    fn lock_out_knocker(&mut self, now: Instant, source: core::net::IpAddr, client: crate::roster::ClientId) {
+    fn lock_out_knocker(&mut self, now: Instant, source: IpAddr, client: ClientId) {
         let lasts = self.config.lockout;
         match self.config.lockout_scope {
             LockoutScope::Everybody => self.lock_out(now, Locked::Everybody, lasts),
@@ -108,14 +104,13 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     pub(super) fn poll_consult(&mut self, now: Instant) -> Option<crate::Action> {
         loop {
             let hold = self.holds.iter_mut().find(|hold| hold.phase == Phase::ConsultDue)?;
-            let (id, client) = (hold.id, hold.client);
+            let id = hold.id;
             hold.phase = Phase::Consulting;
             if let Some(consultation) = self.consultation(id) {
                 return Some(crate::Action::Consult(consultation));
             }
             // The client or the service was removed while he knocked.
-            self.settle(now, id, Phase::Failed(Refusal::NotAllowed));
-            self.count_failure(client);
+            self.fail(now, id, Refusal::NotAllowed);
         }
     }
 
@@ -134,12 +129,25 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             source,
             service,
             seconds,
-            failures: self.failures_of(client.id),
-            grants: u32::try_from(self.open_grants().filter(|grant| grant.client == client.id).count())
-                .unwrap_or(u32::MAX),
+            failures: self.failures_of(Locked::Client(client.id)),
+            source_failures: self.failures_of(Locked::Source(SourcePrefix::of(source))),
+            grants: self.census(client.id, source, service),
             book_left: left,
             number,
         })
+    }
+
+    fn census(&self, client: ClientId, source: IpAddr, service: u16) -> Census {
+        let count = |counts: &dyn Fn(&grant::Grant) -> bool| {
+            u32::try_from(self.open_grants().filter(|grant| counts(grant)).count()).unwrap_or(u32::MAX)
+        };
+        Census {
+            client: count(&|grant| grant.client == client),
+            source: count(&|grant| grant.source == source),
+            service: count(&|grant| grant.service == service),
+            all: count(&|_| true),
+            oldest: self.open_grants().filter(|grant| grant.client == client).map(|grant| grant.id).min(),
+        }
     }
 
     /// Takes the policy's decision. One that comes too late changes nothing.
@@ -163,42 +171,47 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     fn carry_out(&mut self, now: Instant, id: HoldId, client: &Client, effects: &[Effect]) {
-        let (mut waiting, mut refusal) = (0, Refusal::Denied);
+        let mut refusal = Refusal::Denied;
         for effect in effects {
             match *effect {
-                Effect::Open { service, seconds } => match self.open(now, id, client, service, seconds) {
-                    Opening::Due => waiting += 1,
-                    Opening::Impossible(why) => refusal = why,
-                },
+                Effect::Open { service, seconds } => {
+                    if let Err(why) = self.open(now, id, client, service, seconds) {
+                        refusal = why;
+                    }
+                }
                 Effect::Extend { grant, seconds } => self.extend(now, client, grant, seconds),
                 Effect::Revoke { grant } => self.revoke_own(now, client, grant),
                 Effect::Lockout { seconds } => self.lock_out_by_policy(now, id, client, seconds),
             }
         }
-        match waiting {
+        // One grant may be opened by two effects, or be opened and taken back.
+        let due = |grant: &&grant::Grant| grant.hold == Some(id) && grant.phase == grant::Phase::OpenDue;
+        match self.grants.iter().filter(due).count() {
             0 => self.fail(now, id, refusal),
-            waiting => self.settle_later(now, id, waiting),
+            waiting => self.settle_later(now, id, u8::try_from(waiting).unwrap_or(u8::MAX)),
         }
     }
 
-    fn open(&mut self, now: Instant, id: HoldId, client: &Client, service: u16, seconds: u32) -> Opening {
-        let Some(limits) = self.config.service(service).filter(|_| client.may_use(service)) else {
-            return Opening::Impossible(Refusal::NotAllowed);
-        };
-        let seconds = limits.seconds(seconds);
-        let Some(source) = self.holds.by_id(id).map(|hold| hold.source) else {
-            return Opening::Impossible(Refusal::Unavailable);
-        };
+    fn open(
+        &mut self,
+        now: Instant,
+        id: HoldId,
+        client: &Client,
+        service: u16,
+        seconds: u32,
+    ) -> Result<(), Refusal> {
+        let allowed = self.config.service(service).filter(|_| client.may_use(service));
+        let seconds = allowed.ok_or(Refusal::NotAllowed)?.seconds(seconds);
+        let source = self.holds.by_id(id).ok_or(Refusal::Unavailable)?.source;
         let deadline = now.after(core::time::Duration::from_secs(u64::from(seconds)));
-        match self.grants.open(client.id, source, service, deadline, id) {
-            Ok(()) => Opening::Due,
-            Err(grant::Full) => Opening::Impossible(Refusal::Unavailable),
-        }
+        let opened = self.grants.open(client.id, source, service, deadline, id);
+        opened.map_err(|grant::Full| Refusal::Unavailable)
     }
 
     fn extend(&mut self, now: Instant, client: &Client, grant: GrantId, seconds: u32) {
         let Some(grant) = self.grants.by_id(grant).filter(|grant| grant.client == client.id) else { return };
-        let Some(limits) = self.config.services.iter().find(|service| service.id == grant.service) else {
+        let Some(limits) = self.config.service(grant.service).filter(|_| client.may_use(grant.service))
+        else {
             return;
         };
         if grant.phase == grant::Phase::Open {
@@ -225,47 +238,42 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     pub fn handle_opened(&mut self, now: Now, id: GrantId, outcome: Outcome) {
         self.stirred = true;
         let Some(grant) = self.grants.by_id(id) else { return };
-        let waiting = match (grant.phase, outcome) {
-            (grant::Phase::Opening, Outcome::Done) => {
-                grant.phase = grant::Phase::Open;
-                grant.in_force = Some(grant.deadline);
-                let &mut grant::Grant { client, source, service, deadline, hold, .. } = grant;
+        let Some(deadline) = grant.offered.take() else { return };
+        match outcome {
+            Outcome::Done => {
+                grant.opened(deadline);
+                let &mut grant::Grant { client, source, service, .. } = grant;
                 let lasts = deadline.left(now.instant);
                 self.note(Note::GrantOpened { grant: id, client, source, service, lasts });
-                hold
             }
-            (grant::Phase::Opening, Outcome::Failed) => self.opening_failed(now.instant, id),
-            // It was taken back while the host was opening it: the closing follows.
-            (_, _) => grant.hold.take(),
-        };
-        if let Some(hold) = waiting {
-            self.count_opening(now.instant, hold, outcome);
+            Outcome::Failed => grant.opening_failed(now.instant),
         }
+        self.report_opening(now.instant, id, outcome);
     }
 
-    /// A refreshment that failed leaves the grant as it was; anything else is closed, since nobody knows what is in force.
-    fn opening_failed(&mut self, now: Instant, id: GrantId) -> Option<HoldId> {
-        let grant = self.grants.by_id(id)?;
-        match grant.in_force {
-            Some(deadline) => {
-                grant.deadline = deadline;
-                grant.phase = grant::Phase::Open;
-            }
-            None => grant.close(now, CloseReason::Failed),
+    /// Tells whoever waits for a grant what became of it, unless it is to be opened once more.
+    fn report_opening(&mut self, now: Instant, id: GrantId, outcome: Outcome) {
+        let Some(grant) = self.grants.by_id(id) else { return };
+        let outcome = match grant.phase {
+            grant::Phase::OpenDue | grant::Phase::Opening => return,
+            grant::Phase::Open => outcome,
+            grant::Phase::CloseDue(..) | grant::Phase::Closing(_) => Outcome::Failed,
+        };
+        if let Some(hold) = grant.hold.take() {
+            self.count_opening(now, hold, outcome);
         }
-        grant.hold.take()
     }
 
     fn count_opening(&mut self, now: Instant, id: HoldId, outcome: Outcome) {
         let Some(hold) = self.holds.by_id(id) else { return };
         let Phase::Opening { waiting, opened } = hold.phase else { return };
         let opened = if outcome == Outcome::Done { opened + 1 } else { opened };
-        let client = hold.client;
+        let (client, source) = (hold.client, hold.source);
         match (waiting.saturating_sub(1), opened) {
             (0, 0) => self.fail(now, id, Refusal::Unavailable),
             (0, _) => {
                 self.settle(now, id, Phase::Granted);
-                self.forgive_failures(client);
+                self.forgive_failures(client, source);
             }
             (waiting, opened) => hold.phase = Phase::Opening { waiting, opened },
         }
@@ -279,9 +287,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 
     /// A complete knock has come to nothing.
     pub(super) fn fail(&mut self, now: Instant, id: HoldId, refusal: Refusal) {
-        let Some(client) = self.holds.by_id(id).map(|hold| hold.client) else { return };
+        let Some((client, source)) = self.holds.by_id(id).map(|hold| (hold.client, hold.source)) else {
+            return;
+        };
         self.refuse(refusal);
-        self.count_failure(client);
+        self.count_failure(client, source);
         self.settle(now, id, Phase::Failed(refusal));
     }
 

@@ -11,8 +11,9 @@
 //!
 //! After any `handle_*` call or command the host calls [`Gate::poll_action`] and [`Gate::poll_note`] until both return
 //! `None`, and then [`Gate::poll_timeout`] to learn when to call [`Gate::handle_timeout`]. Extra calls are harmless. Time
-//! never runs backwards. Reports about things that the gate has given up meanwhile are ignored, except that what was
-//! opened too late is closed.
+//! never runs backwards. Openings and closings take effect in the order in which they were offered, and are reported in that
+//! order. Reports about things that the gate has given up meanwhile are ignored; what was opened too late is closed by
+//! the closing that was offered after it.
 //!
 //! Nothing is ever answered to a stranger: an answer exists only after the handshake.
 
@@ -29,19 +30,20 @@ use heapless::{Deque, Vec};
 use rand_core::CryptoRng;
 
 use crate::action::{GrantId, Outcome};
+use crate::address::SourcePrefix;
 use crate::book::{Decoys, Order};
 use crate::grant::{self, Grant, Grants};
 use crate::hold::{Holds, Phase};
 use crate::key::{DoorKey, GateId, Identity};
-use crate::limits::{MAX_DOOR_KEYS, MAX_SERVICES};
+use crate::limits::{MAX_DOOR_KEYS, MAX_LOCKOUT, MAX_SERVICES};
 use crate::lockout::Lockouts;
 use crate::message::Mode;
-use crate::note::{CloseReason, Locked, Note};
+use crate::note::{CloseReason, KnockEnd, Locked, Note};
 use crate::refusal::{Refusal, Refusals};
 use crate::roster::{ClientId, Roster};
 use crate::time::{Instant, Now};
 
-use exchange::Exchange;
+use exchange::{Exchange, Reply};
 
 /// Notes that wait for [`Gate::poll_note`] at most. One call leaves at most two for each entry it ends.
 const NOTES: usize = 32;
@@ -144,7 +146,8 @@ pub struct Gate<R, G, const EXCHANGES: usize, const HOLDS: usize, const GRANTS: 
     unwatch: Vec<IpAddr, HOLDS>,
     grants: Grants<GRANTS>,
     lockouts: Lockouts<LOCKOUTS>,
-    failures: Vec<(ClientId, u32), LOCKOUTS>,
+    /// Failed attempts since the last grant, of clients and of source prefixes.
+    failures: Vec<(Locked, u32), LOCKOUTS>,
     notes: Deque<Note, NOTES>,
     refusals: Refusals,
     /// Something changed since [`Gate::poll_action`] last found nothing.
@@ -220,7 +223,17 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         let in_force = Some(deadline);
         let phase = grant::Phase::Open;
         self.grants
-            .adopt(Grant { id, client, source, service, deadline, in_force, phase, hold: None })
+            .adopt(Grant {
+                id,
+                client,
+                source,
+                service,
+                deadline,
+                in_force,
+                offered: None,
+                phase,
+                hold: None,
+            })
             .is_ok()
     }
 
@@ -238,7 +251,13 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         for grant in self.grants.iter_mut().filter(|grant| grant.client == client) {
             grant.close(now.instant, CloseReason::Revoked);
         }
+        // Whoever is not on the roster is a stranger: nothing more is answered.
+        self.exchanges.retain(|exchange| exchange.client != client);
         self.end_attempt(now.instant, client, Refusal::UnknownClient);
+        if let Some(hold) = self.holds.of_client(client).filter(|hold| hold.phase.is_deciding()) {
+            let id = hold.id;
+            self.fail(now.instant, id, Refusal::UnknownClient);
+        }
     }
 
     /// Takes note of what became of [`Action::Close`](crate::Action::Close).
@@ -277,39 +296,44 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     fn lock_out(&mut self, now: Instant, who: Locked, lasts: Duration) {
+        let lasts = lasts.min(MAX_LOCKOUT);
         self.lockouts.add(now, who, lasts);
         self.note(Note::LockedOut { who, lasts });
     }
 
-    fn failures_of(&self, client: ClientId) -> u32 {
-        self.failures.iter().find(|(known, _)| *known == client).map_or(0, |(_, count)| *count)
+    fn failures_of(&self, whose: Locked) -> u32 {
+        self.failures.iter().find(|(known, _)| *known == whose).map_or(0, |(_, count)| *count)
     }
 
-    fn count_failure(&mut self, client: ClientId) {
-        if let Some((_, count)) = self.failures.iter_mut().find(|(known, _)| *known == client) {
-            *count = count.saturating_add(1);
-            return;
+    fn count_failure(&mut self, client: ClientId, source: IpAddr) {
+        for whose in [Locked::Client(client), Locked::Source(SourcePrefix::of(source))] {
+            if let Some((_, count)) = self.failures.iter_mut().find(|(known, _)| *known == whose) {
+                *count = count.saturating_add(1);
+                continue;
+            }
+            if self.failures.is_full() {
+                self.failures.remove(0);
+            }
+            // There is room now, unless the table has no places at all.
+            let _ = self.failures.push((whose, 1));
         }
-        if self.failures.is_full() {
-            self.failures.remove(0);
-        }
-        // There is room now, unless the table has no places at all.
-        let _ = self.failures.push((client, 1));
     }
 
-    fn forgive_failures(&mut self, client: ClientId) {
-        self.failures.retain(|(known, _)| *known != client);
+    fn forgive_failures(&mut self, client: ClientId, source: IpAddr) {
+        let source = Locked::Source(SourcePrefix::of(source));
+        self.failures.retain(|(known, _)| *known != Locked::Client(client) && *known != source);
     }
 
     /// Ends a knock that has not been completed.
     fn end_attempt(&mut self, now: Instant, client: ClientId, refusal: Refusal) {
         let Some(hold) = self.holds.of_client(client).filter(|hold| hold.phase.is_active()) else { return };
         hold.end(now, Phase::Failed(refusal));
-        let source = hold.source;
-        let note = knock::ended(hold, crate::note::KnockEnd::Failed(refusal));
+        let (id, source) = (hold.id, hold.source);
+        let note = knock::ended(hold, KnockEnd::Failed(refusal));
+        self.reply(id, Reply::refused(refusal));
         self.stop_watching(source);
         self.refuse(refusal);
-        self.count_failure(client);
+        self.count_failure(client, source);
         self.note(note);
     }
 

@@ -46,15 +46,18 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 
     fn poll_watch(&mut self, now: Instant) -> Option<Action> {
         let lasts = self.config.hold;
-        let hold = self.holds.iter_mut().find(|hold| hold.phase == hold::Phase::WatchDue)?;
+        let due = |hold: &&mut hold::Hold| hold.phase == hold::Phase::WatchDue && hold.until > now;
+        let hold = self.holds.iter_mut().find(due)?;
         hold.phase = hold::Phase::Watching;
         hold.until = now.after(lasts);
         Some(Action::Watch { hold: hold.id, source: hold.source, lasts })
     }
 
     fn poll_open(&mut self, now: Instant) -> Option<Action> {
-        let grant = self.grants.iter_mut().find(|grant| grant.phase == Phase::OpenDue)?;
+        let due = |grant: &&mut Grant| grant.phase == Phase::OpenDue && grant.offered.is_none();
+        let grant = self.grants.iter_mut().find(due)?;
         grant.phase = Phase::Opening;
+        grant.offered = Some(grant.deadline);
         let &mut Grant { id, client, source, service, .. } = grant;
         let lasts = self.longest(source, service).unwrap_or(now).left(now);
         Some(Action::Open { grant: id, client, source, service, lasts })
@@ -62,10 +65,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 
     fn poll_close(&mut self, now: Instant) -> Option<Action> {
         loop {
-            let due = |grant: &Grant| match grant.phase {
-                Phase::CloseDue(at, reason) if at <= now => Some((*grant, reason)),
-                _ => None,
-            };
+            let due = |grant: &Grant| grant.close_reason(now).map(|reason| (*grant, reason));
             let (grant, reason) = self.grants.iter().find_map(due)?;
             if !self.hand_over(grant.id, reason) {
                 return Some(Action::Close { grant: grant.id, source: grant.source, service: grant.service });

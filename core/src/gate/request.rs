@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use rand_core::CryptoRng;
 
-use crate::action::{Outcome, Record};
+use crate::action::{HoldId, Outcome, Record};
 use crate::attempt::Attempt;
 use crate::hold::{Hold, NoPlace, Phase};
 use crate::key::PublicKey;
@@ -21,7 +21,7 @@ use super::exchange::{Reply, Step};
 impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
     Gate<R, G, E, H, N, L>
 {
-    /// Serves a fresh request; `Err` is an answer that changes nothing.
+    /// Serves a fresh request; `Err` answers one that was turned away.
     pub(super) fn serve(
         &mut self,
         now: Now,
@@ -35,7 +35,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             return Err(Reply::refused(Refusal::WrongSource));
         }
         match request.kind {
-            Kind::Status => Err(self.status(now.instant, source, client.id)),
+            Kind::Status => Ok(Step::AnswerDue(self.status(now.instant, source, client.id))),
             Kind::NextNumber => self.next_number(now, source, client, key, counter, request),
         }
     }
@@ -71,13 +71,14 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 
         self.end_attempt(now.instant, client.id, Refusal::Superseded);
         self.holds
-            .make_room(now.instant)
+            .make_room(now.instant, client.id)
             .map_err(|NoPlace(wait)| Reply::refused(Refusal::Busy).retry(wait))?;
         // From here on the number is used up, whatever becomes of it.
         let next = number.saturating_add(1);
         self.roster.set_cursor(id, next);
-        let hold = Hold {
-            id: self.holds.next_id(),
+        let hold = self.holds.next_id();
+        self.holds.add(Hold {
+            id: hold,
             client: client.id,
             key,
             source,
@@ -89,9 +90,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             seconds: request.seconds,
             phase: Phase::Storing,
             until: now.instant.after(self.config.hold),
-        };
-        self.holds.add(hold);
-        Ok(Step::RememberDue(Record::Offer { client: client.id, counter, book: id, next }))
+        });
+        Ok(Step::RememberDue(hold, Record::Offer { client: client.id, counter, book: id, next }))
     }
 
     /// Whether a client may hold a number now.
@@ -117,34 +117,32 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         Ok(())
     }
 
-    /// The number of `client` is stored as used: its decoys may be shown.
-    pub(super) fn start_watching(&mut self, client: ClientId) {
-        if let Some(hold) = self.holds.of_client(client).filter(|hold| hold.phase == Phase::Storing) {
+    /// The number of a hold is stored as used: the decoys may be shown.
+    pub(super) fn start_watching(&mut self, now: Instant, id: HoldId) {
+        let storing = |hold: &&mut Hold| hold.phase == Phase::Storing && hold.until > now;
+        if let Some(hold) = self.holds.by_id(id).filter(storing) {
             hold.phase = Phase::WatchDue;
         }
     }
 
     /// Takes note of what became of [`Action::Watch`](crate::Action::Watch).
-    pub fn handle_watched(&mut self, now: Now, id: crate::action::HoldId, outcome: Outcome) {
+    pub fn handle_watched(&mut self, now: Now, id: HoldId, outcome: Outcome) {
         self.stirred = true;
-        let Some(hold) = self.holds.by_id(id).filter(|hold| hold.phase == Phase::Watching) else { return };
+        // Somebody else may have been given the book or the address once the time is over.
+        let watching = |hold: &&mut Hold| hold.phase == Phase::Watching && hold.until > now.instant;
+        let Some(hold) = self.holds.by_id(id).filter(watching) else { return };
         let client = hold.client;
-        let reply = match outcome {
+        match outcome {
             Outcome::Done => {
                 hold.phase = Phase::Held;
                 hold.until = now.instant.after(self.config.hold);
                 let (source, book, number) = (hold.source, hold.book, hold.number);
                 let left = self.roster.book(book).map_or(0, |book| book.shape().count() - number - 1);
                 self.note(Note::Offered { client, source, book, number, left });
-                Reply { offer: Some(self.offer(book, number)), ..Reply::of(Verdict::Offered) }
+                let offer = Some(self.offer(book, number));
+                self.reply(id, Reply { offer, ..Reply::of(Verdict::Offered) });
             }
-            Outcome::Failed => {
-                self.end_attempt(now.instant, client, Refusal::Unavailable);
-                Reply::refused(Refusal::Unavailable)
-            }
-        };
-        if let Some(exchange) = self.waiting_exchange(client) {
-            exchange.step = Step::AnswerDue(reply);
+            Outcome::Failed => self.end_attempt(now.instant, client, Refusal::Unavailable),
         }
     }
 

@@ -33,12 +33,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     fn expire_grants(&mut self, now: Instant) {
-        let due = |grant: &&mut crate::grant::Grant| {
-            grant.phase == crate::grant::Phase::Open && grant.deadline <= now
-        };
         self.grants
             .iter_mut()
-            .filter(due)
+            .filter(|grant| grant.is_over(now))
             .take(TIMEOUTS_PER_CALL)
             .for_each(|grant| grant.close(now, CloseReason::Expired));
     }
