@@ -1,0 +1,101 @@
+//! One question and its answer over TCP: 200 bytes there, 200 bytes back. Rule: `docs/protocol.md`, section 5.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use knockgate_core::client::{ExchangeError, Keys};
+use knockgate_core::limits::MESSAGE_LEN;
+use knockgate_core::message::{Answer, Request};
+use rand_core::CryptoRng;
+
+use crate::dial::{self, CONNECT_WAIT};
+
+/// How long an accepted question may stay without an answer. A gate answers in milliseconds; a stranger's port is silent.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+
+/// Where a knock goes and where it leaves from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) to: SocketAddr,
+    pub(crate) from: SocketAddr,
+}
+
+/// An answer, and the way it took.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    pub(crate) route: Route,
+    pub(crate) at: Instant,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// No connection.
+    Connect(io::Error),
+    /// The connection was accepted, and then nothing came.
+    Silence,
+    /// The bytes that came were not written by the gate.
+    NotTheGate,
+    /// The gate wrote what this version cannot read.
+    NewerGate,
+    /// A key in the profile is unusable.
+    Keys,
+}
+
+/// Asks the gate at `to`, leaving from `from` if it is given.
+pub(crate) fn exchange(
+    keys: &Keys,
+    request: &Request,
+    (to, from): (SocketAddr, Option<SocketAddr>),
+    deadline: Instant,
+    rng: &mut impl CryptoRng,
+) -> Result<Answered, NoAnswer> {
+    let left = |limit: Duration| deadline.saturating_duration_since(Instant::now()).min(limit);
+    let mut stream = dial::connect(to, from, left(CONNECT_WAIT)).map_err(NoAnswer::Connect)?;
+    let from = stream.local_addr().map_err(NoAnswer::Connect)?;
+
+    let (question, message) = keys.ask(request, rng).map_err(no_answer)?;
+    let answer_by = Instant::now() + left(ANSWER_WAIT);
+    let reply = send(&mut stream, &message)
+        .and_then(|()| receive(&mut stream, answer_by))
+        .map_err(|_| NoAnswer::Silence)?;
+    let at = Instant::now();
+    let answer = question.answer(&reply).map_err(no_answer)?;
+    Ok(Answered { answer, route: Route { to, from }, at })
+}
+
+fn no_answer(error: ExchangeError) -> NoAnswer {
+    match error {
+        ExchangeError::Keys => NoAnswer::Keys,
+        ExchangeError::NotTheGate => NoAnswer::NotTheGate,
+        ExchangeError::NewerGate => NoAnswer::NewerGate,
+    }
+}
+
+fn send(stream: &mut TcpStream, message: &[u8; MESSAGE_LEN]) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(ANSWER_WAIT))?;
+    stream.write_all(message)
+}
+
+fn receive(stream: &mut TcpStream, deadline: Instant) -> io::Result<[u8; MESSAGE_LEN]> {
+    let mut message = [0; MESSAGE_LEN];
+    let mut rest = message.as_mut_slice();
+    while !rest.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        let read = match stream.read(rest) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Err(error),
+        };
+        rest = rest.get_mut(read..).unwrap_or_default();
+    }
+    Ok(message)
+}

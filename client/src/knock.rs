@@ -1,0 +1,219 @@
+//! A knock from the question for a number to the gate's last word.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use knockgate_core::Refusal;
+use knockgate_core::book::Sequence;
+use knockgate_core::message::{Answer, Kind, Mode, Offer, Verdict};
+use knockgate_core::profile::ProfileService;
+
+use crate::exchange::{Answered, Route};
+use crate::outcome::{Doubt, Failure};
+use crate::print::{Opened, knocks, lasting};
+use crate::sequence::{self, Blocked};
+use crate::session::Session;
+
+/// How often a sequence is sent in closed mode. The gate ignores what it has seen already, and probes get lost.
+const PASSES: u32 = 3;
+/// How long the gate may be undecided before the sequence is sent again.
+const RESEND: Duration = Duration::from_millis(300);
+/// Pause between two questions whether the gate has decided, whatever it proposes.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// When the gate is busy and does not say for how long.
+const BUSY_WAIT: Duration = Duration::from_millis(500);
+/// A shorter wait is not worth a line.
+const NOTICEABLE: Duration = Duration::from_millis(200);
+/// Time for the gate to decide after the hold is over: its policy's deadline, and a few answers.
+const DECISION: Duration = Duration::from_secs(5);
+/// Questions in a row that may stay without an answer after the knock, because a connection can fail for once.
+const SILENCES: u32 = 3;
+
+/// A sequence that may be knocked until `deadline`.
+struct Held {
+    offer: Offer,
+    ports: Sequence,
+    route: Route,
+    deadline: Instant,
+}
+
+/// Knocks for `service` and returns what the gate opened. `seconds` is 0 to leave the time to the gate.
+pub(crate) fn knock(
+    session: &mut Session<'_>,
+    service: &ProfileService,
+    seconds: u32,
+) -> Result<Opened, Failure> {
+    let answered = obtain_offer(session, service, seconds)?;
+    let held = take_number(session, &answered)?;
+    // From here on the number is used up, and giving up early would waste it.
+    session.deadline = session.deadline.max(held.deadline + DECISION);
+
+    session.voice.step(format!(
+        "knocking number {} at {}",
+        held.offer.number,
+        session.facts.gate_and_address()
+    ));
+    if let Err(blocked) = held.knock() {
+        return Err(explain(session, &held, blocked));
+    }
+    let answered = await_verdict(session, &held)?;
+    let granted = answered.answer.open.iter().find(|open| open.service == service.id);
+    let granted = granted.ok_or(Failure::Unconfirmed(Doubt::NotOpen))?;
+    Ok(Opened::new(granted, session.profile, answered.at.elapsed()))
+}
+
+/// Warns once a book is nearly used up.
+pub(crate) fn warn_if_low(session: &Session<'_>) {
+    let Some(left) = session.facts.book_left.filter(|&left| session.profile.book.shape().is_low(left)) else {
+        return;
+    };
+    session.voice.warning(&format!(
+        "the knock book of profile \"{}\" has {} left; ask the administrator of {} for a new profile",
+        session.facts.profile,
+        knocks(left),
+        session.facts.host
+    ));
+}
+
+/// Asks for a number until the gate has one, as long as the client's patience lasts.
+fn obtain_offer(
+    session: &mut Session<'_>,
+    service: &ProfileService,
+    seconds: u32,
+) -> Result<Answered, Failure> {
+    loop {
+        let answered = session.ask(Kind::NextNumber, service.id, seconds)?;
+        let answer = &answered.answer;
+        let code = match answer.verdict {
+            Verdict::Offered => return Ok(answered),
+            Verdict::Refused(code) => code,
+            // The gate is still deciding about the knock before this one.
+            Verdict::Pending => {
+                wait(session, retry(answer).unwrap_or(BUSY_WAIT))?;
+                continue;
+            }
+            Verdict::Nothing | Verdict::Granted => return Err(Failure::Unexpected),
+        };
+        match Refusal::from_code(code) {
+            Some(Refusal::Busy | Refusal::Overloaded) => {
+                let retry = retry(answer).unwrap_or(BUSY_WAIT);
+                wait(session, retry)?;
+            }
+            Some(_) | None => return Err(refused(code, answer)),
+        }
+    }
+}
+
+/// Waits until the gate can be asked again, and says so if a person would notice.
+fn wait(session: &mut Session<'_>, retry: Duration) -> Result<(), Failure> {
+    let retry = retry.max(SHORTEST_WAIT);
+    if Instant::now() + retry >= session.deadline {
+        return Err(Failure::Busy { retry, patience: session.patience });
+    }
+    let gate = session.facts.gate_and_address();
+    if retry >= NOTICEABLE {
+        session.voice.notice(&format!("{gate} is busy; asking again in {}", lasting(retry)));
+    }
+    session.voice.step(format!("waiting for {gate}"));
+    thread::sleep(retry);
+    Ok(())
+}
+
+/// Checks the offered number and notes that it is used, before anything of it is sent.
+fn take_number(session: &mut Session<'_>, answered: &Answered) -> Result<Held, Failure> {
+    let offer = answered.answer.offer.ok_or(Failure::Unexpected)?;
+    let book = &session.profile.book;
+    session.facts.number = Some(offer.number);
+    session.facts.book = Some(offer.book.to_string());
+    let foreign = || Failure::ForeignBook { offered: offer.book.to_string(), own: book.id().to_string() };
+    if offer.book != book.id() {
+        return Err(foreign());
+    }
+    let ports = book.sequence(offer.number, &book.decoys()).ok_or_else(foreign)?;
+    let used = session.ledger.use_number(offer.book, offer.number).map_err(Failure::Ledger)?;
+    used.map_err(|used| Failure::UsedNumber { number: offer.number, highest: used.highest })?;
+    let deadline = answered.at + Duration::from_millis(offer.hold_ms.into());
+    Ok(Held { offer, ports, route: answered.route, deadline })
+}
+
+impl Held {
+    fn knock(&self) -> Result<(), Blocked> {
+        match self.offer.mode {
+            Mode::Connect => sequence::connect_all(&self.ports, self.route, self.deadline),
+            Mode::Closed => {
+                sequence::probe_all(&self.ports, self.route, Duration::from_millis(self.offer.gap_ms.into()))
+            }
+        }
+    }
+
+    /// How often the sequence may be sent; a full connection needs no repetition.
+    fn passes(&self) -> u32 {
+        match self.offer.mode {
+            Mode::Connect => 1,
+            Mode::Closed => PASSES,
+        }
+    }
+}
+
+/// The gate may know better than the network why a port could not be knocked.
+fn explain(session: &mut Session<'_>, held: &Held, blocked: Blocked) -> Failure {
+    let ports = held.ports.len();
+    let answer = session.ask(Kind::Status, 0, 0).map(|answered| answered.answer);
+    match answer {
+        Ok(answer) => match answer.verdict {
+            Verdict::Refused(code) => refused(code, &answer),
+            Verdict::Nothing | Verdict::Offered | Verdict::Granted | Verdict::Pending => {
+                Failure::Unconfirmed(Doubt::Blocked { blocked, ports })
+            }
+        },
+        Err(_) => Failure::Unconfirmed(Doubt::Blocked { blocked, ports }),
+    }
+}
+
+/// Asks what became of the knock until the gate has decided.
+fn await_verdict(session: &mut Session<'_>, held: &Held) -> Result<Answered, Failure> {
+    let (mut passes, mut sent, mut silences) = (1, Instant::now(), 0);
+    session.voice.step(format!("waiting for the word of {}", session.facts.gate_and_address()));
+    while !session.is_late() {
+        let answered = match session.ask(Kind::Status, 0, 0) {
+            Ok(answered) => answered,
+            Err(Failure::Unreachable(_)) if silences + 1 < SILENCES => {
+                silences += 1;
+                continue;
+            }
+            Err(Failure::Unreachable(_)) => return Err(Failure::Unconfirmed(Doubt::Silent)),
+            Err(failure) => return Err(failure),
+        };
+        silences = 0;
+        match answered.answer.verdict {
+            Verdict::Granted => return Ok(answered),
+            Verdict::Refused(code) => return Err(refused(code, &answered.answer)),
+            Verdict::Nothing => return Err(Failure::Unconfirmed(Doubt::Forgotten)),
+            Verdict::Pending | Verdict::Offered => {}
+        }
+        if passes < held.passes() && sent.elapsed() >= RESEND && Instant::now() < held.deadline {
+            // A lost probe of this pass is caught by the next one.
+            let _ = held.knock();
+            (passes, sent) = (passes + 1, Instant::now());
+        } else {
+            let wait = retry(&answered.answer).unwrap_or(SHORTEST_WAIT);
+            thread::sleep(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT));
+        }
+    }
+    Err(Failure::Unconfirmed(Doubt::Undecided))
+}
+
+/// What an answer with this refusal means.
+pub(crate) fn refused(code: u8, answer: &Answer) -> Failure {
+    match Refusal::from_code(code) {
+        Some(Refusal::LockedOut) => Failure::LockedOut(retry(answer).unwrap_or_default()),
+        Some(Refusal::Exhausted) => Failure::Exhausted,
+        Some(refusal) => Failure::Refused { refusal, wait: retry(answer).unwrap_or_default() },
+        None => Failure::UnknownRefusal(code),
+    }
+}
+
+fn retry(answer: &Answer) -> Option<Duration> {
+    Some(Duration::from_millis(answer.retry_ms.into())).filter(|retry| !retry.is_zero())
+}

@@ -1,0 +1,433 @@
+//! How an attempt ended: a word for programs, an exit code for scripts, a sentence for people.
+
+use std::fmt::Write;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use knockgate_core::Refusal;
+
+use crate::dial::ResolveFault;
+use crate::exchange::NoAnswer;
+use crate::ledger::LedgerFault;
+use crate::print::{Facts, host_and_port, lasting};
+use crate::private_file::plain;
+use crate::sequence::Blocked;
+use crate::store::StoreFault;
+
+/// The kinds of end, as scripts see them. Words and codes are never given a new meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A knock opened its service.
+    Open,
+    /// The gate answered a question of status.
+    Answered,
+    Failed,
+    NoAnswer,
+    Refused,
+    LockedOut,
+    Busy,
+    Exhausted,
+    Unconfirmed,
+}
+
+impl Outcome {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Answered => "ok",
+            Self::Failed => "failed",
+            Self::NoAnswer => "no-answer",
+            Self::Refused => "refused",
+            Self::LockedOut => "locked-out",
+            Self::Busy => "busy",
+            Self::Exhausted => "exhausted",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+
+    pub(crate) const fn exit_code(self) -> u8 {
+        match self {
+            Self::Open | Self::Answered => 0,
+            Self::Failed => 1,
+            // 2 is a wrong command line, which never becomes an attempt.
+            Self::NoAnswer => 3,
+            Self::Refused => 4,
+            Self::LockedOut => 5,
+            Self::Busy => 6,
+            Self::Exhausted => 7,
+            Self::Unconfirmed => 8,
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Store(StoreFault),
+    Ledger(LedgerFault),
+    /// The profile has no such service.
+    UnknownService {
+        asked: String,
+        known: Vec<String>,
+    },
+    /// The profile's keys cannot be used.
+    BadKeys,
+    /// The gate knocks from another book, or beyond the end of this one.
+    ForeignBook {
+        offered: String,
+        own: String,
+    },
+    Resolve(ResolveFault),
+    /// No address of the gate gave an answer.
+    Unreachable(Vec<(SocketAddr, NoAnswer)>),
+    NewerGate,
+    /// An answer that makes no sense here.
+    Unexpected,
+    /// `wait` is how long the client is locked out for it; zero if it is not.
+    Refused {
+        refusal: Refusal,
+        wait: Duration,
+    },
+    UnknownRefusal(u8),
+    UsedNumber {
+        number: u32,
+        highest: u32,
+    },
+    LockedOut(Duration),
+    Busy {
+        retry: Duration,
+        patience: Duration,
+    },
+    Exhausted,
+    Unconfirmed(Doubt),
+}
+
+/// What is unclear after a knock.
+#[derive(Debug)]
+pub(crate) enum Doubt {
+    /// A port could not be knocked, and the gate has no other explanation.
+    Blocked { blocked: Blocked, ports: usize },
+    /// The gate answered before, and does not any more.
+    Silent,
+    /// The gate remembers no knock.
+    Forgotten,
+    /// The gate has not decided in time.
+    Undecided,
+    /// The knock was granted, but the service is not among what is open.
+    NotOpen,
+}
+
+impl Failure {
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Store(_) | Self::Ledger(_) | Self::UnknownService { .. } => Outcome::Failed,
+            Self::BadKeys | Self::ForeignBook { .. } => Outcome::Failed,
+            Self::Resolve(_) | Self::Unreachable(_) | Self::NewerGate | Self::Unexpected => Outcome::NoAnswer,
+            Self::Refused { .. } | Self::UnknownRefusal(_) | Self::UsedNumber { .. } => Outcome::Refused,
+            Self::LockedOut(_) => Outcome::LockedOut,
+            Self::Busy { .. } => Outcome::Busy,
+            Self::Exhausted => Outcome::Exhausted,
+            Self::Unconfirmed(_) => Outcome::Unconfirmed,
+        }
+    }
+
+    /// A word that says more than the outcome's; never changes.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "profile",
+            Self::Ledger(_) => "state",
+            Self::UnknownService { .. } => "unknown-service",
+            Self::BadKeys => "bad-keys",
+            Self::ForeignBook { .. } => "foreign-book",
+            Self::Resolve(_) => "unresolved",
+            Self::Unreachable(tries) => unreachable_reason(tries),
+            Self::NewerGate => "newer-gate",
+            Self::Unexpected => "unexpected-answer",
+            Self::Refused { refusal, .. } => refusal.word(),
+            Self::UnknownRefusal(_) => "unknown-refusal",
+            Self::UsedNumber { .. } => "used-number",
+            Self::LockedOut(_) => Refusal::LockedOut.word(),
+            Self::Busy { .. } => Refusal::Busy.word(),
+            Self::Exhausted => Refusal::Exhausted.word(),
+            Self::Unconfirmed(doubt) => match doubt {
+                Doubt::Blocked { .. } => "path-blocked",
+                Doubt::Silent => "silence",
+                Doubt::Forgotten => "forgotten",
+                Doubt::Undecided => "undecided",
+                Doubt::NotOpen => "not-open",
+            },
+        }
+    }
+
+    /// After which time a knock can succeed, where the gate says so.
+    pub(crate) fn retry(&self) -> Option<Duration> {
+        match self {
+            Self::LockedOut(wait) | Self::Refused { wait, .. } | Self::Busy { retry: wait, .. } => {
+                Some(*wait).filter(|wait| !wait.is_zero())
+            }
+            Self::Store(_) | Self::Ledger(_) | Self::UnknownService { .. } | Self::BadKeys => None,
+            Self::ForeignBook { .. } | Self::Resolve(_) | Self::Unreachable(_) | Self::NewerGate => None,
+            Self::Unexpected | Self::UnknownRefusal(_) | Self::UsedNumber { .. } => None,
+            Self::Exhausted | Self::Unconfirmed(_) => None,
+        }
+    }
+
+    /// What a person reads; ends with the next step.
+    pub(crate) fn sentence(&self, facts: &Facts) -> String {
+        let (gate, host, profile) = (facts.gate_and_address(), &facts.host, &facts.profile);
+        match self {
+            Self::Store(fault) => fault.to_string(),
+            Self::Ledger(fault) => fault.to_string(),
+            Self::UnknownService { asked, known } => format!(
+                "profile \"{profile}\" has no service \"{asked}\"; it has: {}. \
+                 Ask the administrator of {host} for a profile with that service",
+                known.join(", ")
+            ),
+            Self::BadKeys => format!(
+                "the keys in profile \"{profile}\" cannot be used; ask the administrator of {host} for a new profile"
+            ),
+            Self::ForeignBook { offered, own } => format!(
+                "{gate} offers a number of knock book {offered}, but profile \"{profile}\" has book {own}. \
+                 The client was enrolled anew; import the newer profile with `knockgate import FILE --name {profile} --force`"
+            ),
+            Self::Resolve(fault) => fault.to_string(),
+            Self::Unreachable(tries) => unreachable_sentence(tries, facts),
+            Self::NewerGate => {
+                format!("{gate} answers in a way that this version cannot read; install a newer knockgate")
+            }
+            Self::Unexpected => {
+                format!(
+                    "{gate} answers a question that was not asked; install the same version on both sides"
+                )
+            }
+            Self::Refused { refusal, wait } => {
+                let because = because(*refusal, facts);
+                let lockout = if wait.is_zero() {
+                    String::new()
+                } else {
+                    format!(". Locked out for {}", lasting(*wait))
+                };
+                format!("{gate} refused{}: {because}{lockout}", asked_service(facts))
+            }
+            Self::UnknownRefusal(code) => format!(
+                "{gate} refused{} for reason {code}, which this version does not know; install a newer knockgate",
+                asked_service(facts)
+            ),
+            Self::UsedNumber { number, highest } => format!(
+                "{gate} offers knock number {number}, but this client has used the numbers up to {highest}. \
+                 Not knocked: the gate's state was set back, and a used sequence may be known to whoever listened. \
+                 Ask the administrator of {host} for a new profile"
+            ),
+            Self::LockedOut(left) if left.is_zero() => {
+                format!("{gate} has locked out this client or its address for a while; try again later")
+            }
+            Self::LockedOut(left) => format!(
+                "{gate} has locked out this client or its address for {} more; try again after that",
+                lasting(*left)
+            ),
+            Self::Busy { retry, patience } => format!(
+                "{gate} is busy, and {} were not enough to wait: another client holds a number of this book or at this \
+                 address; try again in {}, or with a longer --timeout",
+                lasting(*patience),
+                lasting(*retry)
+            ),
+            Self::Exhausted => format!(
+                "every number of the knock book in profile \"{profile}\" has been used; \
+                 ask the administrator of {host} for a new profile (`knockgated client add`)"
+            ),
+            Self::Unconfirmed(doubt) => doubt.sentence(facts),
+        }
+    }
+}
+
+impl Doubt {
+    fn sentence(&self, facts: &Facts) -> String {
+        let (gate, host, profile) = (facts.gate_and_address(), &facts.host, &facts.profile);
+        let service = facts.service.as_deref().unwrap_or("the service");
+        let number = facts.number.unwrap_or_default();
+        match self {
+            Self::Blocked { blocked: Blocked { port, position, source }, ports } => format!(
+                "knock {position} of {ports} failed: TCP port {port} of {gate}: {}. Either something on the way blocks \
+                 that port, or the gate stopped waiting for this sequence; try again, and if the same ports fail from \
+                 another network too, ask the administrator of {host} for another port range (sequence.port-range)",
+                plain(source)
+            ),
+            Self::Silent => format!(
+                "knocked number {number}, but then {gate} answered no more, so {service} may be open or not. \
+                 Either the gate or the network went down; ask with `knockgate status {profile}`"
+            ),
+            Self::Forgotten => format!(
+                "knocked number {number}, but {gate} remembers no knock. Either it was restarted meanwhile, or its \
+                 answer came too late; try again"
+            ),
+            Self::Undecided => format!(
+                "knocked number {number}, but {gate} has not decided yet; ask with `knockgate status {profile}`"
+            ),
+            Self::NotOpen => format!(
+                "{gate} granted knock number {number}, but {service} is not among what it opened for this address; \
+                 ask the administrator of {host} what the policy opens"
+            ),
+        }
+    }
+}
+
+fn asked_service(facts: &Facts) -> String {
+    facts.service.as_ref().map(|service| format!(" {service}")).unwrap_or_default()
+}
+
+/// The reason of a refusal and the next step.
+pub(crate) fn because(refusal: Refusal, facts: &Facts) -> String {
+    let (host, profile) = (&facts.host, &facts.profile);
+    let ask = format!("ask the administrator of {host}");
+    match refusal {
+        Refusal::Unsealed | Refusal::Unauthentic | Refusal::UnknownClient => {
+            format!("it does not know this client; {ask} for a new profile")
+        }
+        Refusal::Replayed => format!(
+            "it has seen a newer message of this client. Either profile \"{profile}\" is also used on a machine whose \
+             clock is ahead, or this client's state was set back; correct the clock, or {ask} for a profile of your own"
+        ),
+        Refusal::Malformed => "it cannot read the request; install the same version on both sides".to_owned(),
+        Refusal::WrongSource => {
+            "the request does not come from the address that it names; knock without a relay in between"
+                .to_owned()
+        }
+        Refusal::Unsupported => format!("it does not do what was asked; {ask} whether it is set up for it"),
+        Refusal::Overloaded => "it has more requests than it can take; try again in a moment".to_owned(),
+        Refusal::NotAllowed => format!("this client may not use that service; {ask} to allow it"),
+        Refusal::LockedOut => "this client or its address is locked out; try again later".to_owned(),
+        Refusal::Busy => {
+            "another client holds a number of this book or at this address; try again".to_owned()
+        }
+        Refusal::Exhausted => format!("every number of the book has been used; {ask} for a new profile"),
+        Refusal::WrongPort => format!(
+            "a connection came to a wrong port. Either another program behind this address connects to the gate's \
+             decoys, or the book in profile \"{profile}\" is not the gate's; try again once the lockout is over"
+        ),
+        Refusal::TooManyStrays => {
+            format!(
+                "more wrong probes came than it forgives, perhaps forged; try again, or {ask} for connect mode"
+            )
+        }
+        Refusal::TooLate => format!(
+            "the sequence was not complete in time. Either the way is too slow or it blocks some of the ports; \
+             try again, or {ask} for a longer hold"
+        ),
+        Refusal::Superseded => format!(
+            "a newer knock of this client took its place; \
+             try again, and use profile \"{profile}\" on one machine at a time"
+        ),
+        Refusal::Denied => format!("its policy said no; {ask} what the policy allows, and when"),
+        Refusal::PolicyFailed => {
+            format!("its policy failed or did not decide in time; {ask}, whose log says why")
+        }
+        Refusal::Unavailable => format!("it could not store, watch or open; {ask}, whose log says why"),
+    }
+}
+
+fn unreachable_reason(tries: &[(SocketAddr, NoAnswer)]) -> &'static str {
+    if tries.iter().any(|(_, why)| matches!(why, NoAnswer::NotTheGate)) {
+        "not-the-gate"
+    } else if tries.iter().any(|(_, why)| matches!(why, NoAnswer::Silence)) {
+        "silence"
+    } else {
+        "unreachable"
+    }
+}
+
+fn unreachable_sentence(tries: &[(SocketAddr, NoAnswer)], facts: &Facts) -> String {
+    let (host, port, profile) = (&facts.host, facts.port, &facts.profile);
+    let mut text = format!("no answer from {}", host_and_port(host, port));
+    for (index, (address, why)) in tries.iter().enumerate() {
+        let lead = if index == 0 { " (" } else { "; " };
+        let _ = write!(text, "{lead}{}: {}", address.ip(), why_no_answer(why));
+    }
+    text.push_str(if tries.is_empty() { ". " } else { "). " });
+    text.push_str(&match unreachable_reason(tries) {
+        "not-the-gate" => format!(
+            "Either the name leads to another machine, or somebody stands in between; \
+             check the address with the administrator of {host} before you knock again"
+        ),
+        "silence" => format!(
+            "Either the key in profile \"{profile}\" is not on the gate's roster, the address leads to another machine, \
+             or the gate is overloaded; ask the administrator of {host} to look into `knockgated client list`"
+        ),
+        _ => format!(
+            "Either the gate is down, TCP port {port} is blocked on the way, or the gate has moved; \
+             try another network, or ask the administrator of {host}"
+        ),
+    });
+    text
+}
+
+fn why_no_answer(why: &NoAnswer) -> String {
+    match why {
+        NoAnswer::Connect(error) if error.kind() == io::ErrorKind::TimedOut => {
+            "connection timed out".to_owned()
+        }
+        NoAnswer::Connect(error) => plain(error),
+        NoAnswer::Silence => "connected, then silence".to_owned(),
+        NoAnswer::NotTheGate => "the answer is not from the gate".to_owned(),
+        NoAnswer::NewerGate => "a newer gate".to_owned(),
+        NoAnswer::Keys => "unusable keys".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        let mut facts = Facts::of("knock", "home");
+        (facts.host, facts.port) = ("gate.example".to_owned(), 62201);
+        facts.service = Some("ssh".to_owned());
+        facts
+    }
+
+    #[test]
+    fn every_refusal_has_a_sentence_with_a_next_step() {
+        for refusal in Refusal::ALL {
+            let sentence = Failure::Refused { refusal, wait: Duration::ZERO }.sentence(&facts());
+            assert!(sentence.starts_with("gate.example refused ssh: "), "{sentence}");
+            assert!(sentence.contains("; "), "no next step: {sentence}");
+        }
+    }
+
+    #[test]
+    fn silence_outweighs_a_refused_connection_in_the_explanation() {
+        let refused = || NoAnswer::Connect(io::ErrorKind::ConnectionRefused.into());
+        let (v4, v6) = ("192.0.2.7:62201".parse().unwrap(), "[2001:db8::1]:62201".parse().unwrap());
+        #[rustfmt::skip]
+        let cases = [
+            (1, vec![(v6, refused())], "unreachable", "Either the gate is down"),
+            (2, vec![(v6, refused()), (v4, NoAnswer::Silence)], "silence", "not on the gate's roster"),
+            (3, vec![(v6, NoAnswer::NotTheGate), (v4, NoAnswer::Silence)], "not-the-gate", "another machine"),
+        ];
+        for (case, tries, reason, part) in cases {
+            let failure = Failure::Unreachable(tries);
+            assert_eq!(failure.reason(), reason, "case {case}");
+            assert!(failure.sentence(&facts()).contains(part), "case {case}");
+            assert_eq!(failure.outcome().exit_code(), 3, "case {case}");
+        }
+    }
+
+    #[test]
+    fn every_outcome_has_its_own_word() {
+        let all = [
+            Outcome::Open,
+            Outcome::Answered,
+            Outcome::Failed,
+            Outcome::NoAnswer,
+            Outcome::Refused,
+            Outcome::LockedOut,
+            Outcome::Busy,
+            Outcome::Exhausted,
+            Outcome::Unconfirmed,
+        ];
+        let mut words: Vec<_> = all.map(Outcome::word).to_vec();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), all.len());
+    }
+}

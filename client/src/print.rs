@@ -1,0 +1,372 @@
+//! What a person or a program reads on stdout.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use jiff::{Timestamp, tz::TimeZone};
+use knockgate_core::message::{Answer, OpenService, Verdict};
+use knockgate_core::profile::Profile;
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::{Failure, Outcome};
+
+/// What is known about an attempt, whether it succeeds or fails.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) command: &'static str,
+    pub(crate) profile: String,
+    /// Host name or address from the profile.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The address that answered.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) service: Option<String>,
+    pub(crate) number: Option<u32>,
+    pub(crate) book: Option<String>,
+    pub(crate) book_left: Option<u32>,
+}
+
+impl Facts {
+    pub(crate) fn of(command: &'static str, profile: &str) -> Self {
+        Self { command, profile: profile.to_owned(), ..Self::default() }
+    }
+
+    pub(crate) fn learn_profile(&mut self, profile: &Profile) {
+        self.host = profile.address.to_string();
+        self.port = profile.central_port;
+    }
+
+    /// `gate.example (192.0.2.7)`, as far as it is known.
+    pub(crate) fn gate_and_address(&self) -> String {
+        match self.address {
+            Some(address) if address.to_string() != self.host => format!("{} ({address})", self.host),
+            Some(_) | None => self.host.clone(),
+        }
+    }
+}
+
+/// A service that is open to this client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Opened {
+    pub(crate) service: String,
+    /// When it closes, by this machine's clock: RFC 3339, UTC.
+    pub(crate) until: Timestamp,
+    pub(crate) left_seconds: u64,
+    pub(crate) grant: u32,
+}
+
+impl Opened {
+    /// `open` as it was received `age` ago.
+    pub(crate) fn new(open: &OpenService, profile: &Profile, age: Duration) -> Self {
+        let left = Duration::from_millis(open.left_ms.into()).saturating_sub(age);
+        let known = profile.services.iter().find(|service| service.id == open.service);
+        let service =
+            known.map_or_else(|| format!("service {}", open.service), |service| service.name.to_string());
+        Self {
+            service,
+            until: whole_seconds(in_future(left)),
+            left_seconds: seconds(left),
+            grant: open.grant,
+        }
+    }
+}
+
+/// How the gate says that the last knock ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LastKnock {
+    /// `nothing`, `pending`, `granted` or `refused`.
+    pub(crate) verdict: String,
+    /// Why it was refused.
+    pub(crate) reason: Option<String>,
+}
+
+impl LastKnock {
+    pub(crate) fn of(answer: &Answer) -> Self {
+        let verdict = match answer.verdict {
+            Verdict::Nothing => "nothing",
+            Verdict::Offered | Verdict::Pending => "pending",
+            Verdict::Granted => "granted",
+            Verdict::Refused(_) => "refused",
+        };
+        Self {
+            verdict: verdict.to_owned(),
+            reason: answer.refusal().map(|refusal| refusal.word().to_owned()),
+        }
+    }
+}
+
+/// Everything about one attempt: the answer to `--json` and a line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) time: Timestamp,
+    pub(crate) command: String,
+    pub(crate) outcome: String,
+    pub(crate) exit: u8,
+    pub(crate) reason: Option<String>,
+    pub(crate) message: String,
+    pub(crate) profile: String,
+    pub(crate) gate: Option<String>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) service: Option<String>,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) left_seconds: Option<u64>,
+    pub(crate) number: Option<u32>,
+    pub(crate) book: Option<String>,
+    pub(crate) book_left: Option<u32>,
+    /// After a failure: when a knock can succeed.
+    pub(crate) retry_ms: Option<u64>,
+    pub(crate) elapsed_ms: u64,
+    /// Only in an answer of status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) open: Option<Vec<Opened>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_knock: Option<LastKnock>,
+}
+
+impl Report {
+    fn new(facts: &Facts, outcome: Outcome, message: String, elapsed: Duration) -> Self {
+        let gate = Some(&facts.host).filter(|host| !host.is_empty());
+        Self {
+            time: whole_millis(Timestamp::now()),
+            command: facts.command.to_owned(),
+            outcome: outcome.word().to_owned(),
+            exit: outcome.exit_code(),
+            reason: None,
+            message,
+            profile: facts.profile.clone(),
+            gate: gate.map(|host| host_and_port(host, facts.port)),
+            address: facts.address,
+            service: facts.service.clone(),
+            until: None,
+            left_seconds: None,
+            number: facts.number,
+            book: facts.book.clone(),
+            book_left: facts.book_left,
+            retry_ms: None,
+            elapsed_ms: millis(elapsed),
+            open: None,
+            last_knock: None,
+        }
+    }
+
+    pub(crate) fn failed(facts: &Facts, failure: &Failure, elapsed: Duration) -> Self {
+        let report = Self::new(facts, failure.outcome(), failure.sentence(facts), elapsed);
+        Self { reason: Some(failure.reason().to_owned()), retry_ms: failure.retry().map(millis), ..report }
+    }
+
+    pub(crate) fn knocked(facts: &Facts, opened: &Opened, elapsed: Duration) -> Self {
+        let message = format!(
+            "{} on {} {}{}",
+            opened.service,
+            facts.gate_and_address(),
+            is_open(opened),
+            left_in(facts)
+        );
+        let report = Self::new(facts, Outcome::Open, message, elapsed);
+        Self { until: Some(opened.until), left_seconds: Some(opened.left_seconds), ..report }
+    }
+
+    pub(crate) fn answered(
+        facts: &Facts,
+        open: Vec<Opened>,
+        last_knock: LastKnock,
+        elapsed: Duration,
+    ) -> Self {
+        let gate = facts.gate_and_address();
+        let list: Vec<_> =
+            open.iter().map(|opened| format!("{} {}", opened.service, is_open(opened))).collect();
+        let list = if list.is_empty() { "nothing is open".to_owned() } else { list.join("; ") };
+        let message = format!("{gate}: {list}{}", left_in(facts));
+        let report = Self::new(facts, Outcome::Answered, message, elapsed);
+        Self { open: Some(open), last_knock: Some(last_knock), ..report }
+    }
+
+    /// One line of JSON.
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).expect("a report is plain JSON")
+    }
+}
+
+fn is_open(opened: &Opened) -> String {
+    let left = Duration::from_secs(opened.left_seconds);
+    format!(
+        "is open for {}, until {}",
+        lasting(left),
+        clock(opened.until, Timestamp::now(), &TimeZone::system())
+    )
+}
+
+fn left_in(facts: &Facts) -> String {
+    facts.book_left.map(|left| format!("; {} left", knocks(left))).unwrap_or_default()
+}
+
+/// `1 knock`, `993 knocks`, `no knocks`.
+pub(crate) fn knocks(count: u32) -> String {
+    match count {
+        0 => "no knocks".to_owned(),
+        1 => "1 knock".to_owned(),
+        _ => format!("{count} knocks"),
+    }
+}
+
+/// `58 s`, `12 min`, `3 h 20 min`: seconds as long as they matter.
+pub(crate) fn lasting(duration: Duration) -> String {
+    let seconds = seconds(duration);
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    match seconds {
+        0 => "under a second".to_owned(),
+        1..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ if minutes == 0 => format!("{hours} h"),
+        _ => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// Time of day, with the date unless it is today's.
+fn clock(time: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (time, now) = (time.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
+    let format = if time.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    time.strftime(format).to_string()
+}
+
+/// Nearest whole second: a grant of a minute is told as 60 s although the answer took a millisecond.
+fn seconds(duration: Duration) -> u64 {
+    duration.saturating_add(Duration::from_millis(500)).as_secs()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn in_future(duration: Duration) -> Timestamp {
+    Timestamp::now().checked_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn whole_millis(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
+pub(crate) fn host_and_port(host: &str, port: u16) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(address) => SocketAddr::new(address, port).to_string(),
+        Err(_) => format!("{host}:{port}"),
+    }
+}
+
+/// The journal as a table, in local time.
+pub(crate) fn table(reports: &[Report]) -> Vec<String> {
+    table_in(reports, &TimeZone::system())
+}
+
+fn table_in(reports: &[Report], zone: &TimeZone) -> Vec<String> {
+    let head = ["TIME", "PROFILE", "WHAT", "GATE", "NUMBER", "OUTCOME", "TOOK"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(head).chain(reports.iter().map(|report| row(report, zone))).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 7] = std::array::from_fn(width);
+    let line = |row: &[String; 7]| {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn row(report: &Report, zone: &TimeZone) -> [String; 7] {
+    let gate = match (&report.gate, report.address) {
+        (Some(gate), Some(address)) if !gate.contains(&address.to_string()) => format!("{gate} ({address})"),
+        (Some(gate), _) => gate.clone(),
+        (None, _) => "-".to_owned(),
+    };
+    let what = match (report.command.as_str(), &report.service) {
+        ("knock", Some(service)) => service.clone(),
+        (command, _) => format!("({command})"),
+    };
+    let outcome = match &report.reason {
+        Some(reason) if *reason != report.outcome => format!("{}: {reason}", report.outcome),
+        Some(_) | None => report.outcome.clone(),
+    };
+    [
+        report.time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        report.profile.clone(),
+        what,
+        gate,
+        report.number.map_or_else(|| "-".to_owned(), |number| number.to_string()),
+        outcome,
+        format!("{} ms", report.elapsed_ms),
+    ]
+    // The journal is only a file: what somebody wrote into it must not command the terminal.
+    .map(|cell| cell.chars().filter(|c| !c.is_control()).collect())
+}
+
+/// Writes lines to stdout. Whoever closes the pipe early, as `head` does, has read enough.
+pub(crate) fn lines<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        if writeln!(out, "{}", line.as_ref()).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn durations_are_told_as_finely_as_they_matter() {
+        #[rustfmt::skip]
+        let cases = [
+            (1, 0, "under a second"), (2, 58, "58 s"), (3, 119, "119 s"), (4, 120, "2 min"), (5, 3599, "59 min"),
+            (6, 7200, "2 h"), (7, 12_000, "3 h 20 min"),
+        ];
+        for (case, seconds, text) in cases {
+            assert_eq!(lasting(Duration::from_secs(seconds)), text, "case {case}");
+        }
+        assert_eq!(lasting(Duration::from_millis(59_990)), "60 s");
+    }
+
+    #[test]
+    fn the_date_is_told_unless_it_is_today() {
+        let now = at("2030-01-01T23:59:30Z");
+        assert_eq!(clock(at("2030-01-01T23:59:59Z"), now, &TimeZone::UTC), "23:59:59");
+        assert_eq!(clock(at("2030-01-02T00:00:29Z"), now, &TimeZone::UTC), "2030-01-02 00:00:29");
+    }
+
+    #[test]
+    fn the_table_has_one_line_per_attempt_and_no_control_characters() {
+        let mut facts = Facts::of("knock", "home");
+        (facts.host, facts.port) = ("gate.example".to_owned(), 62201);
+        (facts.address, facts.number) = (Some("192.0.2.7".parse().unwrap()), Some(7));
+        facts.service = Some("s\u{1b}[2Jsh".to_owned());
+        let mut report = Report::failed(&facts, &Failure::Exhausted, Duration::from_millis(12));
+        report.time = at("2030-01-01T12:00:00Z");
+        #[rustfmt::skip]
+        let expected = [
+            "TIME                 PROFILE  WHAT    GATE                            NUMBER  OUTCOME    TOOK",
+            "2030-01-01 12:00:00  home     s[2Jsh  gate.example:62201 (192.0.2.7)  7       exhausted  12 ms",
+        ];
+        assert_eq!(table_in(&[report], &TimeZone::UTC), expected);
+    }
+
+    #[test]
+    fn a_report_is_read_back_from_its_json() {
+        let facts = Facts { port: 1, host: "::1".to_owned(), ..Facts::of("knock", "home") };
+        let opened = Opened {
+            service: "ssh".to_owned(),
+            until: at("2030-01-01T12:00:00Z"),
+            left_seconds: 5,
+            grant: 1,
+        };
+        let report = Report::knocked(&facts, &opened, Duration::from_millis(12));
+        assert_eq!(report.gate.as_deref(), Some("[::1]:1"));
+        assert_eq!(serde_json::from_str::<Report>(&report.json()).unwrap(), report);
+    }
+}

@@ -1,0 +1,172 @@
+//! Knocks a sequence with ordinary sockets: no raw packets, no privileges. Rule: `docs/protocol.md`, section 6.5.
+
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::dial::{self, CONNECT_WAIT};
+use crate::exchange::Route;
+
+/// How long the gate may take to close a knock's connection. It does so at once; a lost FIN comes again within this time.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// A port of the sequence that could not be knocked.
+#[derive(Debug)]
+pub(crate) struct Blocked {
+    pub(crate) port: u16,
+    /// Counted from 1.
+    pub(crate) position: usize,
+    pub(crate) source: io::Error,
+}
+
+/// Connect mode: one full TCP connection after the other.
+///
+/// The next one is opened only after the gate has closed the one before. So the gate sees them in order, however the
+/// network delays packets: it forgives no port out of turn.
+pub(crate) fn connect_all(ports: &[u16], route: Route, deadline: Instant) -> Result<(), Blocked> {
+    for (index, &port) in ports.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let blocked = |source| Blocked { port, position: index + 1, source };
+        if left.is_zero() {
+            return Err(blocked(io::ErrorKind::TimedOut.into()));
+        }
+        let stream =
+            dial::connect(at(route.to, port), Some(route.from), left.min(CONNECT_WAIT)).map_err(blocked)?;
+        wait_for_close(stream);
+    }
+    Ok(())
+}
+
+/// Closed mode: one connection attempt per port, each forgotten at once.
+pub(crate) fn probe_all(ports: &[u16], route: Route, gap: Duration) -> Result<(), Blocked> {
+    for (index, &port) in ports.iter().enumerate() {
+        if index > 0 {
+            thread::sleep(gap);
+        }
+        let blocked = |source| Blocked { port, position: index + 1, source };
+        dial::probe(at(route.to, port), route.from).map_err(blocked)?;
+    }
+    Ok(())
+}
+
+fn at(gate: SocketAddr, port: u16) -> SocketAddr {
+    let mut address = gate;
+    address.set_port(port);
+    address
+}
+
+/// Returns once the gate has closed the connection. Whatever goes wrong here, the connection was there: that is the knock.
+fn wait_for_close(mut stream: TcpStream) {
+    let deadline = Instant::now() + CLOSE_WAIT;
+    let mut ignored = [0; 64];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+            return;
+        }
+        match stream.read(&mut ignored) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn listeners(count: usize) -> (Vec<TcpListener>, Vec<u16>) {
+        let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        (listeners, ports)
+    }
+
+    fn route() -> Route {
+        Route { to: "127.0.0.1:1".parse().unwrap(), from: "127.0.0.1:0".parse().unwrap() }
+    }
+
+    #[test]
+    fn a_connection_is_opened_only_after_the_one_before_was_closed() {
+        let (listeners, ports) = listeners(3);
+        let (finished, is_finished) = mpsc::channel();
+        let sequence = ports.clone();
+        let knocking = thread::spawn(move || {
+            let result =
+                connect_all(&sequence, route(), Instant::now() + SOON).map_err(|blocked| blocked.port);
+            finished.send(()).unwrap();
+            result
+        });
+        for (position, listener) in listeners.iter().enumerate() {
+            let (knock, _) = listener.accept().unwrap();
+            // While this connection is open, nothing may come at the next port and the client may not be through.
+            if let Some(next) = listeners.get(position + 1) {
+                assert!(
+                    !comes_within(next, Duration::from_millis(50)),
+                    "port {} came too early",
+                    position + 1
+                );
+            }
+            assert!(is_finished.try_recv().is_err());
+            drop(knock);
+        }
+        assert_eq!(knocking.join().unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn a_refused_port_ends_the_sequence_and_is_named() {
+        let (mut listeners, ports) = listeners(3);
+        listeners.remove(1);
+        let acceptor = thread::spawn(move || drop(listeners[0].accept().unwrap()));
+        let blocked = connect_all(&ports, route(), Instant::now() + SOON).unwrap_err();
+        assert_eq!((blocked.port, blocked.position), (ports[1], 2));
+        acceptor.join().unwrap();
+    }
+
+    #[test]
+    fn after_the_deadline_nothing_is_knocked() {
+        let (_listeners, ports) = listeners(1);
+        let blocked = connect_all(&ports, route(), Instant::now()).unwrap_err();
+        assert_eq!(blocked.source.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn closed_mode_tries_every_port_and_waits_for_none() {
+        let (listeners, ports) = listeners(3);
+        let started = Instant::now();
+        probe_all(&ports, route(), Duration::from_millis(5)).unwrap();
+        assert!(started.elapsed() >= Duration::from_millis(10), "two gaps");
+        for listener in listeners {
+            assert!(comes_within(&listener, SOON));
+        }
+    }
+
+    #[test]
+    fn closed_mode_does_not_mind_that_every_port_is_shut() {
+        let (listeners, ports) = listeners(3);
+        drop(listeners);
+        assert!(probe_all(&ports, route(), Duration::ZERO).is_ok());
+    }
+
+    fn comes_within(listener: &TcpListener, wait: Duration) -> bool {
+        listener.set_nonblocking(true).unwrap();
+        let deadline = Instant::now() + wait;
+        loop {
+            match listener.accept() {
+                Ok(_) => return true,
+                Err(_) if Instant::now() < deadline => thread::yield_now(),
+                Err(_) => {
+                    listener.set_nonblocking(false).unwrap();
+                    return false;
+                }
+            }
+        }
+    }
+}
