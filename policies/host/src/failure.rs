@@ -1,0 +1,209 @@
+//! Why a policy failed to decide, and where.
+
+use alloc::string::String;
+use core::fmt;
+
+use wasmtime::{Error, Trap, WasmBacktrace};
+
+use crate::StateError;
+use crate::imports::GrowthRefused;
+
+/// Why a policy failed. Every failure denies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It used up its fuel.
+    Fuel {
+        /// What it had.
+        limit: u64,
+        /// Where it was.
+        place: Option<Place>,
+    },
+    /// It was not done in time.
+    Deadline {
+        /// What it had, in milliseconds.
+        limit_ms: u32,
+        /// Where it was.
+        place: Option<Place>,
+    },
+    /// It wanted more memory than it may have.
+    Memory {
+        /// What it wanted, in pages of 64 KiB.
+        pages: u64,
+        /// What it may have.
+        limit: u64,
+        /// Where it was.
+        place: Option<Place>,
+    },
+    /// It wanted a larger table than it may have.
+    Table {
+        /// What it wanted, in elements.
+        elements: u64,
+        /// What it may have.
+        limit: u64,
+        /// Where it was.
+        place: Option<Place>,
+    },
+    /// It did something that WebAssembly forbids.
+    Trap {
+        /// What it did.
+        kind: TrapKind,
+        /// Where it was.
+        place: Option<Place>,
+    },
+    /// `decide` returned a number that is no verdict.
+    Verdict(u32),
+    /// What it wanted to keep could not be stored.
+    State(StateError),
+    /// The engine could not run it; nothing that the policy did. The text is the engine's own.
+    Engine(String),
+}
+
+/// Where in a policy something happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index of the function.
+    pub function: u32,
+    /// Its name, if the module has names.
+    pub name: Option<String>,
+    /// Byte offset in the module file, as disassemblers print it.
+    pub offset: Option<u64>,
+}
+
+/// What a policy did that WebAssembly forbids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrapKind {
+    /// Its calls went too deep.
+    StackOverflow,
+    /// It used memory that it does not have, or gave the host a pointer there.
+    MemoryOutOfBounds,
+    /// It called through a place outside its table.
+    TableOutOfBounds,
+    /// It called through an empty place of its table.
+    IndirectCallToNull,
+    /// It called a function by the wrong type.
+    BadSignature,
+    /// Integer arithmetic overflowed.
+    IntegerOverflow,
+    /// It divided by zero.
+    DivisionByZero,
+    /// It converted a float that does not fit an integer.
+    BadConversion,
+    /// It ran into `unreachable`: a panic or an abort.
+    Unreachable,
+    /// Anything else.
+    Other,
+}
+
+impl Failure {
+    /// Reads the engine's error.
+    pub(crate) fn from_error(error: &Error, fuel: u64, deadline_ms: Option<u32>) -> Self {
+        let place = place(error);
+        if let Some(refused) = error.downcast_ref::<GrowthRefused>() {
+            return match *refused {
+                GrowthRefused::Memory { pages, limit } => Failure::Memory { pages, limit, place },
+                GrowthRefused::Table { elements, limit } => Failure::Table { elements, limit, place },
+            };
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::OutOfFuel) => Failure::Fuel { limit: fuel, place },
+            Some(Trap::Interrupt) => Failure::Deadline { limit_ms: deadline_ms.unwrap_or(0), place },
+            Some(trap) => Failure::Trap { kind: TrapKind::from_trap(*trap), place },
+            None => Failure::Engine(alloc::format!("{error:#}")),
+        }
+    }
+}
+
+fn place(error: &Error) -> Option<Place> {
+    let frame = error.downcast_ref::<WasmBacktrace>()?.frames().first()?;
+    Some(Place {
+        function: frame.func_index(),
+        name: frame.func_name().map(String::from),
+        offset: frame.module_offset().and_then(|offset| u64::try_from(offset).ok()),
+    })
+}
+
+impl TrapKind {
+    fn from_trap(trap: Trap) -> Self {
+        match trap {
+            Trap::StackOverflow => TrapKind::StackOverflow,
+            Trap::MemoryOutOfBounds => TrapKind::MemoryOutOfBounds,
+            Trap::TableOutOfBounds => TrapKind::TableOutOfBounds,
+            Trap::IndirectCallToNull => TrapKind::IndirectCallToNull,
+            Trap::BadSignature => TrapKind::BadSignature,
+            Trap::IntegerOverflow => TrapKind::IntegerOverflow,
+            Trap::IntegerDivisionByZero => TrapKind::DivisionByZero,
+            Trap::BadConversionToInteger => TrapKind::BadConversion,
+            Trap::UnreachableCodeReached => TrapKind::Unreachable,
+            // The engine's list is open; the others belong to features that no policy may use.
+            _ => TrapKind::Other,
+        }
+    }
+
+    /// What happened, in words.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            TrapKind::StackOverflow => "calls went too deep",
+            TrapKind::MemoryOutOfBounds => "memory access out of bounds",
+            TrapKind::TableOutOfBounds => "table access out of bounds",
+            TrapKind::IndirectCallToNull => "call through an empty table place",
+            TrapKind::BadSignature => "indirect call with the wrong type",
+            TrapKind::IntegerOverflow => "integer overflow",
+            TrapKind::DivisionByZero => "division by zero",
+            TrapKind::BadConversion => "float does not fit the integer",
+            TrapKind::Unreachable => "ran into `unreachable`, as a panic or an abort does",
+            TrapKind::Other => "trap",
+        }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match self {
+            Failure::Fuel { limit, place } => {
+                write!(f, "used up its {limit} fuel")?;
+                place
+            }
+            Failure::Deadline { limit_ms, place } => {
+                write!(f, "was not done within {limit_ms} ms")?;
+                place
+            }
+            Failure::Memory { pages, limit, place } => {
+                write!(f, "wanted {pages} pages of memory and may have {limit}")?;
+                place
+            }
+            Failure::Table { elements, limit, place } => {
+                write!(f, "wanted a table of {elements} elements and may have {limit}")?;
+                place
+            }
+            Failure::Trap { kind, place } => {
+                f.write_str(kind.text())?;
+                place
+            }
+            Failure::Verdict(code) => {
+                return write!(f, "`decide` returned {}; return 0, 1 or 2", code.cast_signed());
+            }
+            Failure::State(error) => return write!(f, "its state was not stored: {error}"),
+            Failure::Engine(text) => return write!(f, "the engine could not run it: {text}"),
+        };
+        match place {
+            Some(place) => write!(f, " in {place}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "function {}", self.function)?;
+        if let Some(name) = &self.name {
+            write!(f, " ({name})")?;
+        }
+        match self.offset {
+            Some(offset) => write!(f, " at byte {offset:#x}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Runs policies: the sandbox between a WebAssembly module that decides and a host that acts.
+//!
+//! A policy sees one event, pulls what it needs, queues what it wants done and returns a verdict. Nothing of it happens
+//! unless the verdict is *commit*: a trap, exhausted fuel, a missed deadline, refused memory or any unknown answer denies and
+//! says which policy failed where. Every event gets a fresh instance, so one decision cannot leave anything behind for the
+//! next but what it stores through the `state` interface.
+//!
+//! Rights are what the manifest asks for *and* the configuration grants *and* the host supports; [`Transaction`] checks every
+//! act against them, whatever engine runs the code. What this crate does not do: read files, carry out actions, verify
+//! signatures, order several policies. Rule: `docs/policies.md`.
+//!
+//! Without `std` it compiles for a microcontroller that runs precompiled modules ([`PolicyEngine::link`]); there fuel alone
+//! bounds the time.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod builtin;
+mod decision;
+mod engine;
+mod event;
+mod failure;
+mod imports;
+#[cfg(feature = "compile")]
+mod inspect;
+mod load_error;
+mod needs;
+mod policy;
+mod rights;
+mod settings;
+mod state;
+#[cfg(feature = "std")]
+mod ticker;
+mod transaction;
+
+pub use decision::{Action, Decision, LogLine, RefusedAct, Verdict};
+pub use engine::{EngineError, PolicyEngine, Profile};
+pub use event::{Book, Client, Event, Grant, LocalTime, Request, Source, Text, text};
+pub use failure::{Failure, Place, TrapKind};
+pub use load_error::LoadError;
+pub use policy::Policy;
+pub use rights::{EffectiveRights, Rights, ServiceRight};
+#[cfg(feature = "std")]
+pub use state::MemoryState;
+pub use state::{StateError, StateStore};
+pub use transaction::Transaction;
+
+pub use knockgate_policy_abi::{
+    Capabilities, Capability, Cause, HostKind, LogLevel, Manifest, Refusal, Version,
+};

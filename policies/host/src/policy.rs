@@ -1,0 +1,171 @@
+//! A loaded policy, ready to decide.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use knockgate_policy_abi::limits::Limits;
+use knockgate_policy_abi::{Capabilities, Cause, Causes, Manifest, interface};
+use wasmtime::{InstancePre, Result, Store};
+
+use crate::imports::{Call, Growth};
+use crate::{Decision, EffectiveRights, Event, Failure, StateStore, Transaction};
+
+/// A loaded policy.
+pub struct Policy {
+    name: String,
+    title: String,
+    pre: InstancePre<Call>,
+    rights: Arc<EffectiveRights>,
+    limits: Limits,
+    causes: Causes,
+    withheld: Capabilities,
+    #[cfg(feature = "std")]
+    ticker: Option<Arc<crate::ticker::Ticker>>,
+}
+
+// One engine serves every thread of an agent.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Policy>();
+    shared::<crate::PolicyEngine>();
+};
+
+pub(crate) struct Parts<'a> {
+    pub(crate) name: String,
+    pub(crate) pre: InstancePre<Call>,
+    pub(crate) manifest: &'a Manifest<'a>,
+    pub(crate) rights: Arc<EffectiveRights>,
+    pub(crate) limits: Limits,
+    #[cfg(feature = "std")]
+    pub(crate) ticker: Option<Arc<crate::ticker::Ticker>>,
+}
+
+impl Policy {
+    pub(crate) fn new(parts: Parts<'_>) -> Self {
+        let Parts { manifest, rights, mut limits, .. } = parts;
+        // What the author promises to need is held against him: a policy that runs away stops sooner.
+        limits.fuel = manifest.fuel.unwrap_or(limits.fuel);
+        limits.pages = manifest.pages.unwrap_or(limits.pages);
+        Self {
+            name: parts.name,
+            title: title(manifest),
+            pre: parts.pre,
+            limits,
+            causes: manifest.causes,
+            withheld: manifest.capabilities.without(rights.capabilities()),
+            rights,
+            #[cfg(feature = "std")]
+            ticker: parts.ticker,
+        }
+    }
+
+    /// The host's name for it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Name and version by its own manifest.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Whether it wants to be asked about this.
+    #[must_use]
+    pub fn wants(&self, cause: Cause) -> bool {
+        self.causes.has(cause)
+    }
+
+    /// What it may do here.
+    #[must_use]
+    pub fn rights(&self) -> &EffectiveRights {
+        &self.rights
+    }
+
+    /// What its manifest asks for and it does not get: worth a line when it is loaded.
+    #[must_use]
+    pub fn withheld(&self) -> Capabilities {
+        self.withheld
+    }
+
+    /// Its limits: the profile's, lowered by the manifest.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Decides about one event in a fresh instance. Never panics and never takes longer than the limits allow; whatever goes
+    /// wrong denies. What the policy stored is committed to `state` before this returns.
+    #[must_use]
+    pub fn decide(&self, event: &Event, state: &Arc<dyn StateStore>) -> Decision {
+        let transaction =
+            Transaction::new(event.clone(), Arc::clone(&self.rights), Arc::clone(state), self.limits);
+        let growth =
+            Growth { pages: self.limits.pages.into(), table_elements: self.limits.table_elements.into() };
+        let mut store = Store::new(self.pre.module().engine(), Call { transaction, growth });
+        let outcome = self
+            .run(&mut store)
+            .map_err(|error| Failure::from_error(&error, self.limits.fuel, self.limits.deadline_ms));
+        let fuel = self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+        store.into_data().transaction.finish(outcome, fuel)
+    }
+
+    fn run(&self, store: &mut Store<Call>) -> Result<u32> {
+        store.limiter(|call| &mut call.growth);
+        store.set_fuel(self.limits.fuel)?;
+        #[cfg(feature = "std")]
+        let _watch = self.arm(store);
+        let instance = self.pre.instantiate(&mut *store)?;
+        let decide = instance.get_typed_func::<(), u32>(&mut *store, interface::DECIDE)?;
+        decide.call(store, ())
+    }
+
+    #[cfg(feature = "std")]
+    fn arm(&self, store: &mut Store<Call>) -> Option<crate::ticker::Watch<'_>> {
+        let (ticker, deadline) = (self.ticker.as_ref()?, self.limits.deadline_ms?);
+        let watch = ticker.watch();
+        store.set_epoch_deadline(crate::ticker::Ticker::ticks(deadline));
+        Some(watch)
+    }
+}
+
+fn title(manifest: &Manifest<'_>) -> String {
+    match manifest.version {
+        "" => manifest.name.into(),
+        version => alloc::format!("{} {version}", manifest.name),
+    }
+}
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    use knockgate_policy_abi::HostKind;
+    use knockgate_policy_abi::limits::SERVER;
+
+    use super::*;
+    use crate::{MemoryState, PolicyEngine, Rights, Verdict};
+
+    const ENDLESS: &str = r#"(module
+        (@custom "knockgate.manifest" "abi=1.0\0aname=endless\0a")
+        (func (export "decide") (result i32) (loop $again (br $again)) (unreachable)))"#;
+
+    #[test]
+    fn the_clock_stops_what_fuel_would_not_and_does_so_again() {
+        let limits = Limits { fuel: u64::MAX / 2, ..SERVER };
+        let engine = PolicyEngine::with_limits(limits, Capabilities::ALL).unwrap();
+        let module = wat::parse_str(ENDLESS).unwrap();
+        let policy = engine.load("endless", &module, &Rights::default()).unwrap();
+        let state: Arc<dyn StateStore> = Arc::new(MemoryState::default());
+        let event = Event::new(Cause::Sequence, HostKind::Linux);
+
+        for _ in 0..3 {
+            let decision = policy.decide(&event, &state);
+            assert_eq!(decision.verdict, Verdict::Deny);
+            assert!(
+                matches!(decision.failure, Some(Failure::Deadline { limit_ms: 20, .. })),
+                "{:?}",
+                decision.failure
+            );
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The engine's settings, in one place: what a gateway's precompiler and its firmware must have in common.
+//!
+//! Two functions. [`shared`] is everything that reaches into compiled code or the meaning of a policy; whoever compiles for a
+//! gateway uses it too. [`host`] adds what only a process with threads and virtual memory has.
+
+use core::num::NonZeroUsize;
+
+use knockgate_policy_abi::limits::Limits;
+use wasmtime::Config;
+
+/// Settings on which compiler and runtime must agree.
+pub(crate) fn shared(limits: &Limits) -> Config {
+    let mut config = Config::new();
+    config
+        // The same event costs the same fuel everywhere.
+        .consume_fuel(true)
+        // No signal handlers in a daemon or a firmware: checks are compiled in.
+        .signals_based_traps(false)
+        .memory_init_cow(false)
+        .memory_reservation(0)
+        .memory_reservation_for_growth(0)
+        .memory_guard_size(0)
+        .max_wasm_stack(limits.stack_bytes)
+        // A failure names one place: where it happened.
+        .wasm_backtrace_max_frames(NonZeroUsize::new(1))
+        .generate_address_map(true);
+    language(&mut config);
+    #[cfg(feature = "compile")]
+    config.cranelift_nan_canonicalization(true);
+    config
+}
+
+/// The WebAssembly that a policy may use; `inspect.rs` refuses the rest by name. Reference types are on by default, and cut
+/// down to functions because the engine is built without a garbage collector; so are threads and exceptions absent.
+fn language(config: &mut Config) {
+    config
+        .concurrency_support(false)
+        .wasm_bulk_memory(true)
+        .wasm_multi_value(true)
+        .wasm_extended_const(true)
+        .wasm_tail_call(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_simd(false)
+        .wasm_relaxed_simd(false)
+        .wasm_multi_memory(false)
+        .wasm_memory64(false);
+}
+
+/// Adds what a process has: a deadline by the clock and pooled instances.
+#[cfg(feature = "std")]
+pub(crate) fn host(config: &mut Config, limits: &Limits) {
+    // Epoch checks are part of the compiled code, so a profile without a deadline must not have them.
+    config.epoch_interruption(limits.deadline_ms.is_some());
+    // The pool gives every memory its whole room at once.
+    config.memory_reservation(memory_bytes(limits).try_into().unwrap_or(u64::MAX));
+    config.allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool(limits)));
+}
+
+/// Room for every decision that can run at once. Memory is address space only until a policy touches it.
+#[cfg(feature = "std")]
+fn pool(limits: &Limits) -> wasmtime::PoolingAllocationConfig {
+    /// Decisions at a time: far more than a host has processors.
+    const INSTANCES: u32 = 32;
+    /// Memory that is wiped by writing zeros instead of asking the kernel: a small policy's all of it.
+    const KEPT_BYTES: usize = 64 * 1024;
+    let mut pool = wasmtime::PoolingAllocationConfig::new();
+    pool.total_core_instances(INSTANCES)
+        .total_memories(INSTANCES)
+        .total_tables(INSTANCES)
+        .max_memories_per_module(1)
+        .max_tables_per_module(1)
+        .max_memory_size(memory_bytes(limits))
+        .table_elements(usize::try_from(limits.table_elements).unwrap_or(0))
+        .linear_memory_keep_resident(KEPT_BYTES)
+        .table_keep_resident(KEPT_BYTES);
+    pool
+}
+
+#[cfg(feature = "std")]
+fn memory_bytes(limits: &Limits) -> usize {
+    const PAGE: usize = 64 * 1024;
+    usize::try_from(limits.pages).unwrap_or(1).saturating_mul(PAGE)
+}

@@ -1,0 +1,9 @@
+;; Gives the host a text that ends behind its memory.
+(module
+  (import "knockgate:policy/journal@1.0.0" "log" (func $log (param i32 i32 i32)))
+  (@custom "knockgate.manifest"
+    "abi=1.0\0aname=hostile\0aservices=*\0acapabilities=open log state\0a")
+  (memory (export "memory") 1)
+  (func (export "decide") (result i32)
+    (call $log (i32.const 1) (i32.const 65500) (i32.const 100))
+    (i32.const 0)))

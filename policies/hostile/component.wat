@@ -1,0 +1,2 @@
+;; Is a component, not a core module.
+(component)

@@ -1,0 +1,7 @@
+;; Was built against a newer interface, which is refused by its name.
+(module
+  (import "knockgate:policy/act@1.1.0" "open" (func $open (param i32 i32) (result i32)))
+  (@custom "knockgate.manifest"
+    "abi=1.0\0aname=hostile\0aservices=*\0acapabilities=open log state\0a")
+  (func (export "decide") (result i32)
+    (call $open (i32.const 1) (i32.const 60))))

@@ -1,0 +1,8 @@
+;; Says two things about itself.
+(module
+  (@custom "knockgate.manifest"
+    "abi=1.0\0aname=hostile\0aservices=*\0acapabilities=open log state\0a")
+  (@custom "knockgate.manifest"
+    "abi=1.0\0aname=hostile\0aservices=*\0acapabilities=open log state\0a")
+  (func (export "decide") (result i32)
+    (i32.const 0)))
