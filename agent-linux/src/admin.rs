@@ -1,0 +1,33 @@
+//! What the administrator does from the command line. Every command reads the configuration and the state, does one
+//! thing whole or not at all, and returns what it has to say.
+
+pub mod book;
+pub mod check;
+pub mod client;
+pub mod init;
+mod session;
+pub mod state;
+pub mod unguard;
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::state::{GateIdentity, StateDir};
+
+/// A gate that was set up: its configuration and what belongs to it.
+pub(crate) struct SetUp {
+    pub(crate) config: Config,
+    pub(crate) dir: StateDir,
+    pub(crate) identity: GateIdentity,
+}
+
+impl SetUp {
+    /// Reads and compares them.
+    pub(crate) fn load(config: &Path) -> anyhow::Result<Self> {
+        let config = Config::load(config)?;
+        let dir = StateDir::open(&config.gate.state_dir)?;
+        let identity = GateIdentity::load(&dir)?;
+        identity.check_against(&config, dir.path())?;
+        Ok(Self { config, dir, identity })
+    }
+}

@@ -1,0 +1,129 @@
+//! `knockgated check`: would the agent start, and what would it do?
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use humantime::format_duration;
+use knockgate_core::book::Order;
+use knockgate_core::message::Mode;
+
+use super::SetUp;
+use super::book::keyspace;
+use crate::config::{Config, DecoyAudience, LockoutScope, Service};
+use crate::state::{RosterFile, Store};
+
+/// Checks everything that a start would, without touching the firewall.
+pub fn run(config: &Path) -> anyhow::Result<String> {
+    let SetUp { config, dir, identity } = SetUp::load(config)?;
+    let roster = RosterFile::load(&dir)?;
+    Store::check(&dir, identity.id, &roster)?;
+    let mut warnings = config.warnings();
+    let policy = policy(&config, &mut warnings)?;
+    let mut text = format!("{}: good\n", config.path.display());
+    text += &describe(&config);
+    writeln!(text, "policy    {policy}")?;
+    writeln!(text, "roster    {} clients, {} books", roster.clients().len(), roster.books().len())?;
+    warnings.extend(roster_warnings(&config, &roster));
+    let foreign = roster.books().iter().filter(|enrolled| !identity.fits(&enrolled.book));
+    warnings
+        .extend(foreign.map(|enrolled| {
+            format!("book {} is for other decoys and cannot be knocked", enrolled.book.id())
+        }));
+    for warning in warnings {
+        writeln!(text, "warning: {warning}")?;
+    }
+    Ok(text)
+}
+
+/// Loads the policy that decides, as a start would, and says what it may do.
+fn policy(config: &Config, warnings: &mut Vec<String>) -> anyhow::Result<String> {
+    let policy = crate::run::load_policy(config)?;
+    let Some(module) = config.deciding_module() else { return Ok("the built-in one".into()) };
+    let rights = policy.rights();
+    let services =
+        rights.services().filter_map(|id| config.service_by_id(id)).map(|service| service.name.as_str());
+    let services = services.collect::<Vec<_>>().join(", ");
+    if services.is_empty() {
+        warnings.push(format!(
+            "policy {} may open no service: configuration and manifest have none in common",
+            module.name
+        ));
+    }
+    if !policy.withheld().is_empty() {
+        warnings.push(format!("policy {} asks for {} and does not get it", module.name, policy.withheld()));
+    }
+    let pin = if module.sha256.is_some() { "as pinned" } else { "not pinned" };
+    let longest = format_duration(Duration::from_secs(rights.max_seconds(None).into()));
+    Ok(format!("{} ({pin}); may {} for {services}, at most {longest}", module.name, rights.capabilities()))
+}
+
+fn describe(config: &Config) -> String {
+    let (gate, sequence, lockout) = (&config.gate, &config.sequence, &config.lockout);
+    let shape = &sequence.shape;
+    let interfaces = if gate.interfaces.is_empty() {
+        "every interface but loopback".into()
+    } else {
+        gate.interfaces.join(", ")
+    };
+    let services: Vec<_> = config.services.iter().map(service_line).collect();
+    let how = match sequence.mode {
+        Mode::Connect => "connect mode".into(),
+        Mode::Closed => format!("closed mode, {} strays forgiven", sequence.strays),
+    };
+    let audience = match (sequence.mode, sequence.decoys) {
+        (Mode::Closed, _) => "that never answer",
+        (Mode::Connect, DecoyAudience::Holder) => "that answer only the holder of a number",
+        (Mode::Connect, DecoyAudience::Always) => "that answer everybody",
+    };
+    let in_order = match sequence.order {
+        Order::Strict => "in order",
+        Order::Any => "in any order",
+    };
+    let scope = match lockout.scope {
+        LockoutScope::Source => "for the source and the client",
+        LockoutScope::Global => "for everybody",
+    };
+    format!(
+        "gate      {}, on {interfaces}\nguards    {}\ncentral   tcp/{}\ndecoys    {} in {} to {}, {audience}\n\
+         knock     {} ports {in_order} within {}, {how}\nkeyspace  {}\nlockout   {} {scope}\n",
+        gate.address,
+        services.join("\n          "),
+        config.central.port,
+        shape.decoys(),
+        shape.ports().start(),
+        shape.ports().end(),
+        shape.length(),
+        format_duration(sequence.hold),
+        keyspace(shape, sequence.order),
+        format_duration(lockout.duration),
+    )
+}
+
+/// A service in one line.
+pub(super) fn service_line(service: &Service) -> String {
+    let ports: Vec<_> = service.ports.iter().map(u16::to_string).collect();
+    let (v4, v6) = (service.forward_v4.map(|to| to.to_string()), service.forward_v6.map(|to| to.to_string()));
+    let forward: Vec<_> = v4.into_iter().chain(v6).collect();
+    let forward = if forward.is_empty() { String::new() } else { format!(" to {}", forward.join(" and ")) };
+    format!(
+        "{} ({}): {}/{}{forward}, open for {}, at most {}",
+        service.name,
+        service.id,
+        service.protocol.word(),
+        ports.join(","),
+        format_duration(service.open),
+        format_duration(service.max_open),
+    )
+}
+
+fn roster_warnings(config: &Config, roster: &RosterFile) -> Vec<String> {
+    let clients = roster.clients().iter().filter_map(|client| {
+        let unknown: Vec<_> =
+            client.services.iter().filter(|id| config.service_by_id(**id).is_none()).collect();
+        (!unknown.is_empty()).then(|| {
+            format!("client {} may use services {unknown:?}, which are not configured any more", client.name)
+        })
+    });
+    clients.collect()
+}

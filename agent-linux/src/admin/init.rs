@@ -1,0 +1,296 @@
+//! `knockgated init`: a working configuration, keys and an empty roster, all of it or nothing.
+//!
+//! It does not guard anything yet; `run` does. But a configuration that locks its author out is refused here, while he
+//! still has a session.
+
+use std::fmt::Write;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+use knockgate_core::Name;
+use knockgate_core::profile::Protocol;
+
+use super::session;
+use crate::config::{Config, Service};
+use crate::state::{GateIdentity, RosterFile, StateDir, Store, system_rng};
+
+/// What was asked for.
+pub struct Request {
+    pub config: PathBuf,
+    pub address: String,
+    pub services: Vec<NewService>,
+    pub state_dir: PathBuf,
+    pub audit_log: PathBuf,
+}
+
+/// A service on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewService {
+    name: Name,
+    protocol: Protocol,
+    ports: Vec<u16>,
+}
+
+impl FromStr for NewService {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let usage =
+            || "write NAME=tcp/PORT or NAME=udp/PORT, such as ssh=tcp/22 or web=tcp/80,443".to_owned();
+        let (name, rest) = text.split_once('=').ok_or_else(usage)?;
+        let (protocol, ports) = rest.split_once('/').ok_or_else(usage)?;
+        let protocol = match protocol {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return Err(usage()),
+        };
+        let port = |text: &str| text.parse().ok().filter(|port| *port != 0).ok_or_else(usage);
+        let ports = ports.split(',').map(port).collect::<Result<_, _>>()?;
+        let name = name.parse().map_err(|error| format!("{name:?} is no name: {error}"))?;
+        Ok(Self { name, protocol, ports })
+    }
+}
+
+/// Whether the port of the current session may be guarded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    Given,
+    NotAsked,
+}
+
+/// `--yes` on the command line.
+pub fn consent(yes: bool) -> Consent {
+    if yes { Consent::Given } else { Consent::NotAsked }
+}
+
+/// Makes everything that a new gate needs.
+pub fn run(request: &Request, consent: Consent) -> anyhow::Result<String> {
+    let path = std::path::absolute(&request.config)?;
+    let text = configuration(request)?;
+    let config = Config::parse(&path, &text).context("these arguments make no valid configuration")?;
+    refuse_to_overwrite(&config)?;
+    if consent == Consent::NotAsked {
+        refuse_own_session(&config, session::ssh_port())?;
+    }
+    let identity = GateIdentity::generate(
+        config.sequence.shape,
+        &config.taken_ports().collect::<Vec<_>>(),
+        &mut system_rng(),
+    )?;
+    write(&config, &text, &identity)?;
+    Ok(report(&config))
+}
+
+fn refuse_to_overwrite(config: &Config) -> anyhow::Result<()> {
+    let state = &config.gate.state_dir;
+    let files = [config.path.clone(), state.join("gate.key"), state.join("roster"), state.join("state.redb")];
+    match files.iter().find(|file| file.symlink_metadata().is_ok()) {
+        Some(file) => bail!(
+            "{}: exists already; use it (`knockgated check`), move it away, or choose another --config and --state-dir",
+            file.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+fn refuse_own_session(config: &Config, session: Option<u16>) -> anyhow::Result<()> {
+    let Some(port) = session else { return Ok(()) };
+    let guards = |service: &&Service| service.protocol == Protocol::Tcp && service.ports.contains(&port);
+    let Some(service) = config.services.iter().find(guards) else { return Ok(()) };
+    bail!(
+        "{}\nthis session came in over ssh on port {port}, which service {} would guard. Sessions that are open now would \
+         stay open; every new one would need a knock.\nnothing was written; if that is what you want, say --yes, and keep \
+         this session until a knock has worked. Should none work, `knockgated unguard` on the console opens everything.",
+        will_guard(config).trim_end(),
+        service.name,
+    )
+}
+
+/// Each step undoes itself if a later one fails; the configuration comes last, so that it is never there alone.
+fn write(config: &Config, text: &str, identity: &GateIdentity) -> anyhow::Result<()> {
+    let mut undo = Undo::default();
+    let state = &config.gate.state_dir;
+    undo.make_directory(state, 0o700)?;
+    undo.make_directory(parent_of(&config.gate.audit_log), 0o750)?;
+    undo.make_directory(parent_of(&config.path), 0o755)?;
+    let dir = StateDir::open(state)?;
+    undo.file(dir.identity_file(), |_| Ok(identity.create(&dir)?))?;
+    undo.file(dir.roster_file(), |_| Ok(RosterFile::create(&dir)?))?;
+    undo.file(dir.store_file(), |_| Ok(Store::create(&dir, identity.id)?))?;
+    undo.file(config.path.clone(), |path| Ok(crate::state::private_file::create(path, text.as_bytes())?))?;
+    undo.keep();
+    Ok(())
+}
+
+/// An absolute path of a file has one.
+fn parent_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("/"))
+}
+
+/// What has been made so far, removed again unless it is kept.
+#[derive(Default)]
+struct Undo {
+    made: Vec<PathBuf>,
+}
+
+impl Undo {
+    fn make_directory(&mut self, path: &Path, mode: u32) -> anyhow::Result<()> {
+        let missing: Vec<_> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+        for directory in missing.into_iter().rev() {
+            // Parents that nobody has made yet are no secret; the directory itself has the mode that was asked for.
+            let mode = if directory == path { mode } else { 0o755 };
+            let made = DirBuilder::new().mode(mode).create(directory);
+            made.with_context(|| format!("{}: cannot make this directory", directory.display()))
+                .context("nothing was written; run as root, or choose other places")?;
+            self.made.push(directory.to_owned());
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: PathBuf, make: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        make(&path).context("nothing was written")?;
+        self.made.push(path);
+        Ok(())
+    }
+
+    fn keep(mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for path in self.made.iter().rev() {
+            // A directory into which somebody else has put something meanwhile stays.
+            let _ = if path.is_dir() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) };
+        }
+    }
+}
+
+fn configuration(request: &Request) -> anyhow::Result<String> {
+    let Request { address, services, state_dir, audit_log, .. } = request;
+    let (state_dir, audit_log) = (quoted_path(state_dir)?, quoted_path(audit_log)?);
+    let mut text = format!(
+        r#"# Knockgate agent. `knockgated check` validates this file and says what it means.
+
+[gate]
+address = {address}    # what clients dial; goes into their profiles
+state-dir = {state_dir}
+audit-log = {audit_log}
+# interfaces = ["eth0"]    # default: every interface but loopback
+
+[central]
+port = 62201    # where clients ask which knock is next
+
+# Defaults. What the books are made of (decoy-count, port-range) cannot change once clients are enrolled.
+[sequence]
+# mode = "connect"    # or "closed": no port ever answers
+# decoys = "holder"    # or "always": decoys answer everybody
+# order = "strict"
+# length = 6
+# decoy-count = 100
+# count = 1000
+# port-range = [10000, 32767]
+# hold = "10s"
+# strays = 2    # closed mode
+
+[lockout]
+# duration = "60s"
+# scope = "source"
+"#,
+        address = quoted(address),
+    );
+    for (id, service) in (1..).zip(services) {
+        let NewService { name, protocol, ports } = service;
+        let (name, protocol) = (quoted(name.as_str()), protocol.word());
+        write!(
+            text,
+            "\n[service.{name}]\nid = {id}    # never change it: profiles and policies use it\nprotocol = \"{protocol}\"\n\
+             ports = {ports:?}\n# open = \"60s\"\n# max-open = \"1h\"\n# forward = [\"10.0.0.5:22\"]    # to an inner host\n"
+        )?;
+    }
+    Ok(text)
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn quoted_path(path: &Path) -> anyhow::Result<String> {
+    let absolute = std::path::absolute(path)?;
+    let text = absolute
+        .to_str()
+        .with_context(|| format!("{}: this path is not UTF-8; choose another", path.display()))?;
+    Ok(quoted(text))
+}
+
+fn will_guard(config: &Config) -> String {
+    let services = config.services.iter().map(super::check::service_line).collect::<Vec<_>>();
+    format!("`knockgated run` will guard:\n  {}\n", services.join("\n  "))
+}
+
+fn report(config: &Config) -> String {
+    let (path, state) = (config.path.display(), config.gate.state_dir.display());
+    let option = if config.path == Path::new(crate::config::DEFAULT_PATH) {
+        String::new()
+    } else {
+        format!(" --config {path}")
+    };
+    format!(
+        "made {path} and {state}\n{}Nothing is guarded yet. Connections that are open then stay open; new ones need a knock.\n\
+         Next: `knockgated client add NAME{option}`, bring the profile to the client, then `knockgated run{option}`.\n\
+         Should you lock yourself out: `knockgated unguard` on the console.\n",
+        will_guard(config),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_a_name_a_protocol_and_ports() {
+        #[rustfmt::skip]
+        let cases = [
+            (1, "ssh=tcp/22", true), (2, "web=tcp/80,443", true), (3, "dns=udp/53", true), (4, "ssh", false), (5, "ssh=22", false),
+            (6, "ssh=tcp/", false), (7, "ssh=tcp/0", false), (8, "ssh=tcp/70000", false), (9, "=tcp/22", false),
+            (10, "ssh=sctp/22", false), (11, "a b=tcp/22", false), (12, "ssh=tcp/22,", false),
+        ];
+        for (case, text, good) in cases {
+            assert_eq!(text.parse::<NewService>().is_ok(), good, "case {case}");
+        }
+    }
+
+    #[test]
+    fn the_made_configuration_is_valid_and_shows_the_defaults() {
+        let request = Request {
+            config: "/x/agent.toml".into(),
+            address: "gate.example".into(),
+            services: vec!["ssh=tcp/22".parse().unwrap(), "a.b=udp/53,54".parse().unwrap()],
+            state_dir: "/s \"quoted\"".into(),
+            audit_log: "/l".into(),
+        };
+        let text = configuration(&request).unwrap();
+        let config = Config::parse(&request.config, &text).unwrap();
+        assert_eq!(config.gate.state_dir, request.state_dir);
+        assert_eq!(config.service("a.b").map(|service| service.ports.clone()), Some(vec![53, 54]));
+
+        // What stands there as a comment is what holds without it.
+        let uncommented: String = text
+            .lines()
+            .map(|line| {
+                line.strip_prefix("# ")
+                    .filter(|rest| rest.contains(" = ") && !rest.starts_with("forward"))
+                    .unwrap_or(line)
+            })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let spelled_out = Config::parse(&request.config, &uncommented).unwrap();
+        assert_eq!(spelled_out.gate.interfaces, ["eth0"]);
+        assert_eq!(format!("{:?}", spelled_out.sequence), format!("{:?}", config.sequence));
+        assert_eq!(format!("{:?}", spelled_out.services), format!("{:?}", config.services));
+    }
+}

@@ -1,0 +1,290 @@
+//! What the log can say. Names of events and fields only grow; readers ignore what they do not know.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use knockgate_core::Refusal;
+use knockgate_core::note::{CloseReason, KnockEnd, Locked, Note};
+use knockgate_core::{ClientId, GrantId};
+use knockgate_policy_host::{Action, Decision, Event, Verdict};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum AuditRecord {
+    Started {
+        version: &'static str,
+        services: Vec<String>,
+        clients: usize,
+    },
+    Stopped {
+        reason: String,
+    },
+    /// A connection on the central port; of a stranger if `outcome` is the reason why it got nothing.
+    CentralConnection {
+        source: IpAddr,
+        outcome: &'static str,
+    },
+    /// Connections of strangers that were not listed one by one.
+    Strangers {
+        connections: u64,
+        within_seconds: u64,
+    },
+    Offered {
+        client: String,
+        source: IpAddr,
+        book: String,
+        number: u32,
+        left: u32,
+    },
+    /// An enrolled client's request was refused.
+    Refused {
+        client: String,
+        source: IpAddr,
+        reason: &'static str,
+    },
+    Knock {
+        client: String,
+        source: IpAddr,
+        book: String,
+        number: u32,
+        service: String,
+        ended: &'static str,
+        ports_seen: Vec<u16>,
+    },
+    /// With everything that the policy could see, so that the decision can be made again.
+    Decision {
+        client: Option<String>,
+        source: Option<IpAddr>,
+        service: Option<String>,
+        policy: String,
+        verdict: &'static str,
+        actions: Vec<Value>,
+        refused: Vec<String>,
+        fuel: u64,
+        elapsed_us: u64,
+        failure: Option<String>,
+        attributes: Map<String, Value>,
+    },
+    GrantOpened {
+        grant: u32,
+        client: String,
+        source: IpAddr,
+        service: String,
+        seconds: u64,
+    },
+    /// Found open in the kernel at start, from an earlier run.
+    GrantAdopted {
+        grant: u32,
+        client: String,
+        source: IpAddr,
+        service: String,
+        seconds: u64,
+    },
+    GrantClosed {
+        grant: u32,
+        client: String,
+        source: IpAddr,
+        service: String,
+        reason: &'static str,
+    },
+    Lockout {
+        who: String,
+        seconds: u64,
+    },
+    BookLow {
+        client: String,
+        book: String,
+        left: u32,
+    },
+    BookExhausted {
+        client: String,
+        book: String,
+    },
+    RosterChanged {
+        added: Vec<String>,
+        removed: Vec<String>,
+    },
+    /// Records that could not be written before this one.
+    Lost {
+        records: u64,
+    },
+}
+
+/// The names that people know, for the numbers that the core knows.
+pub trait Names {
+    fn client(&self, id: ClientId) -> Option<String>;
+    fn service(&self, id: u16) -> Option<String>;
+}
+
+impl AuditRecord {
+    /// What a started agent guards.
+    pub fn started(services: impl IntoIterator<Item = impl Display>, clients: usize) -> Self {
+        let services = services.into_iter().map(|service| service.to_string()).collect();
+        Self::Started { version: env!("CARGO_PKG_VERSION"), services, clients }
+    }
+
+    pub fn stopped(reason: impl Into<String>) -> Self {
+        Self::Stopped { reason: reason.into() }
+    }
+
+    /// A whole message came to the central port; `result` is what the gate made of it.
+    pub fn central_connection(source: IpAddr, result: Result<(), Refusal>) -> Self {
+        Self::CentralConnection { source, outcome: result.map_or_else(Refusal::word, |()| ANSWERED) }
+    }
+
+    /// A connection to the central port ended before a whole message had come.
+    pub fn incomplete_connection(source: IpAddr) -> Self {
+        Self::CentralConnection { source, outcome: "incomplete" }
+    }
+
+    /// What the core has noted.
+    pub fn note(note: &Note, names: &impl Names) -> Self {
+        let client = |id: &ClientId| names.client(*id).unwrap_or_else(|| format!("#{}", id.0));
+        let service = |id: &u16| names.service(*id).unwrap_or_else(|| format!("#{id}"));
+        match note {
+            Note::Offered { client: id, source, book, number, left } => Self::Offered {
+                client: client(id),
+                source: *source,
+                book: book.to_string(),
+                number: *number,
+                left: *left,
+            },
+            Note::Refused { client: id, source, refusal } => {
+                Self::Refused { client: client(id), source: *source, reason: refusal.word() }
+            }
+            Note::KnockEnded { client: id, source, book, number, service: asked, end, seen } => Self::Knock {
+                client: client(id),
+                source: *source,
+                book: book.to_string(),
+                number: *number,
+                service: service(asked),
+                ended: ended(*end),
+                ports_seen: seen.to_vec(),
+            },
+            Note::LockedOut { who, lasts } => {
+                Self::Lockout { who: locked(who, client), seconds: lasts.as_secs() }
+            }
+            Note::GrantOpened { grant: GrantId(grant), client: id, source, service: asked, lasts } => {
+                Self::GrantOpened {
+                    grant: *grant,
+                    client: client(id),
+                    source: *source,
+                    service: service(asked),
+                    seconds: lasts.as_secs(),
+                }
+            }
+            Note::GrantClosed { grant: GrantId(grant), client: id, source, service: asked, reason } => {
+                Self::GrantClosed {
+                    grant: *grant,
+                    client: client(id),
+                    source: *source,
+                    service: service(asked),
+                    reason: closed(*reason),
+                }
+            }
+        }
+    }
+
+    /// What a policy was asked and what it said.
+    pub fn decision(event: &Event, policy: &str, said: &Decision, took: Duration) -> Self {
+        Self::Decision {
+            client: event.client.as_ref().map(|client| client.name.to_string()),
+            source: event.source.map(|source| source.address),
+            service: event.request.as_ref().map(|request| request.name.to_string()),
+            policy: policy.to_owned(),
+            verdict: match (said.verdict, &said.failure) {
+                (_, Some(_)) => "failed",
+                (Verdict::Commit, None) => "commit",
+                (Verdict::Deny, None) => "deny",
+                (Verdict::Abstain, None) => "abstain",
+            },
+            actions: said.actions.iter().map(action).collect(),
+            refused: said.refused.iter().map(|refused| refused.act.name().to_owned()).collect(),
+            fuel: said.fuel,
+            elapsed_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            failure: said.failure.as_ref().map(ToString::to_string),
+            attributes: attributes(event),
+        }
+    }
+
+    /// Whether somebody who has proved nothing could cause this record at will.
+    pub(super) fn is_by_a_stranger(&self) -> bool {
+        matches!(self, Self::CentralConnection { outcome, .. } if *outcome != ANSWERED)
+    }
+}
+
+/// The outcome of a connection whose message was authentic and fresh.
+const ANSWERED: &str = "answered";
+
+fn ended(end: KnockEnd) -> &'static str {
+    match end {
+        KnockEnd::Complete => "complete",
+        KnockEnd::Failed(refusal) => refusal.word(),
+    }
+}
+
+fn closed(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Expired => "expired",
+        CloseReason::Revoked => "revoked",
+        CloseReason::Failed => "failed",
+    }
+}
+
+fn locked(who: &Locked, client: impl Fn(&ClientId) -> String) -> String {
+    match who {
+        Locked::Source(prefix) => format!("{}/{}", prefix.address(), prefix.bits()),
+        Locked::Client(id) => format!("client {}", client(id)),
+        Locked::Everybody => "everybody".into(),
+    }
+}
+
+fn action(action: &Action) -> Value {
+    match *action {
+        Action::Open { service, seconds } => json!({ "act": "open", "service": service, "seconds": seconds }),
+        Action::OpenPrefix { service, bits, seconds } => {
+            json!({ "act": "open-prefix", "service": service, "bits": bits, "seconds": seconds })
+        }
+        Action::Extend { grant, seconds } => json!({ "act": "extend", "grant": grant, "seconds": seconds }),
+        Action::Revoke { grant } => json!({ "act": "revoke", "grant": grant }),
+        Action::Lockout { seconds } => json!({ "act": "lockout", "seconds": seconds }),
+        Action::Start { unit } => json!({ "act": "start", "unit": unit }),
+        Action::Notify { channel, code } => json!({ "act": "notify", "channel": channel, "code": code }),
+    }
+}
+
+/// The event's attributes under their names in the ABI; absent ones are left out, the address is one value.
+fn attributes(event: &Event) -> Map<String, Value> {
+    let (client, source, request) = (event.client.as_ref(), event.source.as_ref(), event.request.as_ref());
+    let all = [
+        ("cause", Some(json!(event.cause.name()))),
+        ("time", event.time.map(Value::from)),
+        ("weekday", event.local.map(|local| local.weekday.into())),
+        ("minute", event.local.map(|local| local.minute.into())),
+        ("client", client.map(|client| client.id.into())),
+        ("client-name", client.map(|client| client.name.as_str().into())),
+        ("client-failures", client.map(|client| client.failures.into())),
+        ("client-grants", client.map(|client| client.grants.into())),
+        ("oldest-grant", client.and_then(|client| client.oldest_grant).map(Value::from)),
+        ("second-factor", client.map(|client| client.second_factor.into())),
+        ("address", source.map(|source| source.address.to_string().into())),
+        ("prefix", source.map(|source| source.prefix.into())),
+        ("source-failures", source.map(|source| source.failures.into())),
+        ("source-grants", source.map(|source| source.grants.into())),
+        ("service", request.map(|request| request.service.into())),
+        ("service-name", request.map(|request| request.name.as_str().into())),
+        ("seconds", request.map(|request| request.seconds.into())),
+        ("service-grants", request.map(|request| request.grants.into())),
+        ("book-number", event.book.map(|book| book.number.into())),
+        ("book-left", event.book.map(|book| book.left.into())),
+        ("grant", event.grant.map(|grant| grant.id.into())),
+        ("grant-left", event.grant.map(|grant| grant.left.into())),
+        ("grants-open", Some(event.grants_open.into())),
+        ("lockout-seconds", event.lockout_seconds.map(Value::from)),
+    ];
+    all.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))).collect()
+}

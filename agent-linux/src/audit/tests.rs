@@ -1,0 +1,208 @@
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+
+use knockgate_core::address::SourcePrefix;
+use knockgate_core::note::{KnockEnd, Locked, Note};
+use knockgate_core::{ClientId, Refusal};
+use knockgate_policy_host::{Cause, Event, HostKind};
+use serde_json::Value;
+
+use super::*;
+
+struct NoNames;
+
+impl Names for NoNames {
+    fn client(&self, id: ClientId) -> Option<String> {
+        (id.0 == 1).then(|| "alice".into())
+    }
+
+    fn service(&self, _: u16) -> Option<String> {
+        None
+    }
+}
+
+fn log() -> (tempfile::TempDir, PathBuf) {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("audit.jsonl");
+    (temp, path)
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+fn source() -> std::net::IpAddr {
+    "192.0.2.7".parse().unwrap()
+}
+
+#[test]
+fn every_record_is_a_line_with_its_time_and_a_rising_number_across_restarts() {
+    let (_temp, path) = log();
+    for run in 0..2 {
+        let audit = Audit::open(&path).unwrap();
+        audit.write(AuditRecord::started(["ssh"], run));
+        audit.write(AuditRecord::stopped("SIGTERM"));
+    }
+
+    let lines = lines(&path);
+
+    assert_eq!(lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(
+        lines.iter().map(|line| line["event"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["started", "stopped", "started", "stopped"]
+    );
+    let time = lines[0]["time"].as_str().unwrap();
+    assert!(
+        humantime::parse_rfc3339(time).is_ok() && time.len() == "2026-01-01T00:00:00.000000Z".len(),
+        "{time}"
+    );
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o137, 0, "0640 or less");
+}
+
+#[test]
+fn a_line_that_a_crash_cut_off_spoils_no_other() {
+    let (_temp, path) = log();
+    Audit::open(&path).unwrap().write(AuditRecord::stopped("one"));
+    std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(br#"{"time":"2026-"#).unwrap();
+    Audit::open(&path).unwrap().write(AuditRecord::stopped("two"));
+    let seen: Vec<_> =
+        lines(&path).iter().map(|line| (line["seq"].clone(), line["reason"].clone())).collect();
+    assert_eq!(seen, [(0.into(), "one".into()), (1.into(), "two".into())]);
+}
+
+#[test]
+fn strangers_are_listed_up_to_a_budget_and_clients_always() {
+    let (_temp, path) = log();
+    // Room for all of them: a slow disk is not what is tested here.
+    let audit = Audit::start(AuditFile::open(&path).unwrap(), Instant::now(), 2000).unwrap();
+    for _ in 0..500 {
+        audit.write(AuditRecord::central_connection(source(), Err(Refusal::Unsealed)));
+        audit.write(AuditRecord::central_connection(source(), Ok(())));
+    }
+    drop(audit);
+
+    let lines = lines(&path);
+
+    let of = |outcome: &str| lines.iter().filter(|line| line["outcome"] == *outcome).count();
+    assert_eq!((of("unsealed"), of("answered")), (60, 500));
+    let counted: u64 = lines.iter().filter_map(|line| line["connections"].as_u64()).sum();
+    assert_eq!(counted, 440);
+}
+
+#[test]
+fn records_that_find_no_room_are_counted_and_nobody_waits() {
+    let (_temp, path) = log();
+    let (queue, entries) = sync_channel(1);
+    let (lost, strangers) = (Arc::default(), Arc::new(Mutex::new(Budget::new(Instant::now()))));
+    let file = AuditFile::open(&path).unwrap();
+    let writer = Writer { file, lost: Arc::clone(&lost), strangers: Arc::clone(&strangers), failing: false };
+    let audit = Audit { queue: Some(queue), lost, strangers, writer: None };
+
+    for _ in 0..4 {
+        audit.write(AuditRecord::stopped("test"));
+    }
+    drop(audit);
+    writer.run(&entries);
+
+    let seen: Vec<_> =
+        lines(&path).iter().map(|line| (line["event"].clone(), line["records"].as_u64())).collect();
+    assert_eq!(seen, [("lost".into(), Some(3)), ("stopped".into(), None)]);
+}
+
+#[test]
+fn a_full_disk_loses_records_but_not_their_number() {
+    let (lost, strangers) = (Arc::new(AtomicU64::new(5)), Arc::new(Mutex::new(Budget::new(Instant::now()))));
+    let file = AuditFile::open(Path::new("/dev/full")).unwrap();
+    let mut writer = Writer { file, lost: Arc::clone(&lost), strangers, failing: false };
+    writer.append(vec![entry(AuditRecord::stopped("one")), entry(AuditRecord::stopped("two"))]);
+    assert_eq!(lost.load(Ordering::Relaxed), 7);
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_says_the_remedy() {
+    let error = Audit::open(Path::new("/nonexistent/audit.jsonl")).err().unwrap().to_string();
+    assert!(
+        error.starts_with("/nonexistent/audit.jsonl: ") && error.contains("make its directory"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_knock_tells_client_address_number_and_ports_seen() {
+    let note = Note::KnockEnded {
+        client: ClientId(1),
+        source: source(),
+        book: knockgate_core::book::BookId([0xab; 8]),
+        number: 7,
+        service: 3,
+        end: KnockEnd::Failed(Refusal::WrongPort),
+        seen: [1, 2].into_iter().collect(),
+    };
+    let record = serde_json::to_value(AuditRecord::note(&note, &NoNames)).unwrap();
+    let expected = serde_json::json!({
+        "event": "knock", "client": "alice", "source": "192.0.2.7", "book": "abababababababab", "number": 7,
+        "service": "#3", "ended": "wrong-port", "ports-seen": [1, 2],
+    });
+    assert_eq!(record, expected);
+}
+
+#[test]
+fn a_lockout_names_the_prefix_the_client_or_everybody() {
+    let who = |who| {
+        let note = Note::LockedOut { who, lasts: Duration::from_secs(60) };
+        serde_json::to_value(AuditRecord::note(&note, &NoNames)).unwrap()["who"].clone()
+    };
+    assert_eq!(who(Locked::Source(SourcePrefix::of("2001:db8::1".parse().unwrap()))), "2001:db8::/64");
+    assert_eq!(who(Locked::Client(ClientId(1))), "client alice");
+    assert_eq!(who(Locked::Client(ClientId(2))), "client #2");
+    assert_eq!(who(Locked::Everybody), "everybody");
+}
+
+#[test]
+fn every_attribute_of_the_abi_that_an_event_has_is_in_its_decision() {
+    use knockgate_policy_abi::attr;
+    use knockgate_policy_host as host;
+
+    let event = Event {
+        time: Some(1),
+        local: Some(host::LocalTime { weekday: 1, minute: 2 }),
+        client: Some(host::Client {
+            id: 1,
+            name: host::text("alice"),
+            failures: 0,
+            grants: 0,
+            oldest_grant: Some(3),
+            second_factor: false,
+        }),
+        source: Some(host::Source { address: source(), prefix: 32, failures: 0, grants: 0 }),
+        request: Some(host::Request { service: 1, name: host::text("ssh"), seconds: 60, grants: 0 }),
+        book: Some(host::Book { number: 0, left: 9 }),
+        grant: Some(host::Grant { id: 1, left: 2 }),
+        lockout_seconds: Some(1),
+        ..Event::new(Cause::Sequence, HostKind::Linux)
+    };
+    let said = host::Decision {
+        verdict: host::Verdict::Deny,
+        actions: heapless::Vec::new(),
+        fuel: 12,
+        failure: None,
+        refused: heapless::Vec::new(),
+        log: heapless::Vec::new(),
+        log_dropped: 0,
+    };
+    let record = AuditRecord::decision(&event, "office-hours", &said, Duration::from_micros(34));
+    let record = serde_json::to_value(record).unwrap();
+    assert_eq!(
+        (&record["verdict"], &record["fuel"], &record["elapsed-us"]),
+        (&"deny".into(), &12.into(), &34.into())
+    );
+    // These are the host's and the policy's own, or are told by `address`.
+    let derived = ["host-kind", "max-seconds", "family", "address-high", "address-low"];
+    for row in attr::TABLE.iter().filter(|row| !derived.contains(&row.name)) {
+        assert!(!record["attributes"][row.name].is_null(), "{}", row.name);
+    }
+}

@@ -1,0 +1,195 @@
+//! The head of a packet, as far as a probe is concerned: addresses, protocol, destination port, and whether it is a SYN.
+//!
+//! Everything here was sent by strangers. What is cut short, malformed or of another protocol is `None`; nothing panics,
+//! and no loop runs longer than the packet is.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::firewall::Protocol;
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION: u8 = 60;
+
+/// FIN, SYN, RST, ACK: a connection begins with the second alone.
+const TCP_FLAGS: u8 = 0b0001_0111;
+const TCP_SYN: u8 = 0b0000_0010;
+
+/// One connection attempt or datagram on a watched port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeSeen {
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    pub protocol: Protocol,
+    pub port: u16,
+    /// It asks for a TCP connection.
+    pub syn: bool,
+}
+
+/// Reads an IP packet.
+pub(crate) fn parse(packet: &[u8]) -> Option<ProbeSeen> {
+    match packet.first()? >> 4 {
+        4 => parse_v4(packet),
+        6 => parse_v6(packet),
+        _ => None,
+    }
+}
+
+fn parse_v4(packet: &[u8]) -> Option<ProbeSeen> {
+    let header = usize::from(packet.first()? & 0x0f) * 4;
+    let fragment = u16::from_be_bytes(take(packet, 6)?) & 0x1fff;
+    if header < 20 || fragment != 0 {
+        return None;
+    }
+    let source = Ipv4Addr::from(take::<4>(packet, 12)?);
+    let destination = Ipv4Addr::from(take::<4>(packet, 16)?);
+    parse_transport(source.into(), destination.into(), *packet.get(9)?, packet.get(header..)?)
+}
+
+fn parse_v6(packet: &[u8]) -> Option<ProbeSeen> {
+    let source = Ipv6Addr::from(take::<16>(packet, 8)?);
+    let destination = Ipv6Addr::from(take::<16>(packet, 24)?);
+    let mut next = *packet.get(6)?;
+    let mut rest = packet.get(40..)?;
+    loop {
+        let length = match next {
+            HOP_BY_HOP | ROUTING | DESTINATION => (usize::from(*rest.get(1)?) + 1) * 8,
+            AUTHENTICATION => (usize::from(*rest.get(1)?) + 2) * 4,
+            FRAGMENT if u16::from_be_bytes(take(rest, 2)?) & 0xfff8 == 0 => 8,
+            _ => return parse_transport(source.into(), destination.into(), next, rest),
+        };
+        next = *rest.first()?;
+        rest = rest.get(length..)?;
+    }
+}
+
+fn parse_transport(source: IpAddr, destination: IpAddr, number: u8, segment: &[u8]) -> Option<ProbeSeen> {
+    let protocol = Protocol::from_number(number)?;
+    let port = u16::from_be_bytes(take(segment, 2)?);
+    let syn = match protocol {
+        Protocol::Tcp => segment.get(13)? & TCP_FLAGS == TCP_SYN,
+        Protocol::Udp => false,
+    };
+    Some(ProbeSeen { source, destination, protocol, port, syn })
+}
+
+fn take<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TCP: u8 = 6;
+    const UDP: u8 = 17;
+
+    #[test]
+    fn probes_are_read_whatever_stands_before_their_header() {
+        let cases = [
+            ("1 v4 SYN", v4(5, 0, TCP, &tcp(22, 0x02)), Some((22, true))),
+            ("2 v4 SYN with options", v4(7, 0, TCP, &tcp(23, 0x02)), Some((23, true))),
+            ("3 v4 SYN with ECN", v4(5, 0, TCP, &tcp(22, 0xc2)), Some((22, true))),
+            ("4 v4 SYN+ACK", v4(5, 0, TCP, &tcp(22, 0x12)), Some((22, false))),
+            ("5 v4 SYN+FIN", v4(5, 0, TCP, &tcp(22, 0x03)), Some((22, false))),
+            ("6 v4 ACK", v4(5, 0, TCP, &tcp(22, 0x10)), Some((22, false))),
+            ("7 v4 datagram", v4(5, 0, UDP, &udp(53)), Some((53, false))),
+            ("8 v4 ICMP", v4(5, 0, 1, &udp(53)), None),
+            ("9 v4 first fragment", v4(5, 0x2000, UDP, &udp(53)), Some((53, false))),
+            ("10 v4 later fragment", v4(5, 0x0001, UDP, &udp(53)), None),
+            ("11 v4 header too short to be one", v4(4, 0, TCP, &tcp(22, 0x02)), None),
+            ("12 v6 SYN", v6(TCP, &tcp(22, 0x02)), Some((22, true))),
+            ("13 v6 datagram", v6(UDP, &udp(53)), Some((53, false))),
+            ("14 v6 hop by hop", v6(HOP_BY_HOP, &after(TCP, 0, &tcp(22, 0x02))), Some((22, true))),
+            ("15 v6 long options", v6(DESTINATION, &after(UDP, 2, &udp(53))), Some((53, false))),
+            (
+                "16 v6 two headers",
+                v6(ROUTING, &after(DESTINATION, 0, &after(UDP, 0, &udp(9)))),
+                Some((9, false)),
+            ),
+            (
+                "17 v6 first fragment",
+                v6(FRAGMENT, &[&[UDP, 0, 0, 1, 0, 0, 0, 0], &udp(9)[..]].concat()),
+                Some((9, false)),
+            ),
+            (
+                "18 v6 later fragment",
+                v6(FRAGMENT, &[&[UDP, 0, 0, 8, 0, 0, 0, 0], &udp(9)[..]].concat()),
+                None,
+            ),
+            (
+                "19 v6 authentication",
+                v6(AUTHENTICATION, &[&[UDP, 1][..], &[0; 10], &udp(9)].concat()),
+                Some((9, false)),
+            ),
+            ("20 v6 ICMP", v6(58, &udp(9)), None),
+            ("21 neither", vec![0x50; 60], None),
+            ("22 nothing", vec![], None),
+        ];
+        for (name, packet, expected) in cases {
+            assert_eq!(parse(&packet).map(|probe| (probe.port, probe.syn)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_the_packets_own() {
+        let probe = parse(&v4(5, 0, UDP, &udp(53))).expect("a probe");
+        assert_eq!((probe.source, probe.destination), ([192, 0, 2, 1].into(), [192, 0, 2, 2].into()));
+        let probe = parse(&v6(UDP, &udp(53))).expect("a probe");
+        assert_eq!((probe.source, probe.destination), ([1; 16].into(), [2; 16].into()));
+    }
+
+    #[test]
+    fn packets_cut_at_every_length_are_no_probes() {
+        let whole = [
+            (v4(6, 0, TCP, &tcp(22, 0x02)), 24 + 14),
+            (v4(5, 0, UDP, &udp(53)), 20 + 4),
+            (v6(TCP, &tcp(22, 0x02)), 40 + 14),
+            (v6(HOP_BY_HOP, &after(ROUTING, 1, &after(UDP, 0, &udp(53)))), 40 + 16 + 8 + 4),
+        ];
+        for (packet, needed) in whole {
+            for length in 0..packet.len() {
+                assert_eq!(parse(&packet[..length]).is_some(), length >= needed, "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn endless_extension_headers_end_with_the_packet() {
+        let chain = v6(HOP_BY_HOP, &[HOP_BY_HOP, 0, 0, 0, 0, 0, 0, 0].repeat(8000));
+        assert_eq!(parse(&chain), None);
+    }
+
+    fn v4(words: u8, fragment: u16, protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x40 | words, 0, 0, 0, 0, 0];
+        packet.extend_from_slice(&fragment.to_be_bytes());
+        packet.extend_from_slice(&[64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+        packet.resize(usize::from(words) * 4, 0);
+        packet.extend_from_slice(payload);
+        packet
+    }
+
+    fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
+        [&[0x60, 0, 0, 0, 0, 0, next, 64][..], &[1; 16], &[2; 16], payload].concat()
+    }
+
+    /// An extension header of `extra` times eight bytes more than its first eight.
+    fn after(next: u8, extra: u8, payload: &[u8]) -> Vec<u8> {
+        let mut header = vec![next, extra];
+        header.resize((usize::from(extra) + 1) * 8, 0);
+        header.extend_from_slice(payload);
+        header
+    }
+
+    fn tcp(port: u16, flags: u8) -> Vec<u8> {
+        let [high, low] = port.to_be_bytes();
+        vec![0xc3, 0x50, high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]
+    }
+
+    fn udp(port: u16) -> Vec<u8> {
+        let [high, low] = port.to_be_bytes();
+        vec![0xc3, 0x50, high, low, 0, 8, 0, 0]
+    }
+}

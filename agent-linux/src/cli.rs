@@ -1,0 +1,204 @@
+//! The command line of `knockgated`.
+//!
+//! Exit status: 0 done, 1 failed (the message says the remedy), 2 the command line itself was wrong.
+
+use std::io::Write;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::admin;
+use crate::admin::init::{self, NewService};
+use crate::config::{self, DEFAULT_PATH};
+
+/// The Knockgate gate: guards services until somebody knocks properly.
+#[derive(Parser)]
+#[command(name = "knockgated", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Configuration file
+    #[arg(long, value_name = "FILE", global = true, default_value = DEFAULT_PATH)]
+    config: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Guard the configured services, in the foreground
+    Run,
+    /// Check configuration and state, and say what would be guarded
+    Check,
+    /// Make the configuration, the keys and the state of a new gate
+    Init(Init),
+    /// Enrol, show and remove clients
+    #[command(subcommand)]
+    Client(Client),
+    /// Make and show knock books
+    #[command(subcommand)]
+    Book(Book),
+    /// Repair the record of what has been used
+    #[command(subcommand)]
+    State(State),
+    /// Remove Knockgate's own firewall table, so that nothing is guarded any more
+    Unguard,
+}
+
+#[derive(Args)]
+struct Init {
+    /// Host name or address that clients dial
+    #[arg(long, value_name = "HOST", value_parser = |text: &str| config::value::address(text).map(|_| text.to_owned()))]
+    address: String,
+    /// What to guard: NAME=tcp/PORT or udp/PORT, several ports with commas
+    #[arg(long, value_name = "NAME=PROTOCOL/PORT", default_value = "ssh=tcp/22")]
+    service: Vec<NewService>,
+    /// Where keys and state will be
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/knockgate")]
+    state_dir: PathBuf,
+    /// Where the audit log will be
+    #[arg(long, value_name = "FILE", default_value = "/var/log/knockgate/audit.jsonl")]
+    audit_log: PathBuf,
+    /// Also guard the port of the ssh session that this runs in
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Subcommand)]
+enum Client {
+    /// Enrol a client and write its profile
+    Add {
+        name: String,
+        /// A service that it may ask for; all of them unless given
+        #[arg(long, value_name = "SERVICE")]
+        service: Vec<String>,
+        /// A book that several clients share; a book of its own unless given
+        #[arg(long, value_name = "FILE")]
+        book: Option<PathBuf>,
+        /// Where to write the profile [default: NAME.kgp]
+        #[arg(long, value_name = "FILE.kgp")]
+        out: Option<PathBuf>,
+    },
+    /// Show the clients and how much of their books is left
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a client; its profile is worthless from then on
+    Remove { name: String },
+}
+
+#[derive(Subcommand)]
+enum Book {
+    /// Make a book that several clients can share
+    New {
+        file: PathBuf,
+        /// Ports of one knock
+        #[arg(long)]
+        length: Option<u8>,
+        /// Decoys of the gate; all its books have the same
+        #[arg(long)]
+        decoy_count: Option<u16>,
+        /// Knocks in the book
+        #[arg(long)]
+        count: Option<u32>,
+    },
+    /// Print a book as a table. It is as secret as the book itself
+    Show {
+        /// A book's file, or the name of a client
+        #[arg(value_name = "FILE|CLIENT")]
+        book: PathBuf,
+        /// Only the numbers from A up to, without, B
+        #[arg(long, value_name = "A..B", value_parser = numbers)]
+        numbers: Option<Range<u32>>,
+    },
+}
+
+#[derive(Subcommand)]
+enum State {
+    /// Replace a lost or damaged record by one that accepts nothing from before: every book is used up then
+    Rebuild {
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let Cli { command, config } = Cli::parse();
+    match dispatch(command, config) {
+        Ok(report) => print(&report),
+        Err(error) => {
+            for line in format!("{error:#}").lines() {
+                eprintln!("knockgated: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A reader that has closed the pipe has read enough.
+fn print(report: &str) -> ExitCode {
+    match std::io::stdout().write_all(report.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("knockgated: cannot print: {error}");
+            ExitCode::FAILURE
+        }
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
+}
+
+fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
+    match command {
+        Command::Run => crate::run::run(&config).map(|()| String::new()),
+        Command::Check => admin::check::run(&config),
+        Command::Init(Init { address, service, state_dir, audit_log, yes }) => init::run(
+            &init::Request { config, address, services: service, state_dir, audit_log },
+            init::consent(yes),
+        ),
+        Command::Client(Client::Add { name, service, book, out }) => {
+            admin::client::add(&config, &name, &service, book.as_deref(), out)
+        }
+        Command::Client(Client::List { json: false }) => admin::client::table(&config),
+        Command::Client(Client::List { json: true }) => admin::client::json(&config),
+        Command::Client(Client::Remove { name }) => admin::client::remove(&config, &name),
+        Command::Book(Book::New { file, length, decoy_count, count }) => {
+            admin::book::new(&config, &file, &admin::book::Figures { length, decoy_count, count })
+        }
+        Command::Book(Book::Show { book, numbers }) => admin::book::show(&config, &book, numbers),
+        Command::State(State::Rebuild { yes: true }) => admin::state::rebuild(&config),
+        Command::State(State::Rebuild { yes: false }) => admin::state::explain_rebuild(&config),
+        Command::Unguard => admin::unguard::run(),
+    }
+}
+
+fn numbers(text: &str) -> Result<Range<u32>, String> {
+    let range = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    range
+        .filter(|range: &Range<u32>| !range.is_empty())
+        .ok_or_else(|| "write A..B with A below B: 0..10 shows the first ten".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_are_a_range_that_is_not_empty() {
+        #[rustfmt::skip]
+        let cases = [
+            (1, "0..10", Some(0..10)), (2, "7..8", Some(7..8)), (3, "7..7", None), (4, "8..7", None), (5, "7", None),
+            (6, "..7", None), (7, "7..", None), (8, "0..=7", None), (9, "-1..7", None), (10, "0..4294967296", None),
+        ];
+        for (case, text, expected) in cases {
+            assert_eq!(numbers(text).ok(), expected, "case {case}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The agent's configuration: one TOML file, checked whole before any of it is used.
+//!
+//! A [`Config`] that exists is valid: every figure is within its limits, every name that is referred to is defined, and
+//! nothing contradicts anything else. All problems of a file are reported at once, each as `FILE:LINE: what; remedy`.
+//! What lies outside the file (keys, roster, policy modules) is checked by `knockgated check`.
+
+mod check;
+mod document;
+mod read;
+#[cfg(test)]
+mod tests;
+pub(crate) mod value;
+
+use std::fmt;
+use std::net::{SocketAddrV4, SocketAddrV6};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use knockgate_core::Name;
+use knockgate_core::book::{Order, Shape};
+use knockgate_core::limits::MAX_ADDRESS;
+use knockgate_core::message::Mode;
+use knockgate_core::profile::Protocol;
+use knockgate_policy_abi::Capabilities;
+
+/// Where the configuration is unless somebody says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/knockgate/agent.toml";
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The file that it was read from.
+    pub path: PathBuf,
+    pub gate: Gate,
+    pub central: Central,
+    pub sequence: Sequence,
+    pub lockout: Lockout,
+    /// In the order of their numbers. Never empty.
+    pub services: Vec<Service>,
+    pub policy: Policy,
+}
+
+/// `[gate]`
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Gate {
+    /// What clients dial: a host name or an address.
+    pub address: heapless::String<MAX_ADDRESS>,
+    /// Identity, roster and replay state.
+    pub state_dir: PathBuf,
+    pub audit_log: PathBuf,
+    /// The interfaces that are guarded; empty means every one but loopback.
+    pub interfaces: Vec<String>,
+}
+
+/// `[central]`
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Central {
+    /// TCP port of the secret handshake.
+    pub port: u16,
+}
+
+/// `[sequence]`
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Sequence {
+    pub mode: Mode,
+    pub decoys: DecoyAudience,
+    pub order: Order,
+    /// The figures of books that are made from now on.
+    pub shape: Shape,
+    /// From the number to the last knock.
+    pub hold: Duration,
+    /// Wrong probes that [`Mode::Closed`] forgives; 0 in [`Mode::Connect`].
+    pub strays: u8,
+}
+
+/// To whom the decoys answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecoyAudience {
+    /// Only to the holder of a number.
+    Holder,
+    /// To everybody, always.
+    Always,
+}
+
+/// `[lockout]`
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Lockout {
+    pub duration: Duration,
+    pub scope: LockoutScope,
+}
+
+/// Who is ignored after a wrong knock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockoutScope {
+    /// The source, and the client if it had proved who it is.
+    Source,
+    /// Everybody, as in the paper.
+    Global,
+}
+
+/// `[service.NAME]`
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Service {
+    pub id: u16,
+    pub name: Name,
+    pub protocol: Protocol,
+    /// At least one; exactly one if the service is forwarded.
+    pub ports: Vec<u16>,
+    /// How long a grant lasts when the client does not say; whole seconds.
+    pub open: Duration,
+    /// The longest grant; whole seconds, never less than `open`.
+    pub max_open: Duration,
+    pub forward_v4: Option<SocketAddrV4>,
+    pub forward_v6: Option<SocketAddrV6>,
+    pub masquerade: bool,
+}
+
+/// `[policy]` and `[policy-module.*]`
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Policy {
+    pub chain: PolicyChoice,
+    /// Every module that is defined, also one that is not in the chain.
+    pub modules: Vec<PolicyModule>,
+}
+
+/// Which policy decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyChoice {
+    /// The built-in one: what the client may use is opened for the time that it asks for.
+    BuiltIn,
+    /// The module of this name, which is defined.
+    Module(Name),
+}
+
+/// `[policy-module.NAME]`
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PolicyModule {
+    pub name: Name,
+    pub file: PathBuf,
+    /// The only content that is accepted, if pinned.
+    pub sha256: Option<[u8; 32]>,
+    /// Numbers of the services that it may open.
+    pub services: Vec<u16>,
+    pub capabilities: Capabilities,
+    /// The longest grant that it may give, in seconds.
+    pub max_seconds: u32,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] lists everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(path, &text)
+    }
+
+    /// Checks a text; `path` only names it in errors.
+    ///
+    /// # Errors
+    /// [`ConfigError`] lists everything that is wrong with it.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        read::config(path, text).map_err(|problems| ConfigError::Wrong { path: path.to_owned(), problems })
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name.as_str() == name)
+    }
+
+    /// The service of that number.
+    pub fn service_by_id(&self, id: u16) -> Option<&Service> {
+        self.services.iter().find(|service| service.id == id)
+    }
+
+    /// The module that decides; `None` if the built-in policy does.
+    pub fn deciding_module(&self) -> Option<&PolicyModule> {
+        match &self.policy.chain {
+            PolicyChoice::BuiltIn => None,
+            PolicyChoice::Module(name) => self.policy.modules.iter().find(|module| module.name == *name),
+        }
+    }
+
+    /// Every port that must not be a decoy: those of the services and the central one.
+    pub fn taken_ports(&self) -> impl Iterator<Item = u16> {
+        let services = self.services.iter().flat_map(|service| service.ports.iter().copied());
+        services.chain([self.central.port])
+    }
+
+    /// What is allowed and yet should be thought over, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        check::warnings(self)
+    }
+}
+
+/// Why a configuration was refused. Shown as one line for every problem.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The file could not be read.
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// The file was read and is wrong.
+    Wrong { path: PathBuf, problems: Vec<Problem> },
+}
+
+/// Something wrong at one place of the file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong, and after a semicolon the remedy.
+    pub text: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: there is no such file; `knockgated init --config {path} --address HOST` makes one"
+                )
+            }
+            Self::Unreadable { path, source } => {
+                write!(f, "{}: cannot be read: {source}; run as the user that owns it", path.display())
+            }
+            Self::Wrong { path, problems } => {
+                for (at, Problem { line, text }) in problems.iter().enumerate() {
+                    let separator = if at == 0 { "" } else { "\n" };
+                    write!(f, "{separator}{}:{line}: {text}", path.display())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreadable { source, .. } => Some(source),
+            Self::Wrong { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What must fit together: services among each other, services and the central port; and what is worth a warning.
+
+use std::path::Path;
+
+use knockgate_core::book::Order;
+use knockgate_core::message::Mode;
+use knockgate_core::profile::Protocol;
+
+use super::document::Section;
+use super::read::{ServiceDraft, too_many};
+use super::{Central, Config, DecoyAudience, LockoutScope, PolicyChoice};
+
+/// Where Linux keeps the ports of its own outgoing connections.
+const EPHEMERAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+
+pub(super) fn services(root: &Section<'_>, services: &[ServiceDraft], central: Option<Central>) {
+    if services.is_empty() && !root.has("service") {
+        root.note(
+            root.line,
+            "no service is guarded; add one, such as [service.ssh] with id, protocol and ports",
+        );
+    }
+    if let (Some(what), Some(last)) = (too_many(services.len()), services.last()) {
+        root.note(last.line, what);
+    }
+    for (at, service) in services.iter().enumerate() {
+        for other in services.iter().take(at) {
+            pair(root, other, service);
+        }
+        if let Some(central) = central {
+            beside_central(root, service, central);
+        }
+    }
+}
+
+fn pair(root: &Section<'_>, one: &ServiceDraft, two: &ServiceDraft) {
+    let (Some(one_name), Some(two_name)) = (&one.name, &two.name) else { return };
+    if let (Some(one_id), Some(two_id)) = (one.id, two.id)
+        && one_id.value == two_id.value
+    {
+        let (id, line) = (two_id.value, two_id.line);
+        root.note(
+            line,
+            format!("services {one_name} and {two_name} both have id {id}; give each a number of its own"),
+        );
+    }
+    if one.protocol.is_none() || one.protocol != two.protocol {
+        return;
+    }
+    for port in two.ports.iter().filter(|port| one.ports.iter().any(|other| other.value == port.value)) {
+        let (protocol, number) = (one.protocol.map_or("", Protocol::word), port.value);
+        root.note(
+            port.line,
+            format!("services {one_name} and {two_name} both guard {protocol} port {number}; leave it to one of them"),
+        );
+    }
+}
+
+fn beside_central(root: &Section<'_>, service: &ServiceDraft, central: Central) {
+    let Some(port) = service.ports.iter().find(|port| port.value == central.port) else { return };
+    if let (Some(Protocol::Tcp), Some(name)) = (service.protocol, &service.name) {
+        let number = port.value;
+        root.note(
+            port.line,
+            format!("service {name} guards tcp port {number}, which is the central port; set [central] port to another one"),
+        );
+    }
+}
+
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let sequence = &config.sequence;
+    if config.lockout.scope == LockoutScope::Global {
+        warnings.push(
+            "lockout.scope is \"global\": any client's wrong knock shuts the gate to everybody, so whoever can make one \
+             client fail keeps everybody out; \"source\" is safer"
+                .into(),
+        );
+    }
+    if sequence.order == Order::Any {
+        let [any, strict] = [Order::Any, Order::Strict].map(|order| sequence.shape.keyspace(order).log2());
+        warnings.push(format!(
+            "sequence.order is \"any\": a sequence is worth {any:.1} bits instead of {strict:.1}; use it only where the \
+             network reorders probes"
+        ));
+    }
+    if sequence.mode == Mode::Closed {
+        warnings.push(
+            "sequence.mode is \"closed\": probes can be forged, so whoever can send with a client's address can spoil its \
+             knocks; use it where no port may ever answer"
+                .into(),
+        );
+    }
+    if sequence.decoys == DecoyAudience::Always {
+        warnings.push(
+            "sequence.decoys is \"always\": every decoy answers a scan, so the host shows that it has a gate"
+                .into(),
+        );
+    }
+    warnings.extend(ephemeral_warning(config, Path::new(EPHEMERAL_PORTS)));
+    let unused = config.policy.modules.iter().filter(|module| match &config.policy.chain {
+        PolicyChoice::BuiltIn => true,
+        PolicyChoice::Module(name) => module.name != *name,
+    });
+    warnings.extend(
+        unused.map(|module| format!("policy module {} is defined and not in policy.chain", module.name)),
+    );
+    warnings
+}
+
+/// Decoys among the ports that this host gives its own connections would swallow their answers now and then.
+pub(super) fn ephemeral_warning(config: &Config, range_file: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(range_file).ok()?;
+    let mut numbers = text.split_ascii_whitespace().map_while(|number| number.parse::<u16>().ok());
+    let (first, last) = (numbers.next()?, numbers.next()?);
+    let ports = config.sequence.shape.ports();
+    let overlap = *ports.start() <= last && first <= *ports.end();
+    overlap.then(|| {
+        let (low, high) = (ports.start(), ports.end());
+        format!(
+            "sequence.port-range {low} to {high} overlaps this host's ephemeral ports {first} to {last}: a local service or \
+             connection may get a decoy's port; keep them apart"
+        )
+    })
+}

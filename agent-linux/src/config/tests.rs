@@ -1,0 +1,286 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+const GATE: &str = "[gate]\naddress = \"gate.example\"\nstate-dir = \"/s\"\naudit-log = \"/l/audit.jsonl\"\n";
+const SSH: &str = "[service.ssh]\nid = 1\nprotocol = \"tcp\"\nports = [22]\n";
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("agent.toml"), text)
+}
+
+fn parsed(text: &str) -> Config {
+    parse(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn the_shortest_configuration_has_the_defaults_of_the_paper() {
+    let config = parsed(&format!("{GATE}{SSH}"));
+
+    let shape = config.sequence.shape;
+    assert_eq!(
+        (shape.count(), shape.length(), shape.decoys(), shape.ports()),
+        (1000, 6, 100, 10_000..=32_767)
+    );
+    assert_eq!((config.sequence.mode, config.sequence.decoys), (Mode::Connect, DecoyAudience::Holder));
+    assert_eq!((config.sequence.order, config.sequence.hold), (Order::Strict, Duration::from_secs(10)));
+    assert_eq!(
+        (config.lockout.duration, config.lockout.scope),
+        (Duration::from_secs(60), LockoutScope::Source)
+    );
+    assert_eq!((config.central.port, config.policy.chain.clone()), (62201, PolicyChoice::BuiltIn));
+    assert_eq!(
+        (config.services[0].open, config.services[0].max_open),
+        (Duration::from_secs(60), Duration::from_secs(3600))
+    );
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = r#"
+        [gate]
+        address = "2001:db8::1"
+        state-dir = "/var/lib/knockgate"
+        audit-log = "/var/log/knockgate/audit.jsonl"
+        interfaces = ["eth0", "wg-1"]
+        [central]
+        port = 4000
+        [sequence]
+        mode = "closed"
+        decoys = "holder"
+        order = "any"
+        length = 3
+        decoy-count = 16
+        count = 2
+        port-range = [20_000, 20_100]
+        hold = "2500ms"
+        strays = 1
+        [lockout]
+        duration = "2m"
+        scope = "global"
+        [service.web]
+        id = 9
+        protocol = "udp"
+        ports = [443]
+        open = "30s"
+        max-open = "30s"
+        forward = ["10.0.0.5:8443", "[fd00::5]:8443"]
+        masquerade = true
+        [service.ssh]
+        id = 3
+        protocol = "tcp"
+        ports = [22, 2222]
+        [policy]
+        chain = ["hours"]
+        [policy-module.hours]
+        file = "/p/hours.wasm"
+        sha256 = "ab00000000000000000000000000000000000000000000000000000000000000"
+        services = ["ssh"]
+        capabilities = ["open", "log"]
+        max-seconds = 100
+    "#;
+    let config = parsed(text);
+
+    assert_eq!(config.gate.interfaces, ["eth0", "wg-1"]);
+    assert_eq!(config.sequence.shape, Shape::new(2, 3, 16, 20_000..=20_100).unwrap());
+    assert_eq!((config.sequence.strays, config.sequence.hold), (1, Duration::from_millis(2500)));
+    assert_eq!(config.services.iter().map(|service| service.id).collect::<Vec<_>>(), [3, 9]);
+    let web = config.service("web").unwrap();
+    assert_eq!(web.forward_v4, Some("10.0.0.5:8443".parse().unwrap()));
+    assert_eq!(web.forward_v6, Some("[fd00::5]:8443".parse().unwrap()));
+    let module = config.deciding_module().unwrap();
+    assert_eq!(
+        (module.services.clone(), module.max_seconds, module.sha256.map(|hash| hash[0])),
+        (vec![3], 100, Some(0xab))
+    );
+    assert_eq!(config.taken_ports().collect::<Vec<_>>(), [22, 2222, 443, 4000]);
+    assert_eq!(config.warnings().iter().filter(|text| text.contains("lockout.scope")).count(), 1);
+}
+
+#[test]
+fn connect_mode_forgives_no_stray() {
+    assert_eq!(parsed(&format!("{GATE}{SSH}[sequence]\nstrays = 2\n")).sequence.strays, 0);
+}
+
+#[test]
+fn a_short_longest_grant_is_also_the_usual_one() {
+    let config = parsed(&format!("{GATE}{SSH}max-open = \"20s\"\n"));
+    assert_eq!(config.services[0].open, Duration::from_secs(20));
+}
+
+/// Every wrong value, the line where it stands and what is said about it. The text before is `GATE`, 4 lines; the cases
+/// that say nothing about services have `SSH` after them.
+#[test]
+fn every_wrong_value_is_named_with_its_line_and_remedy() {
+    #[rustfmt::skip]
+    let cases: &[(u32, &str, usize, &str)] = &[
+        // Syntax and structure.
+        (1, "[central\nport = 1", 5, "not valid TOML"),
+        (2, "[central]\nport = 1\nport = 2", 7, "not valid TOML: duplicate key; correct this line"),
+        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, central, sequence, lockout, service"),
+        (4, "central = 7", 5, "gate.central is not known"),
+        (5, "[central]\nPort = 1", 6, "central.Port is not known; known here: port"),
+        (6, "[[central]]\nport = 1", 5, "central is a list; write a table [central]"),
+        (7, "[service]\nother = 1", 6, "service.other is a number; write a table [service.other]"),
+        // [gate]
+        (10, "interfaces = []", 5, "gate.interfaces is empty; name one, or leave"),
+        (11, "interfaces = [\"eth0/1\"]", 5, "gate.interfaces: \"eth0/1\" cannot be an interface; use a name"),
+        (12, "interfaces = [\"abcdefghijklmnop\"]", 5, "cannot be an interface"),
+        (13, "interfaces = \"eth0\"", 5, "gate.interfaces is a text; write a list in square brackets"),
+        (14, "interfaces = [\n  \"eth0\",\n  7,\n]", 7, "gate.interfaces is a number; write a text in quotes"),
+        // [central]
+        (20, "[central]\nport = 0", 6, "central.port is 0; it must be 1 to 65535"),
+        (21, "[central]\nport = 70000", 6, "central.port is 70000; it must be 1 to 65535"),
+        (22, "[central]\nport = -1", 6, "central.port is -1; it must be 1 to 65535"),
+        (23, "[central]\nport = \"62201\"", 6, "central.port is a text; write a whole number without quotes"),
+        (24, "[central]\nport = 1.5", 6, "central.port is a number with a fraction; write a whole number"),
+        (25, "[central]\nport = 99999999999999999999", 6, "central.port is 9223372036854775807; it must be 1 to 65535"),
+        (26, "[central]\nport = 22", 10, "service ssh guards tcp port 22, which is the central port; set [central] port"),
+        // [sequence]
+        (30, "[sequence]\nmode = \"open\"", 6, "sequence.mode is \"open\"; it must be \"connect\" or \"closed\""),
+        (31, "[sequence]\ndecoys = \"never\"", 6, "sequence.decoys is \"never\"; it must be \"holder\" or \"always\""),
+        (32, "[sequence]\nmode = \"closed\"\ndecoys = \"always\"", 7, "in closed mode no port ever answers; use mode"),
+        (33, "[sequence]\norder = \"random\"", 6, "sequence.order is \"random\"; it must be \"strict\" or \"any\""),
+        (34, "[sequence]\nlength = 2", 6, "sequence.length is 2; it must be 3 to 16"),
+        (35, "[sequence]\nlength = 17", 6, "sequence.length is 17; it must be 3 to 16"),
+        (36, "[sequence]\ndecoy-count = 15", 6, "sequence.decoy-count is 15; it must be 16 to 1024"),
+        (37, "[sequence]\ndecoy-count = 1025", 6, "sequence.decoy-count is 1025; it must be 16 to 1024"),
+        (38, "[sequence]\ncount = 0", 6, "sequence.count is 0; it must be 1 to 65536"),
+        (39, "[sequence]\ncount = 65537", 6, "sequence.count is 65537; it must be 1 to 65536"),
+        (40, "[sequence]\nport-range = [10000]", 6, "sequence.port-range is not two numbers; write port-range = [FIRST, LAST]"),
+        (41, "[sequence]\nport-range = [0, 100]", 6, "sequence.port-range: port 0; ports are 1 to 65535"),
+        (42, "[sequence]\nport-range = [1, 70000]", 6, "sequence.port-range: port 70000; ports are 1 to 65535"),
+        (43, "[sequence]\nport-range = [20000, 10000]", 6, "does not end before it begins; write port-range = [FIRST, LAST]"),
+        (44, "[sequence]\nport-range = [10000, 10050]", 6, "fewer ports than there are decoys; widen sequence.port-range"),
+        (45, "[sequence]\nhold = \"500ms\"", 6, "sequence.hold is 500ms; it must be 1s to 1m"),
+        (46, "[sequence]\nhold = \"61s\"", 6, "sequence.hold is 1m 1s; it must be 1s to 1m"),
+        (47, "[sequence]\nhold = 10", 6, "sequence.hold is no duration; write a text such as \"10s\""),
+        (48, "[sequence]\nhold = \"10\"", 6, "sequence.hold is no duration; write a text such as \"10s\""),
+        (49, "[sequence]\nhold = \"-1s\"", 6, "sequence.hold is no duration"),
+        (50, "[sequence]\nstrays = 17", 6, "sequence.strays is 17; it must be 0 to 16"),
+        // [lockout]
+        (60, "[lockout]\nduration = \"0s\"", 6, "lockout.duration is 0s; it must be 1s to 1day"),
+        (61, "[lockout]\nduration = \"2days\"", 6, "lockout.duration is 2days; it must be 1s to 1day"),
+        (62, "[lockout]\nscope = \"everyone\"", 6, "lockout.scope is \"everyone\"; it must be \"source\" or \"global\""),
+        // [service.*]; `other` stands beside ssh, which is at line 8.
+        (70, "[service.\"a b\"]\nid = 2\nprotocol = \"tcp\"\nports = [1]", 5, "service \"a b\" is no name: ' ' cannot stand there"),
+        (71, "[service.other]\nprotocol = \"tcp\"\nports = [1]", 5, "service.other.id is missing; give it a number of its own"),
+        (72, "[service.other]\nid = 0\nprotocol = \"tcp\"\nports = [1]", 6, "service.other.id is 0; it must be 1 to 65535"),
+        (73, "[service.other]\nid = 1\nprotocol = \"tcp\"\nports = [1]", 10, "services other and ssh both have id 1; give each"),
+        (74, "[service.ssh]\n[service.ssh]", 6, "not valid TOML: duplicate key"),
+        (75, "[service.other]\nid = 2\nports = [1]", 5, "service.other.protocol is missing; add protocol"),
+        (76, "[service.other]\nid = 2\nprotocol = \"sctp\"\nports = [1]", 7, "it must be \"tcp\" or \"udp\""),
+        (77, "[service.other]\nid = 2\nprotocol = \"tcp\"", 5, "service.other.ports is missing; name the ports"),
+        (78, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = []", 8, "service.other.ports is empty; name at least one"),
+        (79, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = 22", 8, "service.other.ports is a number; write a list"),
+        (80, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [0]", 8, "service.other.ports: port 0; ports are 1 to 65535"),
+        (81, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [70000]", 8, "service.other.ports: port 70000; ports are"),
+        (82, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [5, 5]", 8, "names port 5 twice; leave one out"),
+        (83, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]", 8,
+            "has 17 ports; a service has at most 16"),
+        (84, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [22]", 12, "services other and ssh both guard tcp port 22"),
+        (85, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nopen = \"2h\"", 9,
+            "service.other.open is 2h, above service.other.max-open, which is 1h; raise that or lower this"),
+        (86, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nopen = \"31days\"", 9, "it must be 1s to 30days"),
+        (87, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nmax-open = \"0s\"", 9, "it must be 1s to 30days"),
+        (88, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nopen = \"1500ms\"", 9, "use whole seconds"),
+        (89, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nforward = []", 9, "service.other.forward is empty; write"),
+        (90, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nforward = [\"10.0.0.5\"]", 9, "no address with port; write"),
+        (91, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nforward = [\"127.0.0.1:1\"]", 9, "is this host itself; leave"),
+        (92, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nforward = [\"10.0.0.5:0\"]", 9, "has port 0; ports are"),
+        (93, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nforward = [\"10.0.0.5:1\", \"10.0.0.6:1\"]", 9,
+            "two addresses of one family; keep one"),
+        (94, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1, 2]\nforward = [\"10.0.0.5:1\"]", 9, "needs a service of one port"),
+        (95, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nmasquerade = true", 9, "masquerade needs forward; add it"),
+        (96, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nport = 1", 9, "service.other.port is not known; known here: id"),
+        // [policy] and [policy-module.*]
+        (100, "[policy]\nchain = []", 6, "policy.chain has 0 entries; it must have one, such as \"default\""),
+        (101, "[policy]\nchain = [\"default\", \"x\"]", 6, "policy.chain has 2 entries"),
+        (102, "[policy]\nchain = [\"hours\"]", 6, "policy.chain names \"hours\", which is not defined; add [policy-module.hours]"),
+        (103, "[policy]\nchain = \"default\"", 6, "policy.chain is a text; write a list"),
+        (104, "[policy-module.default]\nfile = \"/p\"\nservices = []\ncapabilities = [\"open\"]", 5, "the name of the built-in policy"),
+        (105, "[policy-module.p]\nservices = []\ncapabilities = [\"open\"]", 5, "policy-module.p.file is missing; add file"),
+        (106, "[policy-module.p]\nfile = \"p.wasm\"\nservices = []\ncapabilities = [\"open\"]", 6, "is a relative path"),
+        (107, "[policy-module.p]\nfile = \"/p\"\ncapabilities = [\"open\"]", 5, "policy-module.p.services is missing; name"),
+        (108, "[policy-module.p]\nfile = \"/p\"\nservices = [\"web\"]\ncapabilities = [\"open\"]", 7, "names \"web\", which is not defined"),
+        (109, "[policy-module.p]\nfile = \"/p\"\nservices = []", 5, "policy-module.p.capabilities is missing; say what"),
+        (110, "[policy-module.p]\nfile = \"/p\"\nservices = []\ncapabilities = [\"root\"]", 8, "names \"root\"; known are open open-prefix"),
+        (111, "[policy-module.p]\nfile = \"/p\"\nservices = []\ncapabilities = []", 8, "is empty; name at least \"open\""),
+        (112, "[policy-module.p]\nfile = \"/p\"\nservices = []\ncapabilities = [\"open\"]\nmax-seconds = 0", 9, "it must be 1 to 2592000"),
+        (113, "[policy-module.p]\nfile = \"/p\"\nservices = []\ncapabilities = [\"open\"]\nsha256 = \"12\"", 9, "is no SHA-256; write"),
+        (114, "[policy-module.\"p q\"]\nfile = \"/p\"\nservices = []\ncapabilities = [\"open\"]", 5, "policy module \"p q\" is no name"),
+    ];
+    let mut failed = Vec::new();
+    for (case, text, line, expected) in cases {
+        let error = parse(&format!("{GATE}{text}\n{SSH}"))
+            .map_or_else(|error| error.to_string(), |_| "accepted".into());
+        let problem = error.lines().find(|problem| problem.contains(expected)).unwrap_or("");
+        if !problem.starts_with(&format!("agent.toml:{line}: ")) || !problem.contains("; ") {
+            failed.push(format!("case {case}, line {line}, {expected:?}: {error}"));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn every_wrong_value_of_the_gate_itself_is_named_too() {
+    #[rustfmt::skip]
+    let cases: &[(u32, &str, &str)] = &[
+        (1, "", "agent.toml:1: gate.address is missing; add the name"),
+        (2, "[gate]\nstate-dir = \"/s\"\naudit-log = \"/l\"", "agent.toml:1: gate.address is missing; add the name"),
+        (3, "[gate]\naddress = \"g\"\naudit-log = \"/l\"", "agent.toml:1: gate.state-dir is missing; add state-dir"),
+        (4, "[gate]\naddress = \"g\"\nstate-dir = \"/s\"", "agent.toml:1: gate.audit-log is missing; add audit-log"),
+        (5, "[gate]\naddress = \"g:22\"\nstate-dir = \"/s\"\naudit-log = \"/l\"", "agent.toml:2: gate.address: \"g:22\" is neither"),
+        (6, "[gate]\naddress = 5\nstate-dir = \"/s\"\naudit-log = \"/l\"", "agent.toml:2: gate.address is a number; write a text"),
+        (7, "[gate]\naddress = \"g\"\nstate-dir = \"s\"\naudit-log = \"/l\"", "agent.toml:3: gate.state-dir: \"s\" is a relative path"),
+        (8, "[gate]\naddress = \"g\"\nstate-dir = \"/s\"\naudit-log = \"l\"", "agent.toml:4: gate.audit-log: \"l\" is a relative path"),
+    ];
+    for (case, gate, expected) in cases {
+        let error = parse(&format!("{gate}\n{SSH}")).expect_err("every case is wrong").to_string();
+        assert!(error.starts_with(expected), "case {case}: {error}");
+    }
+    let error = parse(GATE).expect_err("nothing is guarded").to_string();
+    assert!(error.starts_with("agent.toml:1: no service is guarded; add one"), "{error}");
+    let many: String = (1..=65)
+        .map(|id| format!("[service.s{id}]\nid = {id}\nprotocol = \"tcp\"\nports = [{id}]\n"))
+        .collect();
+    let error = parse(&format!("{GATE}{many}")).expect_err("65 services").to_string();
+    assert!(error.contains("there are 65 services; a gate guards at most 64"), "{error}");
+}
+
+#[test]
+fn all_problems_are_reported_at_once_in_the_order_of_their_lines() {
+    let error = parse("[gate]\naddress = 1\nstate-dir = \"s\"\n[central]\nport = 0\n")
+        .expect_err("much is wrong")
+        .to_string();
+    let lines: Vec<_> = error.lines().map(|line| line.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["1", "1", "2", "3", "5"], "{error}");
+}
+
+#[test]
+fn one_port_may_be_guarded_for_tcp_and_udp() {
+    parsed(&format!("{GATE}{SSH}[service.dns]\nid = 2\nprotocol = \"udp\"\nports = [22, 62201]\n"));
+}
+
+#[test]
+fn a_missing_file_says_how_to_make_one() {
+    let error = Config::load(Path::new("/nonexistent/agent.toml")).expect_err("there is none").to_string();
+    assert!(
+        error.contains("`knockgated init --config /nonexistent/agent.toml --address HOST` makes one"),
+        "{error}"
+    );
+}
+
+#[test]
+fn decoys_among_ephemeral_ports_are_warned_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("range");
+    let config = parsed(&format!("{GATE}{SSH}"));
+    #[rustfmt::skip]
+    let cases = [(1, "32768\t60999\n", false), (2, "32767\t60999\n", true), (3, "1024 65535", true), (4, "1024 9999", false), (5, "", false)];
+    for (case, text, warned) in cases {
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(check::ephemeral_warning(&config, &file).is_some(), warned, "case {case}");
+    }
+}

@@ -1,0 +1,415 @@
+//! Elements of the dynamic sets: their keys, deadlines and comments as the kernel keeps them.
+//!
+//! A grant element carries its own record as a comment, `kg1:<grant>:<client>:<service>`: `nft list` shows whose door it
+//! is, and after a restart the set is its own journal. Every element has a timeout, so doors close without us.
+//! Layout: `linux/netfilter/nf_tables.h`; a concatenated key pads each field to four bytes.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::netlink::{
+    Attributes, Encoder, Message, NFPROTO_INET, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, array,
+};
+use super::plan::Protocol;
+use super::ruleset::TABLE;
+
+const NFT_SUBSYSTEM: u16 = 10 << 8;
+pub(crate) const NEWSETELEM: u16 = NFT_SUBSYSTEM | 12;
+pub(crate) const GETSETELEM: u16 = NFT_SUBSYSTEM | 13;
+pub(crate) const DELSETELEM: u16 = NFT_SUBSYSTEM | 14;
+
+const LIST_TABLE: u16 = 1;
+const LIST_SET: u16 = 2;
+const LIST_ELEMENTS: u16 = 3;
+const LIST_ELEM: u16 = 1;
+const ELEM_KEY: u16 = 1;
+const ELEM_TIMEOUT: u16 = 4;
+const ELEM_EXPIRATION: u16 = 5;
+const ELEM_USERDATA: u16 = 6;
+const DATA_VALUE: u16 = 1;
+/// `NFTNL_UDATA_SET_ELEM_COMMENT` of libnftnl.
+const USERDATA_COMMENT: u8 = 0;
+/// `NFTNL_UDATA_COMMENT_MAXLEN`, closing zero included.
+const MAX_COMMENT_BYTES: usize = 128;
+
+/// Address, protocol and port of a v6 grant, each padded to four bytes.
+const MAX_KEY_BYTES: usize = 24;
+
+/// The sets whose elements come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SetName {
+    Grants4,
+    Grants6,
+    Holders4,
+    Holders6,
+}
+
+impl SetName {
+    pub(crate) const ALL: [Self; 4] = [Self::Grants4, Self::Grants6, Self::Holders4, Self::Holders6];
+    pub(crate) const GRANTS: [Self; 2] = [Self::Grants4, Self::Grants6];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Grants4 => "grants4",
+            Self::Grants6 => "grants6",
+            Self::Holders4 => "holders4",
+            Self::Holders6 => "holders6",
+        }
+    }
+
+    /// The grant set of an address's family.
+    pub(crate) fn grants(address: &IpAddr) -> Self {
+        if address.is_ipv4() { Self::Grants4 } else { Self::Grants6 }
+    }
+
+    fn holders(address: &IpAddr) -> Self {
+        if address.is_ipv4() { Self::Holders4 } else { Self::Holders6 }
+    }
+}
+
+impl fmt::Display for SetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an element matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Key {
+    Grant { source: IpAddr, protocol: Protocol, port: u16 },
+    Holder { source: IpAddr },
+}
+
+impl Key {
+    pub(crate) fn set(&self) -> SetName {
+        match self {
+            Self::Grant { source, .. } => SetName::grants(source),
+            Self::Holder { source } => SetName::holders(source),
+        }
+    }
+
+    fn source(&self) -> IpAddr {
+        match self {
+            Self::Grant { source, .. } | Self::Holder { source } => *source,
+        }
+    }
+
+    /// The key's bytes and how many of them count.
+    fn bytes(&self) -> ([u8; MAX_KEY_BYTES], usize) {
+        let mut bytes = [0; MAX_KEY_BYTES];
+        let address = match self.source() {
+            IpAddr::V4(v4) => {
+                bytes[..4].copy_from_slice(&v4.octets());
+                4
+            }
+            IpAddr::V6(v6) => {
+                bytes[..16].copy_from_slice(&v6.octets());
+                16
+            }
+        };
+        let Self::Grant { protocol, port, .. } = self else { return (bytes, address) };
+        bytes[address] = protocol.number();
+        bytes[address + 4..address + 6].copy_from_slice(&port.to_be_bytes());
+        (bytes, address + 8)
+    }
+
+    fn decode(set: SetName, bytes: &[u8]) -> Option<Self> {
+        let (source, rest) = match set {
+            SetName::Grants4 | SetName::Holders4 => {
+                (IpAddr::V4(Ipv4Addr::from(array::<4>(bytes, 0)?)), bytes.get(4..)?)
+            }
+            SetName::Grants6 | SetName::Holders6 => {
+                (IpAddr::V6(Ipv6Addr::from(array::<16>(bytes, 0)?)), bytes.get(16..)?)
+            }
+        };
+        match set {
+            SetName::Holders4 | SetName::Holders6 => rest.is_empty().then_some(Self::Holder { source }),
+            SetName::Grants4 | SetName::Grants6 => {
+                let protocol = Protocol::from_number(*rest.first()?)?;
+                let port = u16::from_be_bytes(array(rest, 4)?);
+                (rest.len() == 8).then_some(Self::Grant { source, protocol, port })
+            }
+        }
+    }
+}
+
+/// The comment of our own grant elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tag {
+    pub(crate) grant: u32,
+    pub(crate) client: u32,
+    pub(crate) service: u16,
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "kg1:{}:{}:{}", self.grant, self.client, self.service)
+    }
+}
+
+impl FromStr for Tag {
+    type Err = NotOurs;
+
+    fn from_str(comment: &str) -> Result<Self, NotOurs> {
+        let mut numbers = comment.strip_prefix("kg1:").ok_or(NotOurs)?.split(':');
+        let mut number = || numbers.next().ok_or(NotOurs);
+        let tag = Self {
+            grant: number()?.parse().map_err(|_| NotOurs)?,
+            client: number()?.parse().map_err(|_| NotOurs)?,
+            service: number()?.parse().map_err(|_| NotOurs)?,
+        };
+        // Only what we would have written ourselves: no signs, no leading zeros, nothing behind.
+        if tag.to_string() == comment { Ok(tag) } else { Err(NotOurs) }
+    }
+}
+
+/// The comment is not one that this program writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotOurs;
+
+/// An element to be written. The timeout is never absent: an element without one would be a door for ever.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewElement {
+    pub(crate) key: Key,
+    pub(crate) timeout: Duration,
+    pub(crate) tag: Option<Tag>,
+}
+
+/// An element as found in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KernelElement {
+    pub(crate) key: Key,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) remaining: Option<Duration>,
+    pub(crate) comment: Option<String>,
+}
+
+impl KernelElement {
+    pub(crate) fn tag(&self) -> Option<Tag> {
+        self.comment.as_deref()?.parse().ok()
+    }
+}
+
+/// What one message does to its elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Add,
+    Delete,
+}
+
+/// Whether the kernel is to answer a message that it accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    IfRefused,
+    Always,
+}
+
+/// One message about elements of one set. An empty list is no message: a deletion without elements empties the set.
+pub(crate) fn encode(
+    out: &mut Encoder,
+    sequence: u32,
+    change: Change,
+    answer: Answer,
+    elements: &[NewElement],
+) {
+    let Some(first) = elements.first() else { return };
+    let (kind, flags) = match change {
+        Change::Add => (NEWSETELEM, NLM_F_REQUEST | NLM_F_CREATE),
+        Change::Delete => (DELSETELEM, NLM_F_REQUEST),
+    };
+    let flags = if answer == Answer::Always { flags | NLM_F_ACK } else { flags };
+    out.begin(kind, flags, sequence, NFPROTO_INET, 0);
+    out.text(LIST_TABLE, TABLE);
+    out.text(LIST_SET, first.key.set().as_str());
+    let list = out.nest(LIST_ELEMENTS);
+    for element in elements {
+        let nest = out.nest(LIST_ELEM);
+        encode_element(out, change, element);
+        out.end_nest(nest);
+    }
+    out.end_nest(list);
+    out.end();
+}
+
+fn encode_element(out: &mut Encoder, change: Change, element: &NewElement) {
+    let (bytes, length) = element.key.bytes();
+    let key = out.nest(ELEM_KEY);
+    out.attribute(DATA_VALUE, &bytes[..length]);
+    out.end_nest(key);
+    if change == Change::Delete {
+        return;
+    }
+    out.attribute(ELEM_TIMEOUT, &milliseconds(element.timeout).to_be_bytes());
+    if let Some(tag) = element.tag {
+        // kind, length, text, zero: 4 + "kg1:" and three numbers fits its length byte with room to spare
+        let mut userdata = vec![USERDATA_COMMENT, 0];
+        userdata.extend_from_slice(tag.to_string().as_bytes());
+        userdata.push(0);
+        userdata[1] = u8::try_from(userdata.len() - 2).expect("a tag has at most 31 characters");
+        out.attribute(ELEM_USERDATA, &userdata);
+    }
+}
+
+/// Never zero, which to the kernel means for ever.
+fn milliseconds(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// The query for all elements of one set.
+pub(crate) fn encode_query(out: &mut Encoder, set: SetName) {
+    out.text(LIST_TABLE, TABLE);
+    out.text(LIST_SET, set.as_str());
+}
+
+/// Gathers the elements of one dump message. A key that this program cannot read is none it has written; it is skipped.
+pub(crate) fn decode(set: SetName, found: &mut Vec<KernelElement>, message: Message<'_>) {
+    if message.kind != NEWSETELEM {
+        return;
+    }
+    let Some(list) = message.attributes().nested(LIST_ELEMENTS) else { return };
+    found.extend(list.filter_map(|(_, element)| decode_element(set, Attributes(element))));
+}
+
+fn decode_element(set: SetName, element: Attributes<'_>) -> Option<KernelElement> {
+    let key = element.nested(ELEM_KEY)?.find(DATA_VALUE)?;
+    Some(KernelElement {
+        key: Key::decode(set, key)?,
+        timeout: element.u64(ELEM_TIMEOUT).map(Duration::from_millis),
+        remaining: element.u64(ELEM_EXPIRATION).map(Duration::from_millis),
+        comment: element.find(ELEM_USERDATA).and_then(decode_comment),
+    })
+}
+
+/// Userdata is a list of (kind, length, value) with one byte each for the first two.
+fn decode_comment(mut userdata: &[u8]) -> Option<String> {
+    while let [kind, length, rest @ ..] = userdata {
+        let value = rest.get(..usize::from(*length))?;
+        if *kind == USERDATA_COMMENT {
+            let text = value.strip_suffix(&[0]).unwrap_or(value);
+            return (text.len() < MAX_COMMENT_BYTES).then(|| String::from_utf8_lossy(text).into_owned());
+        }
+        userdata = rest.get(usize::from(*length)..)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::firewall::netlink::Messages;
+
+    fn grant(source: &str, protocol: Protocol, port: u16) -> NewElement {
+        NewElement {
+            key: Key::Grant { source: source.parse().expect("an address"), protocol, port },
+            timeout: Duration::from_secs(60),
+            tag: Some(Tag { grant: 7, client: 3, service: 1 }),
+        }
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn the_bytes_of_a_grant_are_these() {
+        let mut out = Encoder::default();
+        encode(&mut out, 2, Change::Add, Answer::Always, &[grant("192.0.2.1", Protocol::Tcp, 22)]);
+
+        #[rustfmt::skip]
+        let golden = [
+            104, 0, 0, 0,  12, 10,  0x05, 0x04,  2, 0, 0, 0,  0, 0, 0, 0,  // NEWSETELEM, request + ack + create
+            1, 0, 0, 0,                                                    // inet
+            14, 0, 1, 0,  b'k', b'n', b'o', b'c', b'k', b'g', b'a', b't', b'e', 0,  0, 0,
+            12, 0, 2, 0,  b'g', b'r', b'a', b'n', b't', b's', b'4', 0,
+            56, 0, 3, 0x80,                                                // elements
+            52, 0, 1, 0x80,                                                // element
+            20, 0, 1, 0x80,  16, 0, 1, 0,                                  // key, value
+            192, 0, 2, 1,  6, 0, 0, 0,  0, 22, 0, 0,                       // address, tcp, port, each padded
+            12, 0, 4, 0,  0, 0, 0, 0, 0, 0, 0xea, 0x60,                    // timeout, 60000 ms
+            16, 0, 6, 0,                                                   // user data: a comment with its zero
+            0, 10,  b'k', b'g', b'1', b':', b'7', b':', b'3', b':', b'1', 0,
+        ];
+        assert_eq!(out.as_bytes(), golden);
+    }
+
+    #[test]
+    fn an_element_is_read_back_as_written() {
+        let elements = [
+            grant("192.0.2.1", Protocol::Tcp, 22),
+            grant("2001:db8::1", Protocol::Udp, 51_820),
+            NewElement {
+                key: Key::Holder { source: "192.0.2.1".parse().expect("an address") },
+                tag: None,
+                ..grant("::", Protocol::Tcp, 1)
+            },
+            NewElement {
+                key: Key::Holder { source: "fe80::1".parse().expect("an address") },
+                tag: None,
+                ..grant("::", Protocol::Tcp, 1)
+            },
+        ];
+        for element in elements {
+            let mut out = Encoder::default();
+            encode(&mut out, 1, Change::Add, Answer::IfRefused, &[element]);
+            let mut found = Vec::new();
+            decode(element.key.set(), &mut found, Messages(out.as_bytes()).next().expect("one message"));
+            let expected = KernelElement {
+                key: element.key,
+                timeout: Some(element.timeout),
+                remaining: None,
+                comment: element.tag.map(|tag| tag.to_string()),
+            };
+            assert_eq!(found, [expected]);
+        }
+    }
+
+    #[test]
+    fn keys_of_another_length_are_not_ours() {
+        for set in SetName::ALL {
+            let right = match set {
+                SetName::Grants4 => 12,
+                SetName::Grants6 => 24,
+                SetName::Holders4 => 4,
+                SetName::Holders6 => 16,
+            };
+            for length in 0..=40 {
+                let decoded = Key::decode(set, &vec![6; length]);
+                assert_eq!(decoded.is_some(), length == right, "{set} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_our_own_comments_are_tags() {
+        let cases = [
+            ("kg1:7:3:1", true),                       // 1
+            ("kg1:4294967295:4294967295:65535", true), // 2
+            ("kg1:4294967296:3:1", false),             // 3
+            ("kg1:7:3:65536", false),                  // 4
+            ("kg1:7:3", false),                        // 5
+            ("kg1:7:3:1:9", false),                    // 6
+            ("kg1:07:3:1", false),                     // 7
+            ("kg1:+7:3:1", false),                     // 8
+            ("kg2:7:3:1", false),                      // 9
+            ("", false),                               // 10
+        ];
+        for (number, (comment, ours)) in cases.iter().enumerate() {
+            assert_eq!(comment.parse::<Tag>().is_ok(), *ours, "{}", number + 1);
+        }
+    }
+
+    #[test]
+    fn user_data_cut_at_every_length_never_panics() {
+        let whole = [1, 2, 9, 9, USERDATA_COMMENT, 3, b'h', b'i', 0];
+        for length in 0..whole.len() {
+            assert_eq!(decode_comment(&whole[..length]), None, "{length}");
+        }
+        assert_eq!(decode_comment(&whole).as_deref(), Some("hi"));
+    }
+
+    #[test]
+    fn no_timeout_is_ever_for_ever() {
+        assert_eq!(milliseconds(Duration::ZERO), 1);
+        assert_eq!(milliseconds(Duration::from_micros(1500)), 1);
+        assert_eq!(milliseconds(Duration::MAX), u64::MAX);
+    }
+}

@@ -1,0 +1,383 @@
+//! The gate itself: one nftables table that shuts guarded ports and lets grants through.
+//!
+//! The table outlives this process. Its guard only drops, so a dead agent means shut doors; its grants carry kernel
+//! timeouts, so open doors shut on time without us; and each grant names itself in the kernel, so that a new agent
+//! finds what the old one left. Rules are written once, by `nft`, in one transaction. Grants are set elements, changed
+//! over netlink in microseconds. No other table is ever touched, and what [`ruleset`] leaves to the host's own
+//! firewall stays its business.
+//!
+//! Not here: which client may have what, and for how long. The firewall does as it is told and reports what became of
+//! it.
+
+mod elements;
+mod error;
+mod forwarding;
+mod integrity;
+mod ledger;
+pub(crate) mod netlink;
+mod nft;
+mod plan;
+mod ruleset;
+mod sessions;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use elements::{Answer, Change, KernelElement, Key, NewElement, Tag};
+use integrity::{Fingerprint, Remains};
+use ledger::Ledger;
+use netlink::{NFPROTO_INET, NLM_F_ACK, NLM_F_REQUEST, Socket};
+use ruleset::Before;
+
+pub use elements::SetName;
+pub use error::FirewallError;
+pub use integrity::Integrity;
+pub use plan::{Access, Forward, MAX_PORTS, Mode, Plan, PlanError, Protocol, ReturnPath, Service};
+pub(crate) use ruleset::PROBE_BYTES;
+pub use ruleset::TABLE;
+
+const DELTABLE: u16 = (10 << 8) | 2;
+const TABLE_NAME: u16 = 1;
+/// Elements in one message, whose list must stay below 64 KiB.
+const ELEMENTS_PER_MESSAGE: usize = 64;
+
+/// The installed table and the way to change it.
+pub struct Firewall {
+    socket: Socket,
+    ledger: Ledger,
+    fingerprint: Fingerprint,
+}
+
+/// A door for one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Unique among the grants that are open; part of the journal in the kernel.
+    pub id: u32,
+    pub client: u32,
+    pub service: u16,
+    pub source: IpAddr,
+    pub protocol: Protocol,
+    pub ports: Vec<u16>,
+    /// From now; the kernel closes the door by then whatever happens.
+    pub timeout: Duration,
+}
+
+/// A grant found in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExistingGrant {
+    pub id: u32,
+    pub client: u32,
+    pub service: u16,
+    pub source: IpAddr,
+    pub protocol: Protocol,
+    /// Ascending.
+    pub ports: Vec<u16>,
+    /// Until the first of its ports shuts.
+    pub remaining: Duration,
+}
+
+/// An open door in our table that this program has not opened, or that never shuts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignElement {
+    pub source: IpAddr,
+    pub protocol: Protocol,
+    pub port: u16,
+    pub comment: Option<String>,
+}
+
+/// What the grant sets hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    pub grants: Vec<ExistingGrant>,
+    pub foreign: Vec<ForeignElement>,
+}
+
+/// What [`Firewall::remove`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    Removed,
+    WasNotThere,
+}
+
+impl Firewall {
+    /// Guards what the plan names. Grants of an earlier run stay open and keep their deadlines; watched sources are
+    /// forgotten, because their holds are the new agent's to renew.
+    ///
+    /// # Errors
+    /// The plan cannot be applied, or this process may not. The kernel then holds what it held before.
+    pub fn install(plan: &Plan) -> Result<Self, FirewallError> {
+        let mut socket = Socket::open()?;
+        let fingerprint = apply(&mut socket, plan)?;
+        let mut firewall = Self { socket, ledger: Ledger::default(), fingerprint };
+        firewall.unwatch_all()?;
+        firewall.read_ledger()?;
+        Ok(firewall)
+    }
+
+    /// Guards by another plan from now on, or by the same one after somebody altered the table. Grants and watched
+    /// sources stay.
+    ///
+    /// # Errors
+    /// As [`Firewall::install`].
+    pub fn reinstall(&mut self, plan: &Plan) -> Result<(), FirewallError> {
+        self.fingerprint = apply(&mut self.socket, plan)?;
+        Ok(())
+    }
+
+    /// Opens all ports of a grant at once, or none. Opening again replaces the deadline.
+    ///
+    /// # Errors
+    /// Nothing was opened.
+    pub fn open(&mut self, grant: &Grant) -> Result<(), FirewallError> {
+        let now = Instant::now();
+        let tag = Tag { grant: grant.id, client: grant.client, service: grant.service };
+        let deadline = now.checked_add(grant.timeout).filter(|_| grant.timeout >= Duration::from_millis(1));
+        let (Some(deadline), 1..=MAX_PORTS) = (deadline, grant.ports.len()) else {
+            return Err(FirewallError::EmptyGrant { ports: grant.ports.len() });
+        };
+        let keys = grant.keys();
+        let elements: Vec<_> = keys.iter().map(|&key| self.ledger.with(key, tag, deadline, now)).collect();
+        self.put(&elements)?;
+        keys.iter().for_each(|&key| self.ledger.record(key, tag, deadline, now));
+        Ok(())
+    }
+
+    /// Closes a grant. A port that another grant holds too stays open for that one; what is closed already is success.
+    ///
+    /// # Errors
+    /// The ports may still be open until their deadline.
+    pub fn close(&mut self, grant: &Grant) -> Result<(), FirewallError> {
+        let now = Instant::now();
+        let (mut kept, mut gone) = (Vec::new(), Vec::new());
+        let keys = grant.keys();
+        for &key in &keys {
+            match self.ledger.without(key, grant.id, now) {
+                Some(element) => kept.push(element),
+                None => gone.push(placeholder(key)),
+            }
+        }
+        self.put(&kept)?;
+        self.delete(&gone)?;
+        keys.iter().for_each(|&key| self.ledger.forget(key, grant.id, now));
+        Ok(())
+    }
+
+    /// Offers the decoys to `source`, or watches its probes, for a time.
+    ///
+    /// # Errors
+    /// The source is not watched.
+    pub fn watch(&mut self, source: IpAddr, hold: Duration) -> Result<(), FirewallError> {
+        self.put(&[NewElement { key: holder(source), timeout: hold, tag: None }])
+    }
+
+    /// Ends a watch; a source that is not watched is success.
+    ///
+    /// # Errors
+    /// The source may still be watched until its deadline.
+    pub fn unwatch(&mut self, source: IpAddr) -> Result<(), FirewallError> {
+        self.delete(&[placeholder(holder(source))])
+    }
+
+    /// What is open, as the kernel has it. Where grants share a port, the one that ends last is named.
+    ///
+    /// # Errors
+    /// The kernel could not be asked.
+    pub fn grants(&mut self) -> Result<Inventory, FirewallError> {
+        let mut grants: BTreeMap<(Tag, IpAddr, Protocol), ExistingGrant> = BTreeMap::new();
+        let mut foreign = Vec::new();
+        for element in dump_grants(&mut self.socket)? {
+            let Key::Grant { source, protocol, port } = element.key else { continue };
+            let (Some(tag), Some(remaining)) = (element.tag(), element.remaining) else {
+                foreign.push(ForeignElement { source, protocol, port, comment: element.comment });
+                continue;
+            };
+            let grant = grants.entry((tag, source, protocol)).or_insert_with(|| ExistingGrant {
+                id: tag.grant,
+                client: tag.client,
+                service: tag.service,
+                source,
+                protocol,
+                ports: Vec::new(),
+                remaining,
+            });
+            grant.ports.push(port);
+            grant.remaining = grant.remaining.min(remaining);
+        }
+        let mut grants: Vec<_> = grants.into_values().collect();
+        grants.iter_mut().for_each(|grant| grant.ports.sort_unstable());
+        Ok(Inventory { grants, foreign })
+    }
+
+    /// Shuts doors that somebody else has opened in our table.
+    ///
+    /// # Errors
+    /// Some may still be open.
+    pub fn remove_foreign(&mut self, foreign: &[ForeignElement]) -> Result<(), FirewallError> {
+        let keys =
+            foreign.iter().map(|e| Key::Grant { source: e.source, protocol: e.protocol, port: e.port });
+        let (v4, v6): (Vec<_>, Vec<_>) = keys.map(placeholder).partition(|e| e.key.set() == SetName::Grants4);
+        self.delete(&v4)?;
+        self.delete(&v6)
+    }
+
+    /// Whether the table is still as it was installed. Cheap enough for every second: two short dumps.
+    ///
+    /// # Errors
+    /// The kernel could not be asked.
+    pub fn verify(&mut self) -> Result<Integrity, FirewallError> {
+        Ok(match integrity::fingerprint(&mut self.socket)? {
+            None => Integrity::Gone,
+            Some(found) if found == self.fingerprint => Integrity::Whole,
+            Some(_) => Integrity::Altered,
+        })
+    }
+
+    /// Removes our table and with it the guard: everything is as if this program had never run.
+    ///
+    /// # Errors
+    /// The guard stands.
+    pub fn remove() -> Result<Removal, FirewallError> {
+        let mut socket = Socket::open()?;
+        if integrity::remains(&mut socket)? == Remains::None {
+            return Ok(Removal::WasNotThere);
+        }
+        let removed = socket.commit(|out, sequence| {
+            out.begin(DELTABLE, NLM_F_REQUEST | NLM_F_ACK, sequence, NFPROTO_INET, 0);
+            out.text(TABLE_NAME, TABLE);
+            out.end();
+        });
+        match removed {
+            Err(Errno::NOENT) => Ok(Removal::WasNotThere),
+            other => Ok(other.map(|()| Removal::Removed)?),
+        }
+    }
+
+    fn unwatch_all(&mut self) -> Result<(), FirewallError> {
+        for set in [SetName::Holders4, SetName::Holders6] {
+            let watched = dump(&mut self.socket, set)?;
+            let watched: Vec<_> = watched.iter().map(|element| placeholder(element.key)).collect();
+            self.delete(&watched)?;
+        }
+        Ok(())
+    }
+
+    fn read_ledger(&mut self) -> Result<(), FirewallError> {
+        let now = Instant::now();
+        for element in dump_grants(&mut self.socket)? {
+            let deadline = element.remaining.and_then(|remaining| now.checked_add(remaining));
+            if let (Some(tag), Some(deadline)) = (element.tag(), deadline) {
+                self.ledger.record(element.key, tag, deadline, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes elements of one set anew, whether they are there or not: no kernel before 6.12 refreshes the timeout of
+    /// an element that is there, and none its comment. Adding first makes the deletion valid; packets see one change.
+    fn put(&mut self, elements: &[NewElement]) -> Result<(), FirewallError> {
+        if elements.is_empty() {
+            return Ok(());
+        }
+        Ok(self.socket.commit(|out, sequence| {
+            elements::encode(out, sequence, Change::Add, Answer::IfRefused, elements);
+            elements::encode(out, sequence, Change::Delete, Answer::IfRefused, elements);
+            elements::encode(out, sequence, Change::Add, Answer::Always, elements);
+        })?)
+    }
+
+    /// Removes elements of one set. Adding them first costs a microsecond; a deletion that finds nothing costs the
+    /// whole batch and milliseconds, and it is common: the kernel closes on time by itself.
+    fn delete(&mut self, elements: &[NewElement]) -> Result<(), FirewallError> {
+        for chunk in elements.chunks(ELEMENTS_PER_MESSAGE) {
+            let deleted = self.socket.commit(|out, sequence| {
+                elements::encode(out, sequence, Change::Add, Answer::IfRefused, chunk);
+                elements::encode(out, sequence, Change::Delete, Answer::Always, chunk);
+            });
+            match deleted {
+                Err(Errno::NFILE | Errno::EXIST) => self.delete_one_by_one(chunk)?,
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// For a set too full to add to.
+    fn delete_one_by_one(&mut self, elements: &[NewElement]) -> Result<(), FirewallError> {
+        for element in elements {
+            let deleted = self.socket.commit(|out, sequence| {
+                elements::encode(out, sequence, Change::Delete, Answer::Always, &[*element]);
+            });
+            match deleted {
+                Err(Errno::NOENT) => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Grant {
+    /// Each key once; a v4 address written as v6 is a v4 address to the kernel's filter.
+    fn keys(&self) -> Vec<Key> {
+        let (source, protocol) = (self.source.to_canonical(), self.protocol);
+        let mut keys: Vec<_> = self.ports.iter().map(|&port| Key::Grant { source, protocol, port }).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
+fn holder(source: IpAddr) -> Key {
+    Key::Holder { source: source.to_canonical() }
+}
+
+/// An element that lives only within the batch that deletes it.
+fn placeholder(key: Key) -> NewElement {
+    NewElement { key, timeout: Duration::from_secs(1), tag: None }
+}
+
+fn apply(socket: &mut Socket, plan: &Plan) -> Result<Fingerprint, FirewallError> {
+    plan.check()?;
+    let remains = integrity::remains(socket)?;
+    forwarding::check(plan)?;
+    let sessions = sessions::open_sessions(plan);
+    let kept = match remains {
+        Remains::OtherShape => Err(FirewallError::TableGone),
+        Remains::None | Remains::SameShape => nft::apply(&ruleset::script(plan, &sessions, Before::KeepSets)),
+    };
+    match (kept, remains) {
+        (
+            Err(FirewallError::Refused(_) | FirewallError::TableGone),
+            Remains::SameShape | Remains::OtherShape,
+        ) => {
+            let elements = dump_all(socket);
+            nft::apply(&ruleset::script(plan, &sessions, Before::Replace(&elements)))?;
+        }
+        (kept, _) => kept?,
+    }
+    integrity::fingerprint(socket)?.ok_or(FirewallError::TableGone)
+}
+
+/// Sets of another shape, or none at all, have nothing to be kept.
+fn dump_all(socket: &mut Socket) -> Vec<KernelElement> {
+    SetName::ALL.iter().filter_map(|&set| dump(socket, set).ok()).flatten().collect()
+}
+
+fn dump_grants(socket: &mut Socket) -> Result<Vec<KernelElement>, Errno> {
+    let mut found = Vec::new();
+    for set in SetName::GRANTS {
+        found.extend(dump(socket, set)?);
+    }
+    Ok(found)
+}
+
+fn dump(socket: &mut Socket, set: SetName) -> Result<Vec<KernelElement>, Errno> {
+    socket.dump(
+        elements::GETSETELEM,
+        |query| elements::encode_query(query, set),
+        |found, message| elements::decode(set, found, message),
+    )
+}

@@ -1,0 +1,10 @@
+//! The Knockgate agent for Linux servers.
+
+pub mod admin;
+pub mod audit;
+pub mod capture;
+pub mod cli;
+pub mod config;
+pub mod firewall;
+pub mod run;
+pub mod state;

@@ -1,0 +1,5 @@
+//! `knockgated`, the Knockgate gate for Linux servers.
+
+fn main() -> std::process::ExitCode {
+    knockgate_agent::cli::main()
+}

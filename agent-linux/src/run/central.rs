@@ -1,0 +1,55 @@
+//! The central port: hands whole messages to the driver and answers to those whom the gate knows.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use knockgate_core::envelope::Message;
+use knockgate_core::limits::MESSAGE_LEN;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::audit::{Audit, AuditRecord};
+
+use super::connections::{Connections, deadline, linger};
+use super::input::{Input, Inputs};
+use super::listen;
+
+/// Accepts for ever.
+pub(super) async fn serve(listener: TcpListener, inputs: Inputs, audit: Arc<Audit>) {
+    let mut connections = Connections::default();
+    loop {
+        let (stream, peer) = listen::accept(&listener, "central port").await;
+        let source = peer.ip().to_canonical();
+        connections.spawn(source, talk(stream, source, inputs.clone(), Arc::clone(&audit)));
+    }
+}
+
+async fn talk(mut stream: TcpStream, source: IpAddr, inputs: Inputs, audit: Arc<Audit>) {
+    let until = deadline();
+    let mut message: Message = [0; MESSAGE_LEN];
+    if !matches!(timeout_at(until, stream.read_exact(&mut message)).await, Ok(Ok(_))) {
+        audit.write(AuditRecord::incomplete_connection(source));
+        return;
+    }
+    match timeout_at(until, ask(source, message, inputs)).await {
+        Ok(Some(answer)) => send(stream, &answer, until).await,
+        Ok(None) | Err(_) => linger(stream, until).await,
+    }
+}
+
+async fn ask(source: IpAddr, message: Message, inputs: Inputs) -> Option<Message> {
+    let (answer, answered) = oneshot::channel();
+    inputs.send(Input::Message { source, message: Box::new(message), answer }).await.ok()?;
+    answered.await.ok()
+}
+
+async fn send(mut stream: TcpStream, answer: &Message, until: Instant) {
+    // A client that is gone asks again; there is nobody to tell.
+    let _ = timeout_at(until, async {
+        stream.write_all(answer).await?;
+        stream.shutdown().await
+    })
+    .await;
+}

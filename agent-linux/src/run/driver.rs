@@ -1,0 +1,264 @@
+//! Drives the gate: tells it what happened, does what it asks, writes down what it notes.
+//!
+//! One task owns the gate and the firewall, so nothing is shared and nothing is locked. What takes long (the disk, the
+//! policy) happens on threads of its own and comes back as an input.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use getrandom::SysRng;
+use knockgate_core::envelope::Message;
+use knockgate_core::gate::Gate;
+use knockgate_core::{Action, Consultation, Decision, GrantId, Now, Outcome, Peer, Probe, Verdict};
+use rand_core::UnwrapErr;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+
+use crate::audit::{Audit, AuditRecord};
+use crate::config::{Config, Service};
+use crate::firewall::{self, Firewall};
+use crate::state::LiveRoster;
+
+use super::clock;
+use super::input::Input;
+use super::judge::Bench;
+use super::keeper::Keeper;
+use super::scribe::Scribe;
+use super::signals::Signals;
+use super::upkeep::Upkeep;
+
+/// Questions that wait for the disk or for an answer. A question takes milliseconds; more at once wait at the client.
+const EXCHANGES: usize = 64;
+/// Clients that knock at the same time, and recent results.
+const HOLDS: usize = 256;
+/// What can be open at the same time.
+const GRANTS: usize = 1024;
+/// Lockouts at the same time.
+const LOCKOUTS: usize = 1024;
+
+/// How often the agent looks after roster and firewall.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+pub(super) type LinuxGate = Gate<LiveRoster, UnwrapErr<SysRng>, EXCHANGES, HOLDS, GRANTS, LOCKOUTS>;
+
+/// The gate and all that it acts upon.
+pub(super) struct Driver {
+    pub(super) config: Config,
+    pub(super) gate: Box<LinuxGate>,
+    pub(super) firewall: Firewall,
+    pub(super) bench: Bench,
+    pub(super) keeper: Keeper,
+    pub(super) audit: Arc<Audit>,
+    pub(super) upkeep: Upkeep,
+    pub(super) peers: HashMap<u64, oneshot::Sender<Message>>,
+    pub(super) next_peer: u64,
+    /// To whom the decoys answer now.
+    pub(super) holders: HashSet<IpAddr>,
+}
+
+/// Why the agent stops.
+enum Stop {
+    Signal(&'static str),
+    Broken(anyhow::Error),
+}
+
+impl Driver {
+    /// Runs until a signal ends it or something that it cannot do without breaks.
+    pub(super) async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut signals: Signals,
+    ) -> anyhow::Result<()> {
+        let mut upkeep = interval_at(Instant::now() + UPKEEP, UPKEEP);
+        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stop = loop {
+            self.turn();
+            let deadline = self.deadline();
+            let stop = tokio::select! {
+                input = inputs.recv() => self.take(input),
+                () = sleep_until(deadline) => { self.gate.handle_timeout(clock::now()); None }
+                _ = upkeep.tick() => { self.look_after(); None }
+                name = signals.next() => Some(Stop::Signal(name)),
+            };
+            if let Some(stop) = stop {
+                break stop;
+            }
+        };
+        self.turn();
+        self.stop(stop)
+    }
+
+    fn take(&mut self, input: Option<Input>) -> Option<Stop> {
+        let now = clock::now();
+        match input? {
+            Input::Message { source, message, answer } => self.message(now, source, &message, answer),
+            Input::Probe { probe, by_holder } => {
+                // A decoy task that has been closed meanwhile needs no answer.
+                let _ = by_holder.send(self.holders.contains(&probe.source));
+                self.probe(now, probe);
+            }
+            Input::SilentProbe(probe) => self.probe(now, probe),
+            Input::Stored { exchange, outcome } => self.gate.handle_stored(now, exchange, outcome),
+            Input::Judged { ticket, judgement } => {
+                self.scribe().judgement(&judgement);
+                self.gate.handle_decision(now, ticket, judgement.decision);
+            }
+            Input::Broken(error) => return Some(Stop::Broken(error)),
+        }
+        None
+    }
+
+    fn message(&mut self, now: Now, source: IpAddr, message: &Message, answer: oneshot::Sender<Message>) {
+        self.next_peer = self.next_peer.wrapping_add(1);
+        let result = self.gate.handle_message(now, Peer(self.next_peer), source, message);
+        self.audit.write(AuditRecord::central_connection(source, result));
+        match result {
+            Ok(()) => drop(self.peers.insert(self.next_peer, answer)),
+            Err(refusal) => {
+                tracing::debug!(%source, refusal = refusal.word(), "central port: met with silence")
+            }
+        }
+    }
+
+    fn probe(&mut self, now: Now, probe: Probe) {
+        tracing::trace!(source = %probe.source, port = probe.port, "probe");
+        self.gate.handle_probe(now, probe);
+    }
+
+    /// Does what the gate asks and writes what it notes, until it wants nothing more.
+    fn turn(&mut self) {
+        loop {
+            let now = clock::now();
+            while let Some(note) = self.gate.poll_note() {
+                self.scribe().note(&note);
+            }
+            let Some(action) = self.gate.poll_action(now) else { return };
+            self.act(now, action);
+        }
+    }
+
+    fn scribe(&self) -> Scribe<'_> {
+        Scribe { audit: &self.audit, roster: self.gate.roster(), config: &self.config }
+    }
+
+    fn act(&mut self, now: Now, action: Action) {
+        match action {
+            Action::Remember { exchange, record } => {
+                if self.keeper.keep(exchange, record).is_err() {
+                    self.gate.handle_stored(now, exchange, Outcome::Failed);
+                }
+            }
+            Action::Watch { hold, source, lasts } => {
+                let outcome = self.watch(source, lasts);
+                self.gate.handle_watched(now, hold, outcome);
+            }
+            Action::Unwatch { source } => self.unwatch(source),
+            Action::Consult(consultation) => self.consult(now, consultation),
+            Action::Open { grant, client, source, service, lasts } => {
+                let outcome = self.open(grant, client.0, source, service, lasts);
+                self.gate.handle_opened(now, grant, outcome);
+            }
+            Action::Close { grant, source, service } => {
+                let outcome = self.close(grant, source, service);
+                self.gate.handle_closed(now, grant, outcome);
+            }
+            Action::Answer { peer, message } => {
+                if let Some(answer) = self.peers.remove(&peer.0) {
+                    // A client that has hung up asks again.
+                    let _ = answer.send(message);
+                }
+            }
+        }
+    }
+
+    fn watch(&mut self, source: IpAddr, lasts: Duration) -> Outcome {
+        self.holders.insert(source);
+        outcome("cannot show the decoys to a holder", self.firewall.watch(source, lasts))
+    }
+
+    fn unwatch(&mut self, source: IpAddr) {
+        self.holders.remove(&source);
+        // The kernel does the same at the end of the hold.
+        let _ = outcome("cannot hide the decoys from a holder", self.firewall.unwatch(source));
+    }
+
+    fn consult(&mut self, now: Now, consultation: Consultation) {
+        if let Err(unasked) = self.bench.ask(consultation) {
+            tracing::error!("the policy cannot be asked: its thread has ended; restart the agent");
+            self.gate.handle_decision(now, unasked.ticket, Decision::without_effects(Verdict::Failed));
+        }
+    }
+
+    fn open(
+        &mut self,
+        grant: GrantId,
+        client: u32,
+        source: IpAddr,
+        service: u16,
+        lasts: Duration,
+    ) -> Outcome {
+        let Some(service) = self.config.service_by_id(service) else { return Outcome::Failed };
+        let grant = firewall::Grant { client, timeout: lasts, ..opening(grant, source, service) };
+        outcome("cannot open a service", self.firewall.open(&grant))
+    }
+
+    fn close(&mut self, grant: GrantId, source: IpAddr, service: u16) -> Outcome {
+        // A service that left the configuration is guarded no more: there is nothing to close.
+        let Some(service) = self.config.service_by_id(service) else { return Outcome::Done };
+        outcome("cannot close a service", self.firewall.close(&opening(grant, source, service)))
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = clock::now().instant;
+        let left = self.gate.poll_timeout().map_or(UPKEEP, |deadline| deadline.left(now));
+        Instant::now() + left
+    }
+
+    fn look_after(&mut self) {
+        let now = clock::now();
+        self.peers.retain(|_, answer| !answer.is_closed());
+        self.upkeep.roster(now, &mut self.gate, &self.audit);
+        self.upkeep.firewall(now, &mut self.firewall, &self.gate, &self.config);
+        self.gate.handle_timeout(now);
+    }
+
+    fn stop(self, stop: Stop) -> anyhow::Result<()> {
+        let open = self.gate.open_grants().count();
+        match stop {
+            Stop::Signal(name) => {
+                tracing::info!("stopping on {name}; the guard stays, {open} open grants end on time");
+                self.audit.write(AuditRecord::stopped(name));
+                Ok(())
+            }
+            Stop::Broken(error) => {
+                self.audit.write(AuditRecord::stopped("failure"));
+                Err(error.context("the agent stops; the guard stays and open grants end on time"))
+            }
+        }
+    }
+}
+
+/// How a grant reads to the firewall. The client and the time are the opener's to fill in.
+pub(super) fn opening(grant: GrantId, source: IpAddr, service: &Service) -> firewall::Grant {
+    firewall::Grant {
+        id: grant.0,
+        client: 0,
+        service: service.id,
+        source,
+        protocol: super::plan::protocol(service.protocol),
+        ports: service.ports.clone(),
+        timeout: Duration::ZERO,
+    }
+}
+
+fn outcome(what: &str, result: Result<(), firewall::FirewallError>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            tracing::warn!("{what}: {error}");
+            Outcome::Failed
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the driver is told by those who wait for something.
+
+use std::net::IpAddr;
+
+use knockgate_core::action::ExchangeId;
+use knockgate_core::envelope::Message;
+use knockgate_core::{Outcome, Probe, Ticket};
+use tokio::sync::{mpsc, oneshot};
+
+use super::judge::Judgement;
+
+/// Inputs that wait for the driver. Listeners that meet a full queue wait with accepting; strangers can only wait in the
+/// kernel's backlog then.
+const QUEUE: usize = 256;
+
+/// Something that happened.
+pub(super) enum Input {
+    /// A whole message came to the central port. No answer means silence.
+    Message { source: IpAddr, message: Box<Message>, answer: oneshot::Sender<Message> },
+    /// A decoy was touched. The answer says whether by a holder.
+    Probe { probe: Probe, by_holder: oneshot::Sender<bool> },
+    /// A probe was dropped by the guard and reported.
+    SilentProbe(Probe),
+    /// A record was stored, or not.
+    Stored { exchange: ExchangeId, outcome: Outcome },
+    /// The policy has spoken.
+    Judged { ticket: Ticket, judgement: Box<Judgement> },
+    /// A watcher cannot go on.
+    Broken(anyhow::Error),
+}
+
+pub(super) type Inputs = mpsc::Sender<Input>;
+
+pub(super) fn channel() -> (Inputs, mpsc::Receiver<Input>) {
+    mpsc::channel(QUEUE)
+}

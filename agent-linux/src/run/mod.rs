@@ -1,0 +1,62 @@
+//! `knockgated run`: from the configuration to a gate that is up, and on until it is told to stop.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`start`] | checks everything, then shuts the gate, then listens |
+//! | [`driver`] | owns gate and firewall: tells the core what happened, does what it asks |
+//! | [`central`], [`decoys`] | what comes from the network |
+//! | [`judge`], [`keeper`] | what takes long: the policy and the disk, each on a thread of its own |
+//! | [`scribe`] | what is written down |
+//! | [`upkeep`] | what is looked after every second |
+
+mod central;
+mod clock;
+mod connections;
+mod decoys;
+mod driver;
+mod input;
+mod judge;
+mod keeper;
+mod listen;
+mod plan;
+mod policy;
+mod scribe;
+mod signals;
+mod start;
+mod upkeep;
+
+use std::path::Path;
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+
+pub use policy::load_policy;
+
+/// Runs the agent until a signal ends it.
+///
+/// # Errors
+/// Whatever keeps the gate from going up, or something that it cannot do without has broken. The guard stays.
+pub fn run(config: &Path) -> anyhow::Result<()> {
+    log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    let result = runtime.block_on(start::start(config));
+    // Threads that wait for the kernel or for work would be waited for in vain.
+    runtime.shutdown_background();
+    result
+}
+
+/// What happens, for the journal or a terminal. `RUST_LOG=debug` also tells every refusal, `trace` every probe.
+fn log_to_stderr() {
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
+    // The policy engine's compiler explains every instruction; who wants that names it.
+    let filter = EnvFilter::new(format!("cranelift=warn,wasmtime=warn,{wanted}"));
+    let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(on_terminal)
+        .init();
+}

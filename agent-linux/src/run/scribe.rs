@@ -1,0 +1,94 @@
+//! Writes down what happened: every note into the audit log, what an operator wants to see at once into the log.
+
+use knockgate_core::note::Note;
+use knockgate_core::{ClientId, Refusal, Roster};
+use knockgate_policy_host as host;
+
+use crate::audit::{Audit, AuditRecord, Names};
+use crate::config::Config;
+use crate::state::LiveRoster;
+
+use super::judge::Judgement;
+
+/// Who is meant by the numbers in a note.
+pub(super) struct Scribe<'a> {
+    pub(super) audit: &'a Audit,
+    pub(super) roster: &'a LiveRoster,
+    pub(super) config: &'a Config,
+}
+
+impl Names for Scribe<'_> {
+    fn client(&self, id: ClientId) -> Option<String> {
+        self.roster.client_by_id(id).map(|client| client.name.to_string())
+    }
+
+    fn service(&self, id: u16) -> Option<String> {
+        self.config.service_by_id(id).map(|service| service.name.to_string())
+    }
+}
+
+impl Scribe<'_> {
+    pub(super) fn note(&self, note: &Note) {
+        self.audit.write(AuditRecord::note(note, self));
+        match *note {
+            Note::Offered { client, book, left, .. } => self.watch_book(client, book, left),
+            Note::Refused { client, refusal: Refusal::Exhausted, .. } => self.exhausted(client),
+            Note::GrantOpened { client, source, service, lasts, .. } => {
+                let (client, service) = (self.name(client), self.service_name(service));
+                tracing::info!(%client, %source, %service, seconds = lasts.as_secs(), "opened");
+            }
+            Note::GrantClosed { client, source, service, .. } => {
+                let (client, service) = (self.name(client), self.service_name(service));
+                tracing::info!(%client, %source, %service, "closed");
+            }
+            Note::Refused { .. } | Note::KnockEnded { .. } | Note::LockedOut { .. } => {
+                tracing::debug!(?note, "noted");
+            }
+        }
+    }
+
+    pub(super) fn judgement(&self, judgement: &Judgement) {
+        let Judgement { event, policy, said, took, .. } = judgement;
+        self.audit.write(AuditRecord::decision(event, policy, said, *took));
+        for line in &said.log {
+            match line.level {
+                host::LogLevel::Debug => tracing::debug!(%policy, "{}", line.text),
+                host::LogLevel::Information => tracing::info!(%policy, "{}", line.text),
+                // A policy's trouble is not the agent's: it goes on, with this knock denied or not.
+                host::LogLevel::Warning | host::LogLevel::Error => tracing::warn!(%policy, "{}", line.text),
+            }
+        }
+        if let Some(failure) = &said.failure {
+            tracing::warn!(%policy, "the policy failed, so the knock is denied: {failure}");
+        }
+        for refused in &said.refused {
+            let (act, answer) = (refused.act.name(), refused.refusal);
+            tracing::warn!(%policy, %act, ?answer, "the policy asked for what it may not have");
+        }
+    }
+
+    fn watch_book(&self, client: ClientId, book: knockgate_core::book::BookId, left: u32) {
+        let low = self.roster.book(book).is_some_and(|known| known.shape().is_low(left));
+        if low {
+            let client = self.name(client);
+            tracing::warn!(%client, "the knock book runs low, {left} knocks left; enrol the client again in time");
+            self.audit.write(AuditRecord::BookLow { client, book: book.to_string(), left });
+        }
+    }
+
+    fn exhausted(&self, client: ClientId) {
+        let book =
+            self.roster.client_by_id(client).map_or_else(String::new, |client| client.book.to_string());
+        let client = self.name(client);
+        tracing::warn!(%client, "the knock book is used up; `knockgated client remove {client}` and `client add` make a new one");
+        self.audit.write(AuditRecord::BookExhausted { client, book });
+    }
+
+    fn name(&self, id: ClientId) -> String {
+        self.client(id).unwrap_or_else(|| format!("#{}", id.0))
+    }
+
+    fn service_name(&self, id: u16) -> String {
+        self.service(id).unwrap_or_else(|| format!("#{id}"))
+    }
+}

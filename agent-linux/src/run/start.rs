@@ -1,0 +1,193 @@
+//! From the configuration to a gate that is up.
+//!
+//! Everything is checked before anything is changed; then the guard is installed; only then anybody is listened to. So a
+//! start that fails leaves the firewall as it was, and one that succeeds is never open early.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use knockgate_core::gate::{self, Gate};
+use knockgate_core::key::Identity;
+use knockgate_core::{ClientId, GrantId, message};
+use tokio::net::TcpListener;
+
+use crate::audit::{Audit, AuditRecord};
+use crate::capture::decoy;
+use crate::capture::nflog::ProbeLog;
+use crate::config::{Config, LockoutScope};
+use crate::firewall::{ExistingGrant, Firewall};
+use crate::state::roster_file::RosterWatch;
+use crate::state::{GateIdentity, LiveRoster, StateDir, Store, system_rng};
+
+use super::driver::{Driver, LinuxGate};
+use super::input::{self, Inputs};
+use super::signals::Signals;
+use super::upkeep::{self, Upkeep};
+use super::{central, clock, decoys, judge, keeper, plan, policy};
+
+/// Brings the gate up and runs it.
+pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let dir = StateDir::open(&config.gate.state_dir)?;
+    let identity = GateIdentity::load(&dir)?;
+    identity.check_against(&config, dir.path())?;
+    let (roster_file, roster) = RosterWatch::begin(&dir)?;
+    if let Some(problem) = upkeep::foreign_book(&roster, &identity) {
+        bail!("{}: {problem}", dir.roster_file().display());
+    }
+    let store = Arc::new(Store::open(&dir, identity.id, &roster)?);
+    let policy = policy::load_policy(&config)?;
+    if !policy.withheld().is_empty() {
+        tracing::warn!("policy {} asks for {} and does not get it", policy.name(), policy.withheld());
+    }
+    let audit = Arc::new(Audit::open(&config.gate.audit_log)?);
+    let signals = Signals::catch()?;
+
+    let central = listen(config.central.port, "the central port")?;
+    let decoy_listener = decoy_listener(&config)?;
+    let probe_log = probe_log(&config)?;
+    let listener_port =
+        decoy_listener.as_ref().map_or(Ok(0), |listener| listener.local_addr().map(|a| a.port()))?;
+    let plan = plan::of(&config, &identity.decoys(), listener_port);
+    let mut firewall = Firewall::install(&plan).context("the gate cannot be shut")?;
+
+    let (inputs, received) = input::channel();
+    let mut gate = new_gate(&config, &identity, LiveRoster::new(&roster, store.load()?));
+    adopt(&mut gate, &mut firewall, &config, &audit)?;
+    let driver = Driver {
+        bench: judge::start(policy::judge(policy, &config, &store)?, inputs.clone())?,
+        keeper: keeper::start(store, inputs.clone())?,
+        upkeep: Upkeep { roster_file, identity, plan },
+        audit: Arc::clone(&audit),
+        gate,
+        firewall,
+        peers: HashMap::new(),
+        next_peer: 0,
+        holders: std::collections::HashSet::new(),
+        config,
+    };
+    open_ears(central, decoy_listener, probe_log, &inputs, &audit)?;
+    announce(&driver);
+    driver.run(received, signals).await
+}
+
+fn listen(port: u16, what: &str) -> anyhow::Result<TcpListener> {
+    let listener = decoy::listen(port).with_context(|| {
+        format!("{what} cannot use TCP port {port}; `ss -tlnp` shows who has it, or choose another one")
+    })?;
+    Ok(TcpListener::from_std(listener)?)
+}
+
+fn decoy_listener(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    match config.sequence.mode {
+        message::Mode::Connect => listen(0, "the listener behind the decoys").map(Some),
+        message::Mode::Closed => Ok(None),
+    }
+}
+
+fn probe_log(config: &Config) -> anyhow::Result<Option<ProbeLog>> {
+    match config.sequence.mode {
+        message::Mode::Connect => Ok(None),
+        message::Mode::Closed => Ok(Some(ProbeLog::bind(plan::NFLOG_GROUP)?)),
+    }
+}
+
+fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster) -> Box<LinuxGate> {
+    let services = config.services.iter().map(|service| gate::Service {
+        id: service.id,
+        open: service.open,
+        max_open: service.max_open,
+    });
+    let core = gate::Config {
+        gate: identity.id,
+        identity: Identity::new(identity.secret.clone()),
+        door_keys: identity.door_keys.clone(),
+        decoys: identity.decoys(),
+        mode: config.sequence.mode,
+        order: config.sequence.order,
+        hold: config.sequence.hold,
+        strays: config.sequence.strays,
+        lockout: config.lockout.duration,
+        lockout_scope: match config.lockout.scope {
+            LockoutScope::Source => gate::LockoutScope::Source,
+            LockoutScope::Global => gate::LockoutScope::Everybody,
+        },
+        services: services.collect(),
+    };
+    Box::new(Gate::new(core, roster, system_rng()))
+}
+
+/// Takes over what an earlier run has left open, and shuts what nobody can account for.
+fn adopt(
+    gate: &mut LinuxGate,
+    firewall: &mut Firewall,
+    config: &Config,
+    audit: &Audit,
+) -> anyhow::Result<()> {
+    let found = firewall.grants().context("cannot read what is open")?;
+    if !found.foreign.is_empty() {
+        tracing::warn!("{} open ports were not opened by this gate; shutting them", found.foreign.len());
+        firewall.remove_foreign(&found.foreign)?;
+    }
+    for grant in found.grants {
+        let client = gate.roster().client_by_id(ClientId(grant.client)).cloned();
+        let service = config.service_by_id(grant.service).filter(|service| service.ports == grant.ports);
+        let allowed = client.as_ref().filter(|client| client.may_use(grant.service));
+        match (allowed, service) {
+            (Some(client), Some(service)) if take_over(gate, &grant) => {
+                audit.write(AuditRecord::GrantAdopted {
+                    grant: grant.id,
+                    client: client.name.to_string(),
+                    source: grant.source,
+                    service: service.name.to_string(),
+                    seconds: grant.remaining.as_secs(),
+                });
+            }
+            _ => {
+                tracing::warn!(source = %grant.source, grant = grant.id, "an open grant is not allowed any more; closing it");
+                firewall.close(&closing(grant))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn take_over(gate: &mut LinuxGate, grant: &ExistingGrant) -> bool {
+    let &ExistingGrant { id, client, service, source, remaining, .. } = grant;
+    gate.adopt_grant(clock::now(), GrantId(id), ClientId(client), source, service, remaining)
+}
+
+fn closing(grant: ExistingGrant) -> crate::firewall::Grant {
+    let ExistingGrant { id, client, service, source, protocol, ports, .. } = grant;
+    crate::firewall::Grant { id, client, service, source, protocol, ports, timeout: Duration::ZERO }
+}
+
+fn open_ears(
+    central: TcpListener,
+    decoy_listener: Option<TcpListener>,
+    probe_log: Option<ProbeLog>,
+    inputs: &Inputs,
+    audit: &Arc<Audit>,
+) -> anyhow::Result<()> {
+    tokio::spawn(central::serve(central, inputs.clone(), Arc::clone(audit)));
+    if let Some(listener) = decoy_listener {
+        tokio::spawn(decoys::serve(listener, inputs.clone()));
+    }
+    match probe_log {
+        Some(log) => decoys::watch(log, inputs.clone()),
+        None => Ok(()),
+    }
+}
+
+fn announce(driver: &Driver) {
+    let Driver { config, gate, audit, .. } = driver;
+    let clients = gate.roster().clients().count();
+    let services: Vec<String> = config.services.iter().map(|service| service.name.to_string()).collect();
+    audit.write(AuditRecord::started(&services, clients));
+    let (port, mode) = (config.central.port, config.sequence.mode);
+    tracing::info!(clients, central_port = port, ?mode, "gate up: guarding {}", services.join(", "));
+}

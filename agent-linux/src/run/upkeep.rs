@@ -1,0 +1,87 @@
+//! What the agent looks after every second: a roster that was changed, a firewall that somebody else has touched.
+
+use knockgate_core::Now;
+
+use crate::audit::{Audit, AuditRecord};
+use crate::config::Config;
+use crate::firewall::{Firewall, FirewallError, Grant, Integrity, Plan};
+use crate::state::GateIdentity;
+use crate::state::roster_file::{RosterFile, RosterWatch};
+
+use super::driver::{LinuxGate, opening};
+
+/// What is compared with what.
+pub(super) struct Upkeep {
+    pub(super) roster_file: RosterWatch,
+    pub(super) identity: GateIdentity,
+    pub(super) plan: Plan,
+}
+
+impl Upkeep {
+    /// Takes over a roster that an admin command has written. One that cannot be used leaves the old one in force.
+    pub(super) fn roster(&mut self, now: Now, gate: &mut LinuxGate, audit: &Audit) {
+        let roster = match self.roster_file.poll() {
+            Ok(None) => return,
+            Ok(Some(roster)) => roster,
+            Err(error) => {
+                return tracing::warn!(
+                    "the roster was changed and cannot be used, the old one stays: {error}"
+                );
+            }
+        };
+        if let Some(book) = foreign_book(&roster, &self.identity) {
+            return tracing::warn!("the roster was changed and cannot be used, the old one stays: {book}");
+        }
+        let changes = gate.roster_mut().reload(&roster);
+        for (id, _) in &changes.removed {
+            gate.forget_client(now, *id);
+        }
+        let names =
+            |list: &[(_, knockgate_core::Name)]| list.iter().map(|(_, name)| name.to_string()).collect();
+        let (added, removed): (Vec<String>, Vec<String>) = (names(&changes.added), names(&changes.removed));
+        tracing::info!(?added, ?removed, "the roster has changed");
+        audit.write(AuditRecord::RosterChanged { added, removed });
+    }
+
+    /// Restores a guard that somebody else has removed or altered, and the grants with it.
+    pub(super) fn firewall(&self, now: Now, firewall: &mut Firewall, gate: &LinuxGate, config: &Config) {
+        match firewall.verify() {
+            Ok(Integrity::Whole) => {}
+            Ok(damage @ (Integrity::Gone | Integrity::Altered)) => {
+                tracing::error!("somebody else has changed the guard ({damage:?}); restoring it");
+                if let Err(error) = self.restore(now, firewall, gate, config) {
+                    tracing::error!("the guard could not be restored, trying again in a second: {error}");
+                }
+            }
+            Err(error) => tracing::warn!("cannot look after the guard: {error}"),
+        }
+    }
+
+    fn restore(
+        &self,
+        now: Now,
+        firewall: &mut Firewall,
+        gate: &LinuxGate,
+        config: &Config,
+    ) -> Result<(), FirewallError> {
+        firewall.reinstall(&self.plan)?;
+        for grant in gate.open_grants() {
+            let timeout = grant.deadline().left(now.instant);
+            let Some(service) = config.service_by_id(grant.service()).filter(|_| !timeout.is_zero()) else {
+                continue;
+            };
+            let client = grant.client().0;
+            firewall.open(&Grant { client, timeout, ..opening(grant.id(), grant.source(), service) })?;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a roster whose books do not belong to this gate.
+pub(super) fn foreign_book(roster: &RosterFile, identity: &GateIdentity) -> Option<String> {
+    let foreign = roster.books().iter().find(|enrolled| !identity.fits(&enrolled.book))?;
+    let id = foreign.book.id();
+    Some(format!(
+        "book {id} is drawn from the decoys of another gate; remove its clients and enrol them again"
+    ))
+}

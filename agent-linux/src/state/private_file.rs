@@ -1,0 +1,156 @@
+//! Files that hold keys: readable by their owner alone, written whole or not at all.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::StateError;
+
+/// No file of ours is longer. A roster of 100 000 clients has some 15 MB.
+pub(super) const MAX_FILE: usize = 256 * 1024 * 1024;
+
+/// Reads a file that only its owner can read.
+///
+/// # Errors
+/// If it cannot be read, or others could.
+pub fn read(path: &Path) -> Result<Vec<u8>, StateError> {
+    let file = open(path)?;
+    let mut content = Vec::new();
+    file.take(MAX_FILE as u64)
+        .read_to_end(&mut content)
+        .map_err(|error| StateError::io(path, "reading", error))?;
+    Ok(content)
+}
+
+/// Whether a file could be read by [`read`].
+///
+/// # Errors
+/// If it cannot be opened, or others could read it.
+pub fn check(path: &Path) -> Result<(), StateError> {
+    open(path).map(drop)
+}
+
+fn open(path: &Path) -> Result<File, StateError> {
+    let file = File::open(path).map_err(|error| StateError::io(path, "opening", error))?;
+    // The permissions of what is open now: looking at the path first would leave a gap.
+    let metadata = file.metadata().map_err(|error| StateError::io(path, "looking at it", error))?;
+    if !metadata.is_file() {
+        return Err(StateError::refused(path, "is no file", "name a file"));
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        let what = format!("holds secrets, but others can read or change it (mode {mode:04o})");
+        let remedy = format!("`chmod 600 {}` if you trust its content, else make it anew", path.display());
+        return Err(StateError::refused(path, what, remedy));
+    }
+    if metadata.len() > MAX_FILE as u64 {
+        return Err(StateError::refused(
+            path,
+            "is too long to be one of Knockgate's files",
+            "name the right file",
+        ));
+    }
+    Ok(file)
+}
+
+/// Writes a new file; one that exists is left alone.
+///
+/// # Errors
+/// If it exists or cannot be written; then nothing is left of it.
+pub fn create(path: &Path, content: &[u8]) -> Result<(), StateError> {
+    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(StateError::refused(path, "exists already", "move it away, or choose another name"));
+        }
+        Err(error) => return Err(StateError::io(path, "making it", error)),
+    };
+    let written = write_durably(&mut file, content).and_then(|()| sync_directory(path));
+    written.map_err(|error| {
+        // What is half there would be taken for whole. If even this fails, its checksum still tells.
+        let _ = std::fs::remove_file(path);
+        StateError::io(path, "writing", error)
+    })
+}
+
+/// Replaces a file: after a crash it has either the old or the new content. Only one may do so at a time.
+///
+/// # Errors
+/// If it cannot be written; then the old content stays.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
+    let next = path.with_added_extension("new");
+    // Left by a run that was cut off, with whatever permissions. If it cannot be removed, making it anew says why.
+    let _ = std::fs::remove_file(&next);
+    let replaced = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&next)
+        .and_then(|mut file| write_durably(&mut file, content))
+        .and_then(|()| std::fs::rename(&next, path))
+        .and_then(|()| sync_directory(path));
+    replaced.map_err(|error| StateError::io(path, "replacing it", error))
+}
+
+fn write_durably(file: &mut File, content: &[u8]) -> io::Result<()> {
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Makes names durable: that of a file lives in its directory.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused_with_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gate.key");
+        create(&path, b"secret").unwrap();
+        assert_eq!(read(&path).unwrap(), b"secret");
+
+        for mode in [0o640, 0o604, 0o620, 0o601, 0o666] {
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let error = read(&path).unwrap_err().to_string();
+            assert!(error.contains("chmod 600") && error.contains(&format!("{mode:04o}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_existing_file_is_never_overwritten_by_create() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        create(&path, b"old").unwrap();
+        assert!(create(&path, b"new").unwrap_err().to_string().contains("exists already"));
+        assert_eq!(read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_replacement_that_fails_leaves_the_old_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        create(&path, b"old").unwrap();
+        // The new content cannot be written where a directory stands in its way.
+        std::fs::create_dir(path.with_added_extension("new")).unwrap();
+        assert!(replace(&path, b"new").is_err());
+        assert_eq!(read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_replacement_is_as_private_as_the_file_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        create(&path, b"old").unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(read(&path).unwrap(), b"new");
+    }
+}

@@ -1,0 +1,484 @@
+//! The commands of `knockgated` as an administrator runs them: what they make, and what they say when something is wrong.
+
+#[path = "admin/scene.rs"]
+mod scene;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use knockgate_core::profile::Profile;
+use scene::{Scene, chmod, knockgated};
+
+#[test]
+fn init_makes_a_gate_that_check_accepts() {
+    let scene = Scene::new();
+    let said = scene.init(&[]).good();
+    assert!(said.contains("`knockgated run` will guard:\n  web (1): tcp/8080"), "{said}");
+    assert!(said.contains("`knockgated unguard` on the console"), "{said}");
+
+    let said = scene.run(&["check"]).good();
+
+    assert!(said.contains("guards    web (1): tcp/8080, open for 1m, at most 1h\n"), "{said}");
+    assert!(said.contains("keyspace  8.58e11 sequences in order (39.6 bits)\n"), "{said}");
+    assert!(
+        said.contains("decoys    100 in 10000 to 32767, that answer only the holder of a number\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_init_makes_is_private() {
+    let scene = Scene::ready();
+    let mode = |name: &str| fs::metadata(scene.state().join(name)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(
+        [mode("."), mode("gate.key"), mode("roster"), mode("state.redb")],
+        [0o700, 0o600, 0o600, 0o600]
+    );
+}
+
+#[test]
+fn init_refuses_to_guard_the_session_it_runs_in_and_writes_nothing() {
+    let scene = Scene::new();
+    let mut init = scene.init_command(&["--service", "ssh=tcp/22", "--service", "web=tcp/80"]);
+    init.env("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22");
+
+    let said = scene::Said::of(&mut init).bad(1);
+
+    assert!(said.contains("ssh (1): tcp/22") && said.contains("over ssh on port 22"), "{said}");
+    assert!(
+        said.contains("nothing was written") && said.contains("--yes") && said.contains("unguard"),
+        "{said}"
+    );
+    assert_eq!(fs::read_dir(scene.path()).unwrap().count(), 0, "nothing was written");
+
+    init.arg("--yes");
+    scene::Said::of(&mut init).good();
+    scene.run(&["check"]).good();
+}
+
+#[test]
+fn init_guards_other_ports_than_that_of_the_session_without_asking() {
+    let scene = Scene::new();
+    let mut init = scene.init_command(&["--service", "ssh=tcp/22", "--service", "dns=udp/2222"]);
+    scene::Said::of(init.env("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 2222")).good();
+}
+
+#[test]
+fn init_overwrites_nothing() {
+    let scene = Scene::ready();
+    let before = scene.snapshot();
+    let said = scene.init(&[]).bad(1);
+    assert!(said.contains("agent.toml: exists already; use it"), "{said}");
+    fs::remove_file(scene.config()).unwrap();
+    let said = scene.init(&[]).bad(1);
+    assert!(said.contains("gate.key: exists already; use it"), "{said}");
+    assert_eq!(scene.snapshot().len(), before.len() - 1);
+}
+
+#[test]
+fn init_that_fails_at_its_last_step_leaves_nothing_behind() {
+    let scene = Scene::new();
+    // The configuration would have to be made inside a file.
+    fs::write(scene.path().join("etc"), "").unwrap();
+    let said = scene.init(&[]).bad(1);
+    assert!(said.contains("nothing was written"), "{said}");
+    assert_eq!(scene.snapshot().len(), 1, "only the file that was there");
+}
+
+#[test]
+fn init_with_values_that_cannot_be_says_which() {
+    let scene = Scene::new();
+    let said = scene.init(&["--service", "central=tcp/62201"]).bad(1);
+    assert!(said.contains("guards tcp port 62201, which is the central port"), "{said}");
+    let said = scene.init(&["--service", "a=tcp/1", "--service", "b=tcp/1"]).bad(1);
+    assert!(said.contains("services a and b both guard tcp port 1"), "{said}");
+    scene.init(&["--service", "a=tcp/70000"]).bad(2);
+    assert_eq!(scene.snapshot().len(), 0);
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    #[rustfmt::skip]
+    let cases: &[(u32, &[&str])] = &[
+        (1, &[]), (2, &["frobnicate"]), (3, &["client"]), (4, &["client", "add"]), (5, &["init"]),
+        (6, &["init", "--address", "gate:22"]), (7, &["book", "show", "x", "--numbers", "9..1"]), (8, &["check", "extra"]),
+        (9, &["init", "--address", "g", "--service", "ssh"]),
+    ];
+    for (case, arguments) in cases {
+        let said = scene::Said::of(knockgated().args(*arguments));
+        assert_eq!(said.code, Some(2), "case {case}: {}", said.err);
+    }
+}
+
+/// The configuration's own tests know every wrong value; here is one of each kind, as the administrator sees it.
+#[test]
+fn a_wrong_configuration_is_refused_by_every_command_with_file_line_and_remedy() {
+    #[rustfmt::skip]
+    let cases = [
+        (1, "[gate", "1: not valid TOML"),
+        (2, "[gate]\nadress = \"x\"", "2: gate.adress is not known; known here: address, state-dir"),
+        (3, "[central]\nport = 70000", "2: central.port is 70000; it must be 1 to 65535"),
+        (4, "[sequence]\nhold = \"1h\"", "2: sequence.hold is 1h; it must be 1s to 1m"),
+        (5, "[sequence]\nmode = \"stealth\"", "2: sequence.mode is \"stealth\"; it must be \"connect\" or \"closed\""),
+        (6, "[service.a]\nid = 1\nprotocol = \"tcp\"\nports = [0]", "4: service.a.ports: port 0; ports are 1 to 65535"),
+        (7, "[policy]\nchain = [\"x\"]", "2: policy.chain names \"x\", which is not defined; add [policy-module.x]"),
+        (8, "", "1: gate.address is missing; add the name or address"),
+    ];
+    let scene = Scene::ready();
+    for (case, text, expected) in cases {
+        fs::write(scene.config(), text).unwrap();
+        for command in
+            [&["check"][..], &["client", "list"], &["client", "add", "x"], &["client", "remove", "x"]]
+        {
+            let said = scene.run(command).bad(1);
+            let expected = format!("knockgated: {}:{expected}", scene.config().display());
+            assert!(said.lines().any(|line| line.starts_with(&expected)), "case {case}, {command:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_client_gets_a_whole_profile_that_only_it_can_read() {
+    let scene = Scene::ready();
+    let said = scene.run(&["client", "add", "alice"]).good();
+    assert!(said.contains("alice is client 1 and may open web, from a book of its own"), "{said}");
+
+    let file = scene.path().join("alice.kgp");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    let profile = Profile::decode(&fs::read(&file).unwrap()).unwrap();
+
+    assert_eq!(
+        (profile.client.as_str(), profile.address.as_str(), profile.central_port),
+        ("alice", "gate.example", 62201)
+    );
+    assert_eq!(
+        profile.services.iter().map(|service| (service.id, service.port)).collect::<Vec<_>>(),
+        [(1, 8080)]
+    );
+    assert_eq!((profile.book.shape().count(), profile.book.shape().length()), (1000, 6));
+}
+
+#[test]
+fn a_profile_is_never_overwritten_and_then_nobody_is_enrolled() {
+    let scene = Scene::ready();
+    fs::write(scene.path().join("alice.kgp"), "something else").unwrap();
+    let said = scene.run(&["client", "add", "alice"]).bad(1);
+    assert!(said.contains("alice.kgp: exists already; move it away, or choose another name"), "{said}");
+    assert_eq!(scene.clients(), Vec::<String>::new());
+}
+
+#[test]
+fn a_client_is_refused_for_each_wrong_argument() {
+    let scene = Scene::ready();
+    scene.run(&["client", "add", "alice"]).good();
+    let other = scene.path().join("other.kgp");
+    #[rustfmt::skip]
+    let cases: &[(u32, &[&str], &str)] = &[
+        (1, &["alice"], "there is a client alice already; choose another name"),
+        (2, &["a b"], "cannot stand there in a name"),
+        (3, &["bob", "--service", "ssh"], "there is no service ssh; configured in"),
+        (4, &["bob", "--book", "missing.kgb"], "missing.kgb: opening failed"),
+        (5, &["bob", "--out", "no/such/dir.kgp"], "no/such/dir.kgp: making it failed"),
+    ];
+    for (case, arguments, expected) in cases {
+        let mut command = vec!["client", "add"];
+        command.extend(*arguments);
+        if !arguments.contains(&"--out") {
+            command.extend(["--out", other.to_str().unwrap()]);
+        }
+        let said = scene.run(&command).bad(1);
+        assert!(said.contains(expected), "case {case}: {said}");
+        assert!(!other.exists(), "case {case} left a profile");
+    }
+    assert_eq!(scene.clients(), ["alice"]);
+}
+
+#[test]
+fn clients_that_are_added_at_the_same_time_are_all_enrolled() {
+    let scene = Scene::ready();
+    let names: Vec<_> = (0..6).map(|at| format!("c{at}")).collect();
+    let running: Vec<_> =
+        names.iter().map(|name| scene.command(&["client", "add", name]).spawn().unwrap()).collect();
+    for mut process in running {
+        assert!(process.wait().unwrap().success());
+    }
+    let mut clients = scene.clients();
+    clients.sort();
+    assert_eq!(clients, names);
+    assert!(names.iter().all(|name| scene.path().join(format!("{name}.kgp")).exists()));
+}
+
+#[test]
+fn an_enrolment_that_cannot_be_written_leaves_the_old_roster_and_no_profile() {
+    let scene = Scene::ready();
+    scene.run(&["client", "add", "alice"]).good();
+    let before = fs::read(scene.state().join("roster")).unwrap();
+    // The new roster cannot be written where a directory stands in its way.
+    fs::create_dir(scene.state().join("roster.new")).unwrap();
+
+    let said = scene.run(&["client", "add", "bob"]).bad(1);
+
+    assert!(said.contains("nobody was enrolled") && !scene.path().join("bob.kgp").exists(), "{said}");
+    assert_eq!(fs::read(scene.state().join("roster")).unwrap(), before);
+    let said = scene.run(&["client", "remove", "alice"]).bad(1);
+    assert!(said.contains("replacing it failed"), "{said}");
+    assert_eq!(scene.clients(), ["alice"]);
+}
+
+#[test]
+fn what_a_crash_left_beside_the_roster_does_no_harm() {
+    let scene = Scene::ready();
+    scene.run(&["client", "add", "alice"]).good();
+    fs::write(scene.state().join("roster.new"), "half a ros").unwrap();
+    scene.run(&["client", "add", "bob"]).good();
+    assert_eq!(scene.clients(), ["alice", "bob"]);
+}
+
+#[test]
+fn a_removed_client_is_gone_and_its_number_with_it() {
+    let scene = Scene::ready();
+    scene.run(&["client", "add", "alice"]).good();
+    scene.run(&["client", "remove", "alice"]).good();
+    assert_eq!(scene.clients(), Vec::<String>::new());
+    let said = scene.run(&["client", "remove", "alice"]).bad(1);
+    assert!(said.contains("there is no client alice; `knockgated client list` shows them"), "{said}");
+    fs::remove_file(scene.path().join("alice.kgp")).unwrap();
+    assert!(scene.run(&["client", "add", "alice"]).good().contains("alice is client 2"));
+}
+
+#[test]
+fn the_list_shows_services_books_and_what_is_left_of_them() {
+    let scene = Scene::ready();
+    assert!(scene.run(&["client", "list"]).good().contains("no client is enrolled"));
+    scene.run(&["client", "add", "alice"]).good();
+    let said = scene.run(&["client", "list"]).good();
+    assert!(
+        said.lines().nth(1).is_some_and(|row| row.starts_with("alice ") && row.contains("1000 of 1000")),
+        "{said}"
+    );
+    let rows: serde_json::Value =
+        serde_json::from_str(&scene.run(&["client", "list", "--json"]).good()).unwrap();
+    assert_eq!(
+        (&rows[0]["name"], &rows[0]["left"], &rows[0]["services"][0]),
+        (&"alice".into(), &1000.into(), &"web".into())
+    );
+}
+
+#[test]
+fn a_shared_book_is_enrolled_once_and_printed_the_same_everywhere() {
+    let scene = Scene::ready();
+    let said = scene.run(&["book", "new", "team.kgb", "--count", "20", "--length", "4"]).good();
+    assert!(said.contains("knocks    20 of 4 ports each, out of 100 decoys in 10000 to 32767"), "{said}");
+    assert!(said.contains("keyspace  9.41e7 sequences in order (26.5 bits)"), "{said}");
+    scene.run(&["client", "add", "alice", "--book", "team.kgb"]).good();
+    scene.run(&["client", "add", "bob", "--book", "team.kgb"]).good();
+
+    let table = |text: String| {
+        text.lines().skip_while(|line| !line.starts_with("number")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let of_file = table(scene.run(&["book", "show", "team.kgb"]).good());
+    let of_alice = scene.run(&["book", "show", "alice", "--numbers", "5..7"]).good();
+
+    assert_eq!(of_file.len(), 21);
+    assert!(of_alice.contains("next      number 0, 20 left"), "{of_alice}");
+    assert_eq!(table(of_alice)[1..], of_file[6..8]);
+    let profile = Profile::decode(&fs::read(scene.path().join("bob.kgp")).unwrap()).unwrap();
+    let sequence = profile.book.sequence(5, &profile.book.decoys()).unwrap();
+    let ports: Vec<_> = sequence.iter().map(u16::to_string).collect();
+    assert!(of_file[6].ends_with(&ports.join(" ")), "{:?}", of_file[6]);
+}
+
+#[test]
+fn a_book_that_cannot_be_is_refused() {
+    let scene = Scene::ready();
+    #[rustfmt::skip]
+    let cases = [
+        (1, ["--count", "0"], "a book has 1 to 65536 knocks"),
+        (2, ["--length", "2"], "a sequence has 3 to 16 ports"),
+        (3, ["--decoy-count", "99"], "all books of a gate share its decoys; leave decoy-count"),
+    ];
+    for (case, [flag, value], expected) in cases {
+        let said = scene.run(&["book", "new", "x.kgb", flag, value]).bad(1);
+        assert!(said.contains(expected), "case {case}: {said}");
+    }
+    let said = scene.run(&["book", "show", "nobody"]).bad(1);
+    assert!(said.contains("nobody is neither a file nor a client; `knockgated client list`"), "{said}");
+    scene.run(&["book", "new", "x.kgb"]).good();
+    let said = scene.run(&["book", "show", "x.kgb", "--numbers", "1000..1001"]).bad(1);
+    assert!(said.contains("the book ends with number 999"), "{said}");
+}
+
+#[test]
+fn a_book_that_is_damaged_cut_off_or_foreign_is_refused_and_nobody_is_enrolled() {
+    let scene = Scene::ready();
+    scene.run(&["book", "new", "good.kgb"]).good();
+    scene.run(&["client", "add", "zoe"]).good();
+    let good = fs::read(scene.path().join("good.kgb")).unwrap();
+    let mut damaged = good.clone();
+    damaged[40] ^= 1;
+    let mut newer = good.clone();
+    newer[4] = 9;
+    let other = Scene::ready();
+    other.run(&["book", "new", "other.kgb"]).good();
+    #[rustfmt::skip]
+    let cases = [
+        (1, damaged, "this knock book is damaged or cut off: its checksum does not fit; copy it again"),
+        (2, good[..good.len() / 2].to_vec(), "this knock book is damaged or cut off"),
+        (3, good[..3].to_vec(), "this knock book is cut off; copy it again"),
+        (4, Vec::new(), "this knock book is cut off; copy it again"),
+        (5, fs::read(scene.path().join("zoe.kgp")).unwrap(), "this is no knock book but another kind of file; name the right"),
+        (6, newer, "this knock book has format version 9, which this program does not know; use the program"),
+        (7, fs::read(other.path().join("other.kgb")).unwrap(), "was made for another gate, which has other decoys; make one"),
+    ];
+    for (case, content, expected) in cases {
+        let file = scene.path().join("x.kgb");
+        fs::write(&file, content).unwrap();
+        chmod(&file, 0o600);
+        let said = scene.run(&["client", "add", "alice", "--book", "x.kgb"]).bad(1);
+        assert!(said.contains("x.kgb: ") && said.contains(expected), "case {case}: {said}");
+    }
+    assert_eq!(scene.clients(), ["zoe"]);
+    assert!(!scene.path().join("alice.kgp").exists());
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_refused_with_the_command_that_helps() {
+    let scene = Scene::ready();
+    scene.run(&["book", "new", "team.kgb"]).good();
+    let state = |name: &str| scene.state().join(name);
+    #[rustfmt::skip]
+    let cases = [
+        (1, state("gate.key"), 0o644, 0o600, &["check"][..]),
+        (2, state("roster"), 0o640, 0o600, &["client", "list"]),
+        (3, state("state.redb"), 0o660, 0o600, &["check"]),
+        (4, scene.state(), 0o755, 0o700, &["check"]),
+        (5, scene.path().join("team.kgb"), 0o644, 0o600, &["book", "show", "team.kgb"]),
+    ];
+    for (case, path, wrong, right, command) in cases {
+        chmod(&path, wrong);
+        let said = scene.run(command).bad(1);
+        let remedy = format!("`chmod {right:o} {}`", path.display());
+        let named = said.contains(&remedy) || said.contains("`chmod 600 team.kgb`");
+        assert!(named && said.contains(&format!("mode {wrong:04o}")), "case {case}: {said}");
+        chmod(&path, right);
+        scene.run(command).good();
+    }
+}
+
+#[test]
+fn a_state_that_is_missing_or_damaged_names_the_file_and_the_remedy() {
+    let scene = Scene::ready();
+    scene.run(&["client", "add", "alice"]).good();
+    #[rustfmt::skip]
+    let cases = [
+        (1, "gate.key", None, "the gate identity is missing; run `knockgated init` if this gate is new, else restore it"),
+        (2, "gate.key", Some("KGid"), "this gate identity is cut off; restore it from a backup"),
+        (3, "gate.key", Some("-----BEGIN"), "this is no gate identity but another kind of file; name the right file"),
+        (4, "roster", None, "the roster is missing; restore it from a backup"),
+        (5, "roster", Some("KGro\x01xxxxxxxxxxxx"), "this roster is damaged or cut off"),
+        (6, "state.redb", None, "old knocks could be accepted again; stop the agent, then `knockgated state rebuild`"),
+        (7, "state.redb", Some("redb?"), "the record of used numbers is damaged"),
+    ];
+    for (case, name, content, expected) in cases {
+        let file = scene.state().join(name);
+        let whole = fs::read(&file).unwrap();
+        match content {
+            None => fs::remove_file(&file).unwrap(),
+            Some(content) => fs::write(&file, content).unwrap(),
+        }
+        let said = scene.run(&["check"]).bad(1);
+        assert!(
+            said.contains(&format!("{}: ", file.display())) && said.contains(expected),
+            "case {case}: {said}"
+        );
+        fs::write(&file, whole).unwrap();
+        chmod(&file, 0o600);
+        scene.run(&["check"]).good();
+    }
+}
+
+#[test]
+fn a_lost_record_of_used_numbers_is_rebuilt_only_on_demand_and_uses_every_book_up() {
+    let scene = Scene::ready();
+    scene.run(&["client", "add", "alice"]).good();
+    fs::remove_file(scene.state().join("state.redb")).unwrap();
+    assert!(scene.run(&["client", "list"]).good().contains("? of 1000"));
+    let said = scene.run(&["state", "rebuild"]).bad(1);
+    assert!(
+        said.contains("1 clients in 1 books") && said.contains("nothing was changed; say --yes"),
+        "{said}"
+    );
+    assert!(!scene.state().join("state.redb").exists());
+
+    scene.run(&["state", "rebuild", "--yes"]).good();
+
+    assert!(scene.run(&["client", "list"]).good().contains("0 of 1000"));
+    scene.run(&["check"]).good();
+}
+
+#[test]
+fn a_gate_whose_decoys_are_configured_away_is_refused_with_both_ways_out() {
+    let scene = Scene::ready();
+    let text = fs::read_to_string(scene.config()).unwrap();
+    fs::write(scene.config(), text.replace("# decoy-count = 100", "decoy-count = 101")).unwrap();
+    let said = scene.run(&["check"]).bad(1);
+    assert!(
+        said.contains("set them back to decoy-count = 100 and port-range = [10000, 32767], or move"),
+        "{said}"
+    );
+
+    scene.run_with_config(&text, &["client", "add", "alice"]).good();
+    let profile = Profile::decode(&fs::read(scene.path().join("alice.kgp")).unwrap()).unwrap();
+    let decoy = profile.book.decoys().ports()[0];
+    let said = scene.run_with_config(&text.replace("[8080]", &format!("[{decoy}]")), &["check"]).bad(1);
+    assert!(said.contains(&format!("port {decoy} is one of this gate's decoys")), "{said}");
+}
+
+#[test]
+fn a_policy_module_that_is_missing_or_not_the_pinned_one_is_refused() {
+    let scene = Scene::ready();
+    let file = scene.path().join("p.wasm");
+    let module = format!(
+        "[policy]\nchain = [\"p\"]\n[policy-module.p]\nfile = {:?}\nsha256 = \"{}\"\nservices = [\"web\"]\ncapabilities = [\"open\"]\n",
+        file,
+        "00".repeat(32)
+    );
+    let text = fs::read_to_string(scene.config()).unwrap() + &module;
+    let said = scene.run_with_config(&text, &["check"]).bad(1);
+    assert!(said.contains("p.wasm") && said.contains("cannot be read"), "{said}");
+    fs::write(&file, "not wasm").unwrap();
+    let said = scene.run_with_config(&text, &["check"]).bad(1);
+    assert!(said.contains("p.wasm") && said.contains("pinned") && said.contains("sha256"), "{said}");
+    let unpinned: String =
+        text.lines().filter(|line| !line.starts_with("sha256")).map(|line| format!("{line}\n")).collect();
+    let said = scene.run_with_config(&unpinned, &["check"]).bad(1);
+    assert!(said.contains("p.wasm"), "{said}");
+}
+
+#[test]
+fn what_should_be_thought_over_is_warned_about() {
+    let scene = Scene::ready();
+    let text = fs::read_to_string(scene.config()).unwrap();
+    let text = text
+        .replace("# scope = \"source\"", "scope = \"global\"")
+        .replace("# order = \"strict\"", "order = \"any\"");
+    let said = scene.run_with_config(&text, &["check"]).good();
+    assert!(
+        said.contains("warning: lockout.scope is \"global\": any client's wrong knock shuts the gate"),
+        "{said}"
+    );
+    assert!(
+        said.contains("warning: sequence.order is \"any\": a sequence is worth 30.2 bits instead of 39.6"),
+        "{said}"
+    );
+    assert!(said.contains("keyspace  1.19e9 sequences in any order (30.2 bits)"), "{said}");
+}
+
+#[test]
+fn unguard_without_a_guard_says_so_and_needs_no_configuration() {
+    // A network of its own, so that no guard of this machine is removed.
+    let mut unguard = std::process::Command::new("unshare");
+    unguard.args(["--map-root-user", "--user", "--net", env!("CARGO_BIN_EXE_knockgated"), "unguard"]);
+    let said = scene::Said::of(&mut unguard).good();
+    assert!(said.contains("Nothing was guarded"), "{said}");
+}
