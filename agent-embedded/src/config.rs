@@ -1,0 +1,163 @@
+//! What a gateway is told when it is made: its own address, what it guards, and the core's configuration.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use heapless::Vec;
+use knockgate_core::limits::{MAX_SERVICE_PORTS, MAX_SERVICES};
+use knockgate_core::profile::Protocol;
+use smoltcp::phy::{Device, Medium};
+use smoltcp::wire::EthernetAddress;
+
+use crate::filter::Target;
+use crate::limits::SERVICE_HOSTS;
+
+/// The gateway's address in one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OuterAddress<A> {
+    /// The address itself.
+    pub address: A,
+    /// Bits of it that its neighbours share.
+    pub prefix: u8,
+    /// The way to everybody else; `None` if there is nobody else.
+    pub router: Option<A>,
+}
+
+/// A service of hosts behind the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardedService {
+    /// Names it in requests; the core's configuration has a service of the same number.
+    pub id: u16,
+    /// How it is reached.
+    pub protocol: Protocol,
+    /// Its ports.
+    pub ports: Vec<u16, MAX_SERVICE_PORTS>,
+    /// The hosts that offer it.
+    pub hosts: Vec<IpAddr, SERVICE_HOSTS>,
+}
+
+impl GuardedService {
+    pub(crate) fn is_at(&self, target: Target) -> bool {
+        self.protocol == target.protocol
+            && self.ports.contains(&target.port)
+            && self.hosts.contains(&target.address)
+    }
+}
+
+/// What a gateway is and how it behaves.
+#[derive(Clone)]
+pub struct Config {
+    /// The core's part: keys, decoys, mode, times, services.
+    pub gate: knockgate_core::Config,
+    /// The hardware address of the outer port.
+    pub hardware: EthernetAddress,
+    /// The gateway's own IPv4 address, where it is knocked at.
+    pub ipv4: Option<OuterAddress<Ipv4Addr>>,
+    /// Its own IPv6 address. A link-local one is added to it.
+    pub ipv6: Option<OuterAddress<Ipv6Addr>>,
+    /// The TCP port of the secret handshake.
+    pub central_port: u16,
+    /// What is guarded, beyond what the core must know of it.
+    pub services: Vec<GuardedService, MAX_SERVICES>,
+}
+
+/// Why a gateway cannot be made. It stays shut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A port that does not carry Ethernet frames.
+    NotEthernet,
+    /// A hardware address that no single card has.
+    Hardware,
+    /// Neither an IPv4 nor an IPv6 address.
+    NoAddress,
+    /// An address that no single host has, or a prefix longer than an address.
+    Address(IpAddr),
+    /// The central port is 0 or one of the decoys.
+    CentralPort(u16),
+    /// A service that only one of the two configurations knows, or that one of them knows twice.
+    Service(u16),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotEthernet => f.write_str("both ports must carry Ethernet frames; use another driver"),
+            Self::Hardware => {
+                f.write_str("the outer port's hardware address is no unicast address; give it one")
+            }
+            Self::NoAddress => {
+                f.write_str("the gateway has no address to knock at; give it an IPv4 or IPv6 one")
+            }
+            Self::Address(address) => {
+                write!(
+                    f,
+                    "{address} cannot be the gateway's or its router's; give a unicast address and a prefix that fits it"
+                )
+            }
+            Self::CentralPort(port) => {
+                write!(f, "port {port} cannot be the central port; choose one that is not 0 and no decoy")
+            }
+            Self::Service(id) => write!(
+                f,
+                "service {id} must stand exactly once in the gate's list and once in the list of guarded services"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl Config {
+    /// Whether a gateway with these ports can be made of it.
+    pub(crate) fn check(&self, outer: &impl Device, inner: &impl Device) -> Result<(), ConfigError> {
+        let ethernet = [outer.capabilities().medium, inner.capabilities().medium];
+        if ethernet != [Medium::Ethernet, Medium::Ethernet] {
+            return Err(ConfigError::NotEthernet);
+        }
+        if !self.hardware.is_unicast() {
+            return Err(ConfigError::Hardware);
+        }
+        self.check_addresses()?;
+        if self.central_port == 0 || self.gate.decoys.contains(self.central_port) {
+            return Err(ConfigError::CentralPort(self.central_port));
+        }
+        self.check_services()
+    }
+
+    fn check_addresses(&self) -> Result<(), ConfigError> {
+        if self.ipv4.is_none() && self.ipv6.is_none() {
+            return Err(ConfigError::NoAddress);
+        }
+        let v4 = self.ipv4.map(|v4| (v4.address.into(), v4.router.map(IpAddr::from), v4.prefix <= 32));
+        let v6 = self.ipv6.map(|v6| (v6.address.into(), v6.router.map(IpAddr::from), v6.prefix <= 128));
+        for (address, router, prefix_fits) in [v4, v6].into_iter().flatten() {
+            if !prefix_fits {
+                return Err(ConfigError::Address(address));
+            }
+            for address in [Some(address), router].into_iter().flatten() {
+                is_unicast(address).then_some(()).ok_or(ConfigError::Address(address))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_services(&self) -> Result<(), ConfigError> {
+        let of_gate = self.gate.services.iter().map(|service| service.id);
+        let guarded = self.services.iter().map(|service| service.id);
+        for id in of_gate.clone().chain(guarded.clone()) {
+            let counts = (
+                of_gate.clone().filter(|&other| other == id).count(),
+                guarded.clone().filter(|&other| other == id).count(),
+            );
+            if counts != (1, 1) {
+                return Err(ConfigError::Service(id));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_unicast(address: IpAddr) -> bool {
+    let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    !address.is_unspecified() && !address.is_multicast() && !address.is_loopback() && !broadcast
+}

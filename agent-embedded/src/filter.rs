@@ -1,0 +1,124 @@
+//! The filter: which grants are open, and what they let through.
+//!
+//! What the firewall's sets are to the Linux agent, this is to the gateway. Every grant carries its own end, so that it
+//! closes on time whatever becomes of the core.
+
+use core::net::IpAddr;
+
+use heapless::Vec;
+use knockgate_core::limits::MAX_SERVICES;
+use knockgate_core::profile::Protocol;
+use knockgate_core::{Instant, Outcome};
+
+use crate::config::GuardedService;
+use crate::limits::GRANTS;
+
+/// Where somebody wants to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// How.
+    pub protocol: Protocol,
+    /// To which host behind the gateway.
+    pub address: IpAddr,
+    /// To which port.
+    pub port: u16,
+}
+
+#[derive(Clone, Copy)]
+struct Opening {
+    source: IpAddr,
+    service: u16,
+    until: Instant,
+}
+
+/// What is open, to whom, until when.
+pub struct Filter {
+    services: Vec<GuardedService, MAX_SERVICES>,
+    open: Vec<Opening, GRANTS>,
+}
+
+impl Filter {
+    /// A filter that lets nobody through.
+    pub(crate) const fn new(services: Vec<GuardedService, MAX_SERVICES>) -> Self {
+        Self { services, open: Vec::new() }
+    }
+
+    /// Whether `source` may begin to speak with `target`.
+    pub fn allows(&self, now: Instant, source: IpAddr, target: Target) -> bool {
+        self.open
+            .iter()
+            .filter(|opening| opening.source == source && opening.until > now)
+            .filter_map(|opening| self.services.iter().find(|service| service.id == opening.service))
+            .any(|service| service.is_at(target))
+    }
+
+    /// Opens `service` to `source` until `until`, in place of an earlier opening of the same.
+    pub(crate) fn open(&mut self, now: Instant, source: IpAddr, service: u16, until: Instant) -> Outcome {
+        if !self.services.iter().any(|known| known.id == service) {
+            return Outcome::Failed;
+        }
+        self.close(source, service);
+        self.open.retain(|opening| opening.until > now);
+        self.open.push(Opening { source, service, until }).map_or(Outcome::Failed, |()| Outcome::Done)
+    }
+
+    /// Closes `service` to `source`. What is not open is closed already.
+    pub(crate) fn close(&mut self, source: IpAddr, service: u16) {
+        self.open.retain(|opening| (opening.source, opening.service) != (source, service));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SSH: u16 = 1;
+    const ALICE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
+    const BOB: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 2));
+    const PLC: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 100));
+    const CAMERA: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 101));
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    fn filter() -> Filter {
+        let hosts = Vec::from_slice(&[PLC]).unwrap();
+        let ports = Vec::from_slice(&[22]).unwrap();
+        Filter::new(Vec::from_iter([GuardedService { id: SSH, protocol: Protocol::Tcp, ports, hosts }]))
+    }
+
+    #[test]
+    fn a_grant_is_for_one_source_one_service_and_its_time() {
+        let mut filter = filter();
+        assert_eq!(filter.open(at(0), ALICE, SSH, at(10)), Outcome::Done);
+        use Protocol::{Tcp, Udp};
+        #[rustfmt::skip]
+        let cases = [
+            (1, 9,  ALICE, Tcp, PLC,    22, true),
+            (2, 10, ALICE, Tcp, PLC,    22, false),
+            (3, 9,  BOB,   Tcp, PLC,    22, false),
+            (4, 9,  ALICE, Udp, PLC,    22, false),
+            (5, 9,  ALICE, Tcp, CAMERA, 22, false),
+            (6, 9,  ALICE, Tcp, PLC,    23, false),
+        ];
+        for (case, now, source, protocol, address, port, allowed) in cases {
+            let target = Target { protocol, address, port };
+            assert_eq!(filter.allows(at(now), source, target), allowed, "case {case}");
+        }
+    }
+
+    #[test]
+    fn a_closed_grant_lets_nothing_through_before_its_time() {
+        let mut filter = filter();
+        filter.open(at(0), ALICE, SSH, at(10));
+        filter.close(ALICE, SSH);
+        filter.close(ALICE, SSH);
+        assert!(!filter.allows(at(1), ALICE, Target { protocol: Protocol::Tcp, address: PLC, port: 22 }));
+    }
+
+    #[test]
+    fn a_service_that_is_not_configured_cannot_be_opened() {
+        assert_eq!(filter().open(at(0), ALICE, 2, at(10)), Outcome::Failed);
+    }
+}

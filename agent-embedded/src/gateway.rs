@@ -1,0 +1,103 @@
+//! The gateway itself: two ports and what happens between them.
+
+use knockgate_core::{Instant, Now, Roster};
+use rand_core::CryptoRng;
+use smoltcp::phy::{Device, RxToken};
+
+use crate::bridge::Bridge;
+use crate::clock;
+use crate::config::{Config, ConfigError};
+use crate::environment::Environment;
+use crate::filter::Filter;
+use crate::front::Front;
+use crate::limits::{EXCHANGES, FRAMES_PER_POLL, GRANTS, HOLDS, LOCKOUTS};
+use crate::works::Works;
+
+/// The core with the table sizes of a gateway.
+pub type Gate<R, G> = knockgate_core::Gate<R, G, EXCHANGES, HOLDS, GRANTS, LOCKOUTS>;
+
+/// A gateway: `Outer` faces everybody, `Inner` the machines to protect.
+///
+/// `R` is the roster, `G` the generator of random numbers, `E` everything else that the board gives.
+pub struct Gateway<Outer, Inner, R, G, E> {
+    outer: Outer,
+    inner: Inner,
+    works: Works<R, G, E>,
+}
+
+impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gateway<Outer, Inner, R, G, E> {
+    /// A gateway that is shut to everybody. Both ports must take frames for any address (promiscuous mode).
+    ///
+    /// # Errors
+    /// [`ConfigError`] if `config` makes no sense.
+    pub fn new(
+        config: Config,
+        mut outer: Outer,
+        inner: Inner,
+        roster: R,
+        mut rng: G,
+        environment: E,
+        now: Instant,
+    ) -> Result<Self, ConfigError> {
+        config.check(&outer, &inner)?;
+        let front = Front::new(&config, &mut outer, rng.next_u64(), now);
+        let bridge = Bridge::new(Filter::new(config.services));
+        let gate = Gate::new(config.gate, roster, rng);
+        Ok(Self { outer, inner, works: Works { gate, environment, front, bridge } })
+    }
+
+    /// Takes what has come in, does what is due, sends what is ready: a bounded amount of work.
+    ///
+    /// Returns when to call again if no frame comes before; a moment that has passed means at once, and `None` never.
+    /// Extra calls are harmless. `now` never runs backwards.
+    pub fn poll(&mut self, now: Now) -> Option<Instant> {
+        let more_outside = self.receive_outer(now);
+        let more_inside = self.receive_inner(now);
+        self.works.keep_time(now);
+        self.works.front.transmit(now.instant, &mut self.outer);
+        if more_outside || more_inside { Some(now.instant) } else { self.works.next(now) }
+    }
+
+    /// Returns whether more may be waiting.
+    fn receive_outer(&mut self, now: Now) -> bool {
+        for _ in 0..FRAMES_PER_POLL {
+            let Some((received, token)) = self.outer.receive(clock::wire(now.instant)) else { return false };
+            received.consume(|bytes| self.works.take_from_outside(now, bytes, token, &mut self.inner));
+        }
+        true
+    }
+
+    /// Returns whether more may be waiting.
+    fn receive_inner(&mut self, now: Now) -> bool {
+        for _ in 0..FRAMES_PER_POLL {
+            let Some((received, _)) = self.inner.receive(clock::wire(now.instant)) else { return false };
+            received.consume(|bytes| self.works.take_from_inside(now, bytes, &mut self.outer));
+        }
+        true
+    }
+
+    /// What is open.
+    pub fn filter(&self) -> &Filter {
+        &self.works.bridge.filter
+    }
+
+    /// The core, to look at.
+    pub fn gate(&self) -> &Gate<R, G> {
+        &self.works.gate
+    }
+
+    /// The core, for commands of the operator; [`Gateway::poll`] carries out what follows from them.
+    pub fn gate_mut(&mut self) -> &mut Gate<R, G> {
+        &mut self.works.gate
+    }
+
+    /// What the board gives.
+    pub fn environment(&self) -> &E {
+        &self.works.environment
+    }
+
+    /// What the board gives, to change it.
+    pub fn environment_mut(&mut self) -> &mut E {
+        &mut self.works.environment
+    }
+}

@@ -1,0 +1,46 @@
+//! The Knockgate gateway: a box with two Ethernet ports that hides what stands behind it.
+//!
+//! The outer port faces everybody, the inner one the machines to protect. This library is the gateway without a board: it
+//! drives the same [`Gate`](knockgate_core::Gate) as the Linux agent over two smoltcp [devices](smoltcp::phy::Device). It
+//! has no clock and no thread; its host calls [`Gateway::poll`] when a frame has come or the deadline of the last call has
+//! passed.
+//!
+//! Where a frame enters, is checked and passes, in reading order:
+//!
+//! 1. `frame` reads what came in at the outer port,
+//! 2. `front` is the gateway's own address: it decides which frames the TCP stack may see at all, so that strangers are
+//!    met with silence instead of resets and unreachables,
+//! 3. `connections` holds the central port's and the decoys' sockets, made on demand from fixed pools,
+//! 4. `works` carries what they hear to the core and the core's actions to the [`environment`] and the [`filter`],
+//! 5. `bridge` lets everything else through or not: what was begun inside, and what a grant covers.
+//!
+//! The heap is used while a gateway is made and never afterwards: every table has the size that [`limits`] gives it.
+//!
+//! Left out so far, and therefore dropped on the way in: VLAN tags, DHCP, ICMP, fragments, IPv6 extension headers. Everything
+//! passes on the way out. The gateway answers at its outer port alone, so nobody can knock from inside.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod bridge;
+mod clock;
+pub mod config;
+mod connections;
+pub mod environment;
+pub mod filter;
+mod flows;
+mod frame;
+mod front;
+mod gateway;
+pub mod limits;
+mod watched;
+mod works;
+
+pub use config::{Config, ConfigError, GuardedService, OuterAddress};
+pub use environment::{Decide, Environment, Journal, Store};
+pub use filter::{Filter, Target};
+pub use gateway::{Gate, Gateway};

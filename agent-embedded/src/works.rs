@@ -1,0 +1,133 @@
+//! What happens between the two ports: frames in, actions carried out, deadlines kept.
+
+use knockgate_core::{Action, Instant, Now, Outcome, Probe, ProbeKind, Roster};
+use rand_core::CryptoRng;
+use smoltcp::phy::{Device, TxToken};
+
+use crate::bridge::{Bridge, pass_on};
+use crate::environment::Environment;
+use crate::frame::Frame;
+use crate::front::{Addressee, Front};
+use crate::gateway::Gate;
+
+/// Everything but the ports.
+pub(crate) struct Works<R, G, E> {
+    pub(crate) gate: Gate<R, G>,
+    pub(crate) environment: E,
+    pub(crate) front: Front,
+    pub(crate) bridge: Bridge,
+}
+
+impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
+    /// Takes a frame that came in at the outer port. `token` sends a frame back out of it.
+    pub(crate) fn take_from_outside(
+        &mut self,
+        now: Now,
+        bytes: &[u8],
+        token: impl TxToken,
+        inner: &mut impl Device,
+    ) {
+        let Some(frame) = Frame::parse(bytes) else { return };
+        match self.front.addressee(&frame) {
+            Addressee::Gateway => {
+                let silent_probe = self.front.receive(now.instant, bytes, &frame, token);
+                if let Some(probe) = silent_probe {
+                    self.gate.handle_probe(now, probe);
+                }
+                // Now and not after the last frame, so that what comes in order is judged in order.
+                self.attend(now);
+            }
+            Addressee::Inside => {
+                if self.bridge.lets_in(now.instant, &frame) {
+                    pass_on(now.instant, bytes, inner);
+                }
+            }
+            Addressee::Nobody => {}
+        }
+    }
+
+    /// Takes a frame that came in at the inner port.
+    pub(crate) fn take_from_inside(&mut self, now: Now, bytes: &[u8], outer: &mut impl Device) {
+        if let Some(frame) = Frame::parse(bytes) {
+            self.bridge.goes_out(now.instant, &frame);
+        }
+        pass_on(now.instant, bytes, outer);
+    }
+
+    /// Ends what is due, and carries out what follows from it.
+    pub(crate) fn keep_time(&mut self, now: Now) {
+        self.front.expire(now.instant);
+        if self.gate.poll_timeout().is_some_and(|due| due <= now.instant) {
+            self.gate.handle_timeout(now);
+        }
+        self.attend(now);
+    }
+
+    /// When [`Works::keep_time`] or the stack is due.
+    pub(crate) fn next(&mut self, now: Now) -> Option<Instant> {
+        [self.gate.poll_timeout(), self.front.next(now.instant)].into_iter().flatten().min()
+    }
+
+    fn attend(&mut self, now: Now) {
+        self.hear_messages(now);
+        self.hear_knocks(now);
+        self.act(now);
+    }
+
+    fn hear_messages(&mut self, now: Now) {
+        let front = &mut self.front;
+        while let Some(heard) = front.central.next_message(&mut front.sockets, now.instant) {
+            // A refusal is counted by the gate. The connection stays as it is: silent, like any stranger's.
+            if self.gate.handle_message(now, heard.peer, heard.source, &heard.what).is_ok() {
+                front.central.recognise(heard.peer);
+            }
+        }
+    }
+
+    fn hear_knocks(&mut self, now: Now) {
+        let front = &mut self.front;
+        while let Some(knock) = front.knocks.next_knock(&mut front.sockets, now.instant) {
+            let probe = Probe { source: knock.source, port: knock.what, kind: ProbeKind::Connected };
+            self.gate.handle_probe(now, probe);
+        }
+    }
+
+    fn act(&mut self, now: Now) {
+        while let Some(action) = self.gate.poll_action(now) {
+            self.carry_out(now, action);
+        }
+        while let Some(note) = self.gate.poll_note() {
+            self.environment.note(now, &note);
+        }
+    }
+
+    fn carry_out(&mut self, now: Now, action: Action) {
+        let Self { gate, environment, front, bridge } = self;
+        match action {
+            Action::Remember { exchange, record } => {
+                let outcome = environment.remember(&record);
+                gate.handle_stored(now, exchange, outcome);
+            }
+            Action::Watch { hold, source, lasts } => {
+                let outcome = front.watched.show(now.instant, source, now.instant.after(lasts));
+                gate.handle_watched(now, hold, outcome);
+            }
+            Action::Unwatch { source } => front.watched.hide(source),
+            Action::Consult(question) => {
+                let decision = environment.decide(now, &question);
+                gate.handle_decision(now, question.ticket, decision);
+            }
+            Action::Open { grant, source, service, lasts, .. } => {
+                let outcome = bridge.filter.open(now.instant, source, service, now.instant.after(lasts));
+                gate.handle_opened(now, grant, outcome);
+            }
+            Action::Close { grant, source, service } => {
+                bridge.filter.close(source, service);
+                gate.handle_closed(now, grant, Outcome::Done);
+            }
+            Action::Answer { peer, message } => {
+                front.central.answer(&mut front.sockets, now.instant, peer, &message);
+            }
+        }
+    }
+}
