@@ -8,9 +8,6 @@ use std::time::{Duration, Instant};
 use crate::dial::{self, CONNECT_WAIT};
 use crate::exchange::Route;
 
-/// How long the gate may take to close a knock's connection. It does so at once; a lost FIN comes again within this time.
-const CLOSE_WAIT: Duration = Duration::from_secs(2);
-
 /// A port of the sequence that could not be knocked.
 #[derive(Debug)]
 pub(crate) struct Blocked {
@@ -23,7 +20,8 @@ pub(crate) struct Blocked {
 /// Connect mode: one full TCP connection after the other.
 ///
 /// The next one is opened only after the gate has closed the one before. So the gate sees them in order, however the
-/// network delays packets: it forgives no port out of turn.
+/// network delays packets: it forgives no port out of turn. A gate that does not close has not seen the connection
+/// complete (its last packet was lost and will be sent again), so to go on would be to knock out of turn.
 pub(crate) fn connect_all(ports: &[u16], route: Route, deadline: Instant) -> Result<(), Blocked> {
     for (index, &port) in ports.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -33,7 +31,7 @@ pub(crate) fn connect_all(ports: &[u16], route: Route, deadline: Instant) -> Res
         }
         let stream =
             dial::connect(at(route.to, port), Some(route.from), left.min(CONNECT_WAIT)).map_err(blocked)?;
-        wait_for_close(stream);
+        wait_for_close(stream, deadline).map_err(blocked)?;
     }
     Ok(())
 }
@@ -56,20 +54,23 @@ fn at(gate: SocketAddr, port: u16) -> SocketAddr {
     address
 }
 
-/// Returns once the gate has closed the connection. Whatever goes wrong here, the connection was there: that is the knock.
-fn wait_for_close(mut stream: TcpStream) {
-    let deadline = Instant::now() + CLOSE_WAIT;
+/// Returns once the gate has closed the connection, politely or not.
+fn wait_for_close(mut stream: TcpStream, deadline: Instant) -> io::Result<()> {
     let mut ignored = [0; 64];
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
-            return;
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
         }
+        stream.set_read_timeout(Some(left))?;
         match stream.read(&mut ignored) {
-            Ok(0) => return,
+            Ok(0) => return Ok(()),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return,
+            Err(error) => match error.kind() {
+                io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => return Ok(()),
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {}
+                _ => return Err(error),
+            },
         }
     }
 }
@@ -135,6 +136,14 @@ mod tests {
         let (_listeners, ports) = listeners(1);
         let blocked = connect_all(&ports, route(), Instant::now()).unwrap_err();
         assert_eq!(blocked.source.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_connection_that_the_gate_does_not_close_is_followed_by_no_other() {
+        let (listeners, ports) = listeners(2);
+        let blocked = connect_all(&ports, route(), Instant::now() + Duration::from_millis(100)).unwrap_err();
+        assert_eq!((blocked.port, blocked.source.kind()), (ports[0], io::ErrorKind::TimedOut));
+        assert!(!comes_within(&listeners[1], Duration::ZERO));
     }
 
     #[test]
