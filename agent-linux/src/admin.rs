@@ -31,3 +31,9 @@ impl SetUp {
         Ok(Self { config, dir, identity })
     }
 }
+
+/// `1 client`, `2 clients`.
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}

@@ -38,10 +38,10 @@ pub struct Audit {
 
 /// The log could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: the audit log cannot be opened: {source}; make its directory and let this user write there", path.display())]
+#[error("{}: the audit log cannot be opened: {error}; make its directory and let this user write there", path.display())]
 pub struct AuditError {
     path: PathBuf,
-    source: std::io::Error,
+    error: std::io::Error,
 }
 
 struct Entry {
@@ -55,7 +55,7 @@ impl Audit {
     /// # Errors
     /// If it cannot be opened, or no thread can be started.
     pub fn open(path: &Path) -> Result<Self, AuditError> {
-        let refused = |source| AuditError { path: path.to_owned(), source };
+        let refused = |error| AuditError { path: path.to_owned(), error };
         let file = AuditFile::open(path).map_err(refused)?;
         Self::start(file, Instant::now(), QUEUE).map_err(refused)
     }

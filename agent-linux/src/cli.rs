@@ -68,6 +68,7 @@ struct Init {
 enum Client {
     /// Enrol a client and write its profile
     Add {
+        /// What the client is called here: letters, digits and . _ -
         name: String,
         /// A service that it may ask for; all of them unless given
         #[arg(long, value_name = "SERVICE")]
@@ -81,17 +82,22 @@ enum Client {
     },
     /// Show the clients and how much of their books is left
     List {
+        /// For programs
         #[arg(long)]
         json: bool,
     },
     /// Remove a client; its profile is worthless from then on
-    Remove { name: String },
+    Remove {
+        /// As `client list` shows it
+        name: String,
+    },
 }
 
 #[derive(Subcommand)]
 enum Book {
     /// Make a book that several clients can share
     New {
+        /// A file that does not exist yet
         file: PathBuf,
         /// Ports of one knock
         #[arg(long)]
@@ -118,6 +124,7 @@ enum Book {
 enum State {
     /// Replace a lost or damaged record by one that accepts nothing from before: every book is used up then
     Rebuild {
+        /// Do it; without this, only say what would happen
         #[arg(long)]
         yes: bool,
     },

@@ -161,7 +161,7 @@ impl Config {
     /// [`ConfigError`] lists everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
         Self::parse(path, &text)
     }
 
@@ -207,7 +207,7 @@ impl Config {
 #[derive(Debug)]
 pub enum ConfigError {
     /// The file could not be read.
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable { path: PathBuf, error: std::io::Error },
     /// The file was read and is wrong.
     Wrong { path: PathBuf, problems: Vec<Problem> },
 }
@@ -224,15 +224,15 @@ pub struct Problem {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
+            Self::Unreadable { path, error } if error.kind() == std::io::ErrorKind::NotFound => {
                 let path = path.display();
                 write!(
                     f,
                     "{path}: there is no such file; `knockgated init --config {path} --address HOST` makes one"
                 )
             }
-            Self::Unreadable { path, source } => {
-                write!(f, "{}: cannot be read: {source}; run as the user that owns it", path.display())
+            Self::Unreadable { path, error } => {
+                write!(f, "{}: cannot be read: {error}; run as the user that owns it", path.display())
             }
             Self::Wrong { path, problems } => {
                 for (at, Problem { line, text }) in problems.iter().enumerate() {
@@ -245,11 +245,5 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Unreadable { source, .. } => Some(source),
-            Self::Wrong { .. } => None,
-        }
-    }
-}
+// Without a source: the message has it already, and a chain would print it twice.
+impl std::error::Error for ConfigError {}

@@ -97,6 +97,15 @@ fn init_with_values_that_cannot_be_says_which() {
 }
 
 #[test]
+fn no_message_says_the_same_twice() {
+    let said = Scene::new().run(&["check"]).bad(1);
+    assert!(said.contains("there is no such file") && !said.contains("os error"), "{said}");
+    let scene = Scene::ready();
+    let said = scene.run(&["client", "add", "bob", "--out", "no/such/dir.kgp"]).bad(1);
+    assert_eq!(said.matches("os error").count(), 1, "{said}");
+}
+
+#[test]
 fn a_wrong_command_line_ends_with_2() {
     #[rustfmt::skip]
     let cases: &[(u32, &[&str])] = &[
@@ -405,7 +414,7 @@ fn a_lost_record_of_used_numbers_is_rebuilt_only_on_demand_and_uses_every_book_u
     assert!(scene.run(&["client", "list"]).good().contains("? of 1000"));
     let said = scene.run(&["state", "rebuild"]).bad(1);
     assert!(
-        said.contains("1 clients in 1 books") && said.contains("nothing was changed; say --yes"),
+        said.contains("1 client with 1 book") && said.contains("nothing was changed; say --yes"),
         "{said}"
     );
     assert!(!scene.state().join("state.redb").exists());

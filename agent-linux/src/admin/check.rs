@@ -8,8 +8,8 @@ use humantime::format_duration;
 use knockgate_core::book::Order;
 use knockgate_core::message::Mode;
 
-use super::SetUp;
 use super::book::keyspace;
+use super::{SetUp, counted};
 use crate::config::{Config, DecoyAudience, LockoutScope, Service};
 use crate::state::{RosterFile, Store};
 
@@ -23,7 +23,8 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
     let mut text = format!("{}: good\n", config.path.display());
     text += &describe(&config);
     writeln!(text, "policy    {policy}")?;
-    writeln!(text, "roster    {} clients, {} books", roster.clients().len(), roster.books().len())?;
+    let (clients, books) = (counted(roster.clients().len(), "client"), counted(roster.books().len(), "book"));
+    writeln!(text, "roster    {clients}, {books}")?;
     warnings.extend(roster_warnings(&config, &roster));
     let foreign = roster.books().iter().filter(|enrolled| !identity.fits(&enrolled.book));
     warnings

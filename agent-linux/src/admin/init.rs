@@ -205,7 +205,9 @@ port = 62201    # where clients ask which knock is next
     );
     for (id, service) in (1..).zip(services) {
         let NewService { name, protocol, ports } = service;
-        let (name, protocol) = (quoted(name.as_str()), protocol.word());
+        // A dot would begin a table within the table.
+        let name = if name.as_str().contains('.') { quoted(name.as_str()) } else { name.to_string() };
+        let protocol = protocol.word();
         write!(
             text,
             "\n[service.{name}]\nid = {id}    # never change it: profiles and policies use it\nprotocol = \"{protocol}\"\n\

@@ -4,17 +4,17 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use super::SetUp;
+use super::{SetUp, counted};
 use crate::state::{RosterFile, Store};
 
 /// Says what a rebuild would do.
 pub fn explain_rebuild(config: &Path) -> anyhow::Result<String> {
     let roster = RosterFile::load(&SetUp::load(config)?.dir)?;
     bail!(
-        "a rebuild retires every book, because nobody knows any more which of its numbers were used: {} clients in {} books \
-         would need a new profile, and policies forget what they have kept.\nnothing was changed; say --yes to do it",
-        roster.clients().len(),
-        roster.books().len()
+        "a rebuild retires every book, because nobody knows any more which of its numbers were used: {} with {} \
+         would need new profiles, and policies forget what they have kept.\nnothing was changed; say --yes to do it",
+        counted(roster.clients().len(), "client"),
+        counted(roster.books().len(), "book")
     )
 }
 

@@ -7,16 +7,17 @@ use knockgate_core::file::FileError;
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The operating system said no.
-    #[error("{path}: {doing} failed: {source}; {}", remedy_of(source))]
-    Io { path: PathBuf, doing: &'static str, source: io::Error },
+    // Not called `source`: the message has it already, and a chain would print it twice.
+    #[error("{path}: {doing} failed: {error}; {}", remedy_of(error))]
+    Io { path: PathBuf, doing: &'static str, error: io::Error },
     /// The file is there and cannot be accepted, or is missing and must not be.
     #[error("{path}: {what}; {remedy}")]
     Refused { path: PathBuf, what: String, remedy: String },
 }
 
 impl StateError {
-    pub(crate) fn io(path: &Path, doing: &'static str, source: io::Error) -> Self {
-        Self::Io { path: path.to_owned(), doing, source }
+    pub(crate) fn io(path: &Path, doing: &'static str, error: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), doing, error }
     }
 
     pub(crate) fn refused(path: &Path, what: impl Into<String>, remedy: impl Into<String>) -> Self {

@@ -33,6 +33,10 @@ const CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// Added to the present when counters are raised past everything that may have been used: a client's clock can be ahead
 /// of the gate's. For this long after a rebuild a client is refused as replaying.
 const CLOCK_MARGIN: Duration = Duration::from_secs(60);
+/// An admin command that looks at the store has it open for some milliseconds; an agent that starts then waits.
+const OPEN_TRIES: u32 = 10;
+/// See [`OPEN_TRIES`].
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
 const RESTORE: &str = "stop the agent, then `knockgated state rebuild` replaces it safely (a restored copy would accept old \
                        knocks again)";
 
@@ -53,10 +57,10 @@ pub struct Loaded {
 
 /// A write did not happen, or may not have; nothing that depends on it may be done.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}; make room on the disk, or see what `dmesg` says about it", path.display())]
+#[error("{}: {error}; make room on the disk, or see what `dmesg` says about it", path.display())]
 pub struct WriteError {
     path: PathBuf,
-    source: Box<redb::Error>,
+    error: Box<redb::Error>,
 }
 
 impl Store {
@@ -96,12 +100,11 @@ impl Store {
         if !path.exists() {
             return if roster.was_ever_used() { Err(Self::missing(&path)) } else { Ok(()) };
         }
-        super::private_file::check(&path)?;
-        match builder().open_read_only(&path) {
+        match open_checked(&path) {
             Ok(database) => check_gate(&path, &database, gate),
-            // The last agent was killed. The next one repairs it.
-            Err(DatabaseError::RepairAborted) => Ok(()),
-            Err(error) => Err(refused_open(&path, error)),
+            // The agent that has it open has checked it.
+            Err(OpenError::InUse) => Ok(()),
+            Err(OpenError::Refused(error)) => Err(error),
         }
     }
 
@@ -114,12 +117,19 @@ impl Store {
     }
 
     fn open_existing(path: &Path, gate: GateId) -> Result<Self, StateError> {
-        super::private_file::check(path)?;
-        let database = builder().set_check_integrity_on_open(true).open(path);
-        let store =
-            Self { path: path.to_owned(), database: database.map_err(|error| refused_open(path, error))? };
-        check_gate(path, &store.database, gate)?;
-        Ok(store)
+        for _ in 1..OPEN_TRIES {
+            match open_checked(path) {
+                Err(OpenError::InUse) => std::thread::sleep(OPEN_PAUSE),
+                other => return Self::checked(path, other, gate),
+            }
+        }
+        Self::checked(path, open_checked(path), gate)
+    }
+
+    fn checked(path: &Path, opened: Result<Database, OpenError>, gate: GateId) -> Result<Self, StateError> {
+        let database = opened.map_err(|error| error.at(path))?;
+        check_gate(path, &database, gate)?;
+        Ok(Self { path: path.to_owned(), database })
     }
 
     /// # Errors
@@ -131,11 +141,21 @@ impl Store {
     /// What has been used up, also while an agent is running.
     ///
     /// # Errors
-    /// If it cannot be read, or the last agent was killed and none has been started since.
+    /// If it is missing, damaged or cannot be read.
     pub fn peek(dir: &StateDir) -> Result<Loaded, StateError> {
         let path = dir.store_file();
-        let database = builder().open_read_only(&path).map_err(|error| refused_open(&path, error))?;
-        read(&database).map_err(|error| damaged(&path, &error))
+        let loaded = match open_checked(&path) {
+            Ok(database) => read(&database),
+            // The agent that has it open has checked it.
+            Err(OpenError::InUse) => {
+                let database = builder()
+                    .open_read_only(&path)
+                    .map_err(|error| OpenError::new(&path, error).at(&path))?;
+                read(&database)
+            }
+            Err(OpenError::Refused(error)) => return Err(error),
+        };
+        loaded.map_err(|error| damaged(&path, &error))
     }
 
     /// Makes records durable, all or none. Values never go down.
@@ -171,13 +191,11 @@ impl Store {
         let path = dir.store_file();
         let mut used = all_used_up(roster, SystemTime::now());
         if path.exists() {
-            match builder().set_check_integrity_on_open(true).open(&path) {
+            match open_checked(&path) {
                 // Where the clock had been ahead, the old counters may be above the present.
                 Ok(database) => merge(&mut used, read(&database).unwrap_or_default()),
-                Err(DatabaseError::DatabaseAlreadyOpen) => {
-                    return Err(refused_open(&path, DatabaseError::DatabaseAlreadyOpen));
-                }
-                Err(_) => {}
+                Err(OpenError::InUse) => return Err(OpenError::InUse.at(&path)),
+                Err(OpenError::Refused(_)) => {}
             }
             let old = path.with_added_extension("old");
             std::fs::rename(&path, &old).map_err(|error| StateError::io(&path, "moving it away", error))?;
@@ -191,15 +209,15 @@ impl Store {
         // Left by a run that was cut off. If it cannot be removed, opening it says why.
         let _ = std::fs::remove_file(&next);
         super::private_file::create(&next, &[])?;
-        let database = builder().create(&next).map_err(|error| refused_open(&next, error))?;
+        let database = builder().create(&next).map_err(|error| OpenError::new(&next, error).at(&next))?;
         fill(&database, gate, used).map_err(|error| damaged(&next, &error))?;
-        database.close().map_err(|error| refused_open(&next, error))?;
+        database.close().map_err(|error| OpenError::new(&next, error).at(&next))?;
         let placed = std::fs::rename(&next, path).and_then(|()| sync_directory(path));
         placed.map_err(|error| StateError::io(path, "making it", error))
     }
 
     fn written(&self, result: Result<(), redb::Error>) -> Result<(), WriteError> {
-        result.map_err(|source| WriteError { path: self.path.clone(), source: Box::new(source) })
+        result.map_err(|error| WriteError { path: self.path.clone(), error: Box::new(error) })
     }
 }
 
@@ -230,22 +248,39 @@ fn check_gate(path: &Path, database: &impl ReadableDatabase, gate: GateId) -> Re
     }
 }
 
-fn refused_open(path: &Path, error: DatabaseError) -> StateError {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => StateError::refused(
-            path,
-            "another knockgated is running with this state directory",
-            "stop that one first, or give this one a state-dir of its own",
-        ),
-        DatabaseError::RepairAborted => StateError::refused(
-            path,
-            "was not closed by the last agent, so it can only be read after a repair",
-            "start the agent, which repairs it",
-        ),
-        DatabaseError::Storage(StorageError::Io(error)) if !is_damage(&error) => {
-            StateError::io(path, "opening", error)
+/// Opens for writing and checks every page: without that, redb may panic over a file that was altered behind its back.
+fn open_checked(path: &Path) -> Result<Database, OpenError> {
+    super::private_file::check(path).map_err(OpenError::Refused)?;
+    let database = builder().set_check_integrity_on_open(true).open(path);
+    database.map_err(|error| OpenError::new(path, error))
+}
+
+enum OpenError {
+    /// Another process has it open for writing.
+    InUse,
+    Refused(StateError),
+}
+
+impl OpenError {
+    fn new(path: &Path, error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => Self::InUse,
+            DatabaseError::Storage(StorageError::Io(error)) if !is_damage(&error) => {
+                Self::Refused(StateError::io(path, "opening", error))
+            }
+            error => Self::Refused(damaged(path, &error.into())),
         }
-        error => damaged(path, &error.into()),
+    }
+
+    fn at(self, path: &Path) -> StateError {
+        match self {
+            Self::InUse => StateError::refused(
+                path,
+                "another knockgated is running with this state directory",
+                "stop that one first, or give this one a state-dir of its own",
+            ),
+            Self::Refused(error) => error,
+        }
     }
 }
 
