@@ -47,18 +47,18 @@ enum Command {
 
 #[derive(Args)]
 struct Init {
-    /// Host name or address that clients dial
+    /// Host name or address that clients dial; left out, the configuration that is there already is used
     #[arg(long, value_name = "HOST", value_parser = |text: &str| config::value::address(text).map(|_| text.to_owned()))]
-    address: String,
-    /// What to guard: NAME=tcp/PORT or udp/PORT, several ports with commas
-    #[arg(long, value_name = "NAME=PROTOCOL/PORT", default_value = "ssh=tcp/22")]
+    address: Option<String>,
+    /// What to guard: NAME=tcp/PORT or udp/PORT, several ports with commas [default: ssh=tcp/22]
+    #[arg(long, value_name = "NAME=PROTOCOL/PORT", requires = "address")]
     service: Vec<NewService>,
-    /// Where keys and state will be
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/knockgate")]
-    state_dir: PathBuf,
-    /// Where the audit log will be
-    #[arg(long, value_name = "FILE", default_value = "/var/log/knockgate/audit.jsonl")]
-    audit_log: PathBuf,
+    /// Where keys and state will be [default: /var/lib/knockgate]
+    #[arg(long, value_name = "DIR", requires = "address")]
+    state_dir: Option<PathBuf>,
+    /// Where the audit log will be [default: /var/log/knockgate/audit.jsonl]
+    #[arg(long, value_name = "FILE", requires = "address")]
+    audit_log: Option<PathBuf>,
     /// Also guard the port of the ssh session that this runs in
     #[arg(long)]
     yes: bool,
@@ -159,10 +159,7 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
     match command {
         Command::Run => crate::run::run(&config).map(|()| String::new()),
         Command::Check => admin::check::run(&config),
-        Command::Init(Init { address, service, state_dir, audit_log, yes }) => init::run(
-            &init::Request { config, address, services: service, state_dir, audit_log },
-            init::consent(yes),
-        ),
+        Command::Init(init) => make_gate(config, init),
         Command::Client(Client::Add { name, service, book, out }) => {
             admin::client::add(&config, &name, &service, book.as_deref(), out)
         }
@@ -177,6 +174,20 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::State(State::Rebuild { yes: false }) => admin::state::explain_rebuild(&config),
         Command::Unguard => admin::unguard::run(),
     }
+}
+
+fn make_gate(config: PathBuf, arguments: Init) -> anyhow::Result<String> {
+    let Init { address, service, state_dir, audit_log, yes } = arguments;
+    let consent = init::consent(yes);
+    let Some(address) = address else { return init::complete(&config, consent) };
+    let request = init::Request {
+        config,
+        address,
+        services: if service.is_empty() { vec![NewService::ssh()] } else { service },
+        state_dir: state_dir.unwrap_or_else(|| "/var/lib/knockgate".into()),
+        audit_log: audit_log.unwrap_or_else(|| "/var/log/knockgate/audit.jsonl".into()),
+    };
+    init::run(&request, consent)
 }
 
 fn numbers(text: &str) -> Result<Range<u32>, String> {

@@ -75,6 +75,8 @@ pub struct Sequence {
     pub hold: Duration,
     /// Wrong probes that [`Mode::Closed`] forgives; 0 in [`Mode::Connect`].
     pub strays: u8,
+    /// TCP port behind the decoys of [`Mode::Connect`], for a host whose own firewall must let it in; else any free one.
+    pub listener: Option<u16>,
 }
 
 /// To whom the decoys answer.
@@ -191,10 +193,10 @@ impl Config {
         }
     }
 
-    /// Every port that must not be a decoy: those of the services and the central one.
+    /// Every port that must not be a decoy: those of the services, the central one, the one behind the decoys.
     pub fn taken_ports(&self) -> impl Iterator<Item = u16> {
         let services = self.services.iter().flat_map(|service| service.ports.iter().copied());
-        services.chain([self.central.port])
+        services.chain([self.central.port]).chain(self.sequence.listener)
     }
 
     /// What is allowed and yet should be thought over, a sentence each.

@@ -109,7 +109,7 @@ fn no_message_says_the_same_twice() {
 fn a_wrong_command_line_ends_with_2() {
     #[rustfmt::skip]
     let cases: &[(u32, &[&str])] = &[
-        (1, &[]), (2, &["frobnicate"]), (3, &["client"]), (4, &["client", "add"]), (5, &["init"]),
+        (1, &[]), (2, &["frobnicate"]), (3, &["client"]), (4, &["client", "add"]), (5, &["init", "--yes", "--service", "a=tcp/1"]),
         (6, &["init", "--address", "gate:22"]), (7, &["book", "show", "x", "--numbers", "9..1"]), (8, &["check", "extra"]),
         (9, &["init", "--address", "g", "--service", "ssh"]),
     ];

@@ -205,7 +205,7 @@ impl<const N: usize> Grants<N> {
 }
 
 impl Grant {
-    fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::CloseDue(..) | Phase::Closing(_))
     }
 }

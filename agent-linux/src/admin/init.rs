@@ -1,4 +1,5 @@
-//! `knockgated init`: a working configuration, keys and an empty roster, all of it or nothing.
+//! `knockgated init`: a working configuration, keys and an empty roster, all of it or nothing. For a configuration that is
+//! there already (written by hand, or by a tool that manages hosts) it makes the rest.
 //!
 //! It does not guard anything yet; `run` does. But a configuration that locks its author out is refused here, while he
 //! still has a session.
@@ -32,6 +33,14 @@ pub struct NewService {
     name: Name,
     protocol: Protocol,
     ports: Vec<u16>,
+}
+
+impl NewService {
+    /// What is guarded if nothing else is asked for.
+    pub fn ssh() -> Self {
+        let name = "ssh".parse().expect("three letters are a name");
+        Self { name, protocol: Protocol::Tcp, ports: vec![22] }
+    }
 }
 
 impl FromStr for NewService {
@@ -71,25 +80,37 @@ pub fn run(request: &Request, consent: Consent) -> anyhow::Result<String> {
     let path = std::path::absolute(&request.config)?;
     let text = configuration(request)?;
     let config = Config::parse(&path, &text).context("these arguments make no valid configuration")?;
-    refuse_to_overwrite(&config)?;
-    if consent == Consent::NotAsked {
-        refuse_own_session(&config, session::ssh_port())?;
-    }
-    let identity = GateIdentity::generate(
-        config.sequence.shape,
-        &config.taken_ports().collect::<Vec<_>>(),
-        &mut system_rng(),
-    )?;
-    write(&config, &text, &identity)?;
-    Ok(report(&config))
+    refuse_to_overwrite(&config, &[&path])?;
+    make(&config, Some(&text), consent)
 }
 
-fn refuse_to_overwrite(config: &Config) -> anyhow::Result<()> {
-    let state = &config.gate.state_dir;
-    let files = [config.path.clone(), state.join("gate.key"), state.join("roster"), state.join("state.redb")];
-    match files.iter().find(|file| file.symlink_metadata().is_ok()) {
+/// Makes what a configuration needs that is there already.
+pub fn complete(path: &Path, consent: Consent) -> anyhow::Result<String> {
+    let config = Config::load(&std::path::absolute(path)?)?;
+    refuse_to_overwrite(&config, &[])?;
+    make(&config, None, consent)
+}
+
+fn make(config: &Config, text: Option<&str>, consent: Consent) -> anyhow::Result<String> {
+    if consent == Consent::NotAsked {
+        refuse_own_session(config, session::ssh_port())?;
+    }
+    let taken: Vec<u16> = config.taken_ports().collect();
+    let identity = GateIdentity::generate(config.sequence.shape, &taken, &mut system_rng())?;
+    write(config, text, &identity)?;
+    Ok(report(config))
+}
+
+fn refuse_to_overwrite(config: &Config, also: &[&Path]) -> anyhow::Result<()> {
+    let state = ["gate.key", "roster", "state.redb"].map(|file| config.gate.state_dir.join(file));
+    let files = also.iter().copied().chain(state.iter().map(PathBuf::as_path));
+    match files.into_iter().find(|file| file.symlink_metadata().is_ok()) {
+        Some(file) if *file == config.path => bail!(
+            "{}: exists already; without --address it is used as it is, or choose another --config",
+            file.display()
+        ),
         Some(file) => bail!(
-            "{}: exists already; use it (`knockgated check`), move it away, or choose another --config and --state-dir",
+            "{}: exists already; this gate is set up (`knockgated check`), or choose another state directory",
             file.display()
         ),
         None => Ok(()),
@@ -110,7 +131,7 @@ fn refuse_own_session(config: &Config, session: Option<u16>) -> anyhow::Result<(
 }
 
 /// Each step undoes itself if a later one fails; the configuration comes last, so that it is never there alone.
-fn write(config: &Config, text: &str, identity: &GateIdentity) -> anyhow::Result<()> {
+fn write(config: &Config, text: Option<&str>, identity: &GateIdentity) -> anyhow::Result<()> {
     let mut undo = Undo::default();
     let state = &config.gate.state_dir;
     undo.make_directory(state, 0o700)?;
@@ -120,7 +141,11 @@ fn write(config: &Config, text: &str, identity: &GateIdentity) -> anyhow::Result
     undo.file(dir.identity_file(), |_| Ok(identity.create(&dir)?))?;
     undo.file(dir.roster_file(), |_| Ok(RosterFile::create(&dir)?))?;
     undo.file(dir.store_file(), |_| Ok(Store::create(&dir, identity.id)?))?;
-    undo.file(config.path.clone(), |path| Ok(crate::state::private_file::create(path, text.as_bytes())?))?;
+    if let Some(text) = text {
+        undo.file(config.path.clone(), |path| {
+            Ok(crate::state::private_file::create(path, text.as_bytes())?)
+        })?;
+    }
     undo.keep();
     Ok(())
 }
@@ -196,6 +221,7 @@ port = 62201    # where clients ask which knock is next
 # port-range = [10000, 32767]
 # hold = "10s"
 # strays = 2    # closed mode
+# listener = 9999    # behind the decoys; default: any free port. A firewall of yours that drops by default must let it in
 
 [lockout]
 # duration = "60s"
@@ -242,7 +268,7 @@ fn report(config: &Config) -> String {
         format!(" --config {path}")
     };
     format!(
-        "made {path} and {state}\n{}Nothing is guarded yet. Connections that are open then stay open; new ones need a knock.\n\
+        "{path} and {state} are ready\n{}Nothing is guarded yet. Connections that are open then stay open; new ones need a knock.\n\
          Next: `knockgated client add NAME{option}`, bring the profile to the client, then `knockgated run{option}`.\n\
          Should you lock yourself out: `knockgated unguard` on the console.\n",
         will_guard(config),

@@ -166,7 +166,7 @@ impl AuditRecord {
                 ports_seen: seen.to_vec(),
             },
             Note::LockedOut { who, lasts } => {
-                Self::Lockout { who: locked(who, client), seconds: lasts.as_secs() }
+                Self::Lockout { who: locked(who, client), seconds: seconds(lasts) }
             }
             Note::GrantOpened { grant: GrantId(grant), client: id, source, service: asked, lasts } => {
                 Self::GrantOpened {
@@ -174,7 +174,7 @@ impl AuditRecord {
                     client: client(id),
                     source: *source,
                     service: service(asked),
-                    seconds: lasts.as_secs(),
+                    seconds: seconds(lasts),
                 }
             }
             Note::GrantClosed { grant: GrantId(grant), client: id, source, service: asked, reason } => {
@@ -219,6 +219,11 @@ impl AuditRecord {
 
 /// The outcome of a connection whose message was authentic and fresh.
 const ANSWERED: &str = "answered";
+
+/// Rounded up: a grant of a minute that began a microsecond ago lasts a minute.
+fn seconds(lasts: &Duration) -> u64 {
+    lasts.as_secs() + u64::from(lasts.subsec_nanos() > 0)
+}
 
 fn ended(end: KnockEnd) -> &'static str {
     match end {

@@ -153,6 +153,8 @@ fn sequence(section: &Section<'_>) -> Option<Sequence> {
     let hold = or_default(section, "hold", hold, DEFAULT_HOLD);
     let strays = section.number("strays", &(0..=MAX_STRAYS));
     let strays = or_default(section, "strays", strays, DEFAULT_STRAYS);
+    let listener = section.number("listener", &(1..=u16::MAX));
+    let listener = listener.map(|port| port.value);
     section.refuse_unknown_keys();
 
     let mode = mode?;
@@ -160,7 +162,7 @@ fn sequence(section: &Section<'_>) -> Option<Sequence> {
         Mode::Closed => strays?,
         Mode::Connect => strays.map(|_| 0)?,
     };
-    Some(Sequence { mode, decoys: decoys?, order: order?, shape: shape?, hold: hold?, strays })
+    Some(Sequence { mode, decoys: decoys?, order: order?, shape: shape?, hold: hold?, strays, listener })
 }
 
 fn shape(section: &Section<'_>) -> Option<Shape> {

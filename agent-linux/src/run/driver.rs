@@ -11,7 +11,7 @@ use std::time::Duration;
 use getrandom::SysRng;
 use knockgate_core::envelope::Message;
 use knockgate_core::gate::Gate;
-use knockgate_core::{Action, Consultation, Decision, GrantId, Now, Outcome, Peer, Probe, Verdict};
+use knockgate_core::{Action, Consultation, Decision, GrantId, Now, Outcome, Peer, Probe, Record, Verdict};
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use crate::audit::{Audit, AuditRecord};
 use crate::config::{Config, Service};
 use crate::firewall::{self, Firewall};
-use crate::state::LiveRoster;
+use crate::state::{LiveRoster, Store};
 
 use super::clock;
 use super::input::Input;
@@ -27,7 +27,7 @@ use super::judge::Bench;
 use super::keeper::Keeper;
 use super::scribe::Scribe;
 use super::signals::Signals;
-use super::upkeep::Upkeep;
+use super::upkeep::{Guard, Upkeep};
 
 /// Questions that wait for the disk or for an answer. A question takes milliseconds; more at once wait at the client.
 const EXCHANGES: usize = 64;
@@ -50,6 +50,7 @@ pub(super) struct Driver {
     pub(super) firewall: Firewall,
     pub(super) bench: Bench,
     pub(super) keeper: Keeper,
+    pub(super) store: Arc<Store>,
     pub(super) audit: Arc<Audit>,
     pub(super) upkeep: Upkeep,
     pub(super) peers: HashMap<u64, oneshot::Sender<Message>>,
@@ -61,6 +62,7 @@ pub(super) struct Driver {
 /// Why the agent stops.
 enum Stop {
     Signal(&'static str),
+    Unguarded,
     Broken(anyhow::Error),
 }
 
@@ -79,7 +81,7 @@ impl Driver {
             let stop = tokio::select! {
                 input = inputs.recv() => self.take(input),
                 () = sleep_until(deadline) => { self.gate.handle_timeout(clock::now()); None }
-                _ = upkeep.tick() => { self.look_after(); None }
+                _ = upkeep.tick() => self.look_after(),
                 name = signals.next() => Some(Stop::Signal(name)),
             };
             if let Some(stop) = stop {
@@ -87,7 +89,17 @@ impl Driver {
             }
         };
         self.turn();
+        self.save_counters();
         self.stop(stop)
+    }
+
+    /// Questions that change nothing are not stored one by one; after a clean stop they are not answered again either.
+    fn save_counters(&self) {
+        let counters = self.gate.roster().counters();
+        let records: Vec<_> = counters.map(|(client, counter)| Record::Counter { client, counter }).collect();
+        if let Err(error) = self.store.write(&records) {
+            tracing::warn!("cannot store the counters of status questions: {error}");
+        }
     }
 
     fn take(&mut self, input: Option<Input>) -> Option<Stop> {
@@ -216,12 +228,15 @@ impl Driver {
         Instant::now() + left
     }
 
-    fn look_after(&mut self) {
+    fn look_after(&mut self) -> Option<Stop> {
         let now = clock::now();
         self.peers.retain(|_, answer| !answer.is_closed());
         self.upkeep.roster(now, &mut self.gate, &self.audit);
-        self.upkeep.firewall(now, &mut self.firewall, &self.gate, &self.config);
         self.gate.handle_timeout(now);
+        match self.upkeep.firewall(now, &mut self.firewall, &self.gate, &self.config) {
+            Guard::Wanted => None,
+            Guard::GivenUp => Some(Stop::Unguarded),
+        }
     }
 
     fn stop(self, stop: Stop) -> anyhow::Result<()> {
@@ -230,6 +245,13 @@ impl Driver {
             Stop::Signal(name) => {
                 tracing::info!("stopping on {name}; the guard stays, {open} open grants end on time");
                 self.audit.write(AuditRecord::stopped(name));
+                Ok(())
+            }
+            Stop::Unguarded => {
+                tracing::warn!(
+                    "stopping: `knockgated unguard` has removed the guard, and nothing is guarded any more"
+                );
+                self.audit.write(AuditRecord::stopped("unguarded"));
                 Ok(())
             }
             Stop::Broken(error) => {

@@ -14,6 +14,7 @@ use knockgate_core::key::Identity;
 use knockgate_core::{ClientId, GrantId, message};
 use tokio::net::TcpListener;
 
+use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::capture::decoy;
 use crate::capture::nflog::ProbeLog;
@@ -53,6 +54,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let listener_port =
         decoy_listener.as_ref().map_or(Ok(0), |listener| listener.local_addr().map(|a| a.port()))?;
     let plan = plan::of(&config, &identity.decoys(), listener_port);
+    unguard::forget_order()?;
     let mut firewall = Firewall::install(&plan).context("the gate cannot be shut")?;
 
     let (inputs, received) = input::channel();
@@ -60,7 +62,8 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     adopt(&mut gate, &mut firewall, &config, &audit)?;
     let driver = Driver {
         bench: judge::start(policy::judge(policy, &config, &store)?, inputs.clone())?,
-        keeper: keeper::start(store, inputs.clone())?,
+        keeper: keeper::start(Arc::clone(&store), inputs.clone())?,
+        store,
         upkeep: Upkeep { roster_file, identity, plan },
         audit: Arc::clone(&audit),
         gate,
@@ -84,7 +87,9 @@ fn listen(port: u16, what: &str) -> anyhow::Result<TcpListener> {
 
 fn decoy_listener(config: &Config) -> anyhow::Result<Option<TcpListener>> {
     match config.sequence.mode {
-        message::Mode::Connect => listen(0, "the listener behind the decoys").map(Some),
+        message::Mode::Connect => {
+            listen(config.sequence.listener.unwrap_or(0), "the listener behind the decoys").map(Some)
+        }
         message::Mode::Closed => Ok(None),
     }
 }

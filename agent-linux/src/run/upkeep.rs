@@ -2,6 +2,7 @@
 
 use knockgate_core::Now;
 
+use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::config::Config;
 use crate::firewall::{Firewall, FirewallError, Grant, Integrity, Plan};
@@ -9,6 +10,14 @@ use crate::state::GateIdentity;
 use crate::state::roster_file::{RosterFile, RosterWatch};
 
 use super::driver::{LinuxGate, opening};
+
+/// Whether there shall be a guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    Wanted,
+    /// `knockgated unguard` was called.
+    GivenUp,
+}
 
 /// What is compared with what.
 pub(super) struct Upkeep {
@@ -43,10 +52,17 @@ impl Upkeep {
         audit.write(AuditRecord::RosterChanged { added, removed });
     }
 
-    /// Restores a guard that somebody else has removed or altered, and the grants with it.
-    pub(super) fn firewall(&self, now: Now, firewall: &mut Firewall, gate: &LinuxGate, config: &Config) {
+    /// Restores a guard that somebody else has removed or altered, and the grants with it. Only its owner's order lets it go.
+    pub(super) fn firewall(
+        &self,
+        now: Now,
+        firewall: &mut Firewall,
+        gate: &LinuxGate,
+        config: &Config,
+    ) -> Guard {
         match firewall.verify() {
             Ok(Integrity::Whole) => {}
+            Ok(Integrity::Gone) if unguard::was_ordered() => return Guard::GivenUp,
             Ok(damage @ (Integrity::Gone | Integrity::Altered)) => {
                 tracing::error!("somebody else has changed the guard ({damage:?}); restoring it");
                 if let Err(error) = self.restore(now, firewall, gate, config) {
@@ -55,6 +71,7 @@ impl Upkeep {
             }
             Err(error) => tracing::warn!("cannot look after the guard: {error}"),
         }
+        Guard::Wanted
     }
 
     fn restore(

@@ -56,6 +56,11 @@ impl LiveRoster {
         self.clients.values()
     }
 
+    /// The highest counter of every client that has sent one.
+    pub fn counters(&self) -> impl Iterator<Item = (ClientId, u64)> {
+        self.counters.iter().map(|(client, counter)| (*client, *counter))
+    }
+
     /// Numbers that a book has left; `None` if there is no such book.
     pub fn left(&self, book: BookId) -> Option<u32> {
         self.books.get(&book).map(|known| known.shape().count().saturating_sub(self.cursor(book)))

@@ -179,7 +179,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                         refusal = why;
                     }
                 }
-                Effect::Extend { grant, seconds } => self.extend(now, client, grant, seconds),
+                Effect::Extend { grant, seconds } => self.extend(now, id, client, grant, seconds),
                 Effect::Revoke { grant } => self.revoke_own(now, client, grant),
                 Effect::Lockout { seconds } => self.lock_out_by_policy(now, id, client, seconds),
             }
@@ -208,15 +208,16 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         opened.map_err(|grant::Full| Refusal::Unavailable)
     }
 
-    fn extend(&mut self, now: Instant, client: &Client, grant: GrantId, seconds: u32) {
+    fn extend(&mut self, now: Instant, id: HoldId, client: &Client, grant: GrantId, seconds: u32) {
         let Some(grant) = self.grants.by_id(grant).filter(|grant| grant.client == client.id) else { return };
         let Some(limits) = self.config.service(grant.service).filter(|_| client.may_use(grant.service))
         else {
             return;
         };
-        if grant.phase == grant::Phase::Open {
+        if !grant.is_ending() {
             grant.deadline = now.after(core::time::Duration::from_secs(u64::from(limits.seconds(seconds))));
             grant.phase = grant::Phase::OpenDue;
+            grant.hold = Some(id);
         }
     }
 

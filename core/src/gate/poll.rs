@@ -59,7 +59,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         grant.phase = Phase::Opening;
         grant.offered = Some(grant.deadline);
         let &mut Grant { id, client, source, service, .. } = grant;
-        let lasts = self.longest(source, service).unwrap_or(now).left(now);
+        let lasts = self.longest(now, source, service).unwrap_or(now).left(now);
         Some(Action::Open { grant: id, client, source, service, lasts })
     }
 
@@ -67,7 +67,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         loop {
             let due = |grant: &Grant| grant.close_reason(now).map(|reason| (*grant, reason));
             let (grant, reason) = self.grants.iter().find_map(due)?;
-            if !self.hand_over(grant.id, reason) {
+            if !self.hand_over(now, grant.id, reason) {
                 return Some(Action::Close { grant: grant.id, source: grant.source, service: grant.service });
             }
         }
@@ -75,11 +75,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 
     /// Clients behind one address share what the kernel has opened to it. Such a grant ends without a closing: the others
     /// are refreshed instead, so that the port stays open exactly as long as the longest of them.
-    fn hand_over(&mut self, id: GrantId, reason: CloseReason) -> bool {
+    fn hand_over(&mut self, now: Instant, id: GrantId, reason: CloseReason) -> bool {
         let Some(grant) = self.grants.by_id(id) else { return false };
         grant.phase = Phase::Closing(reason);
         let (source, service) = (grant.source, grant.service);
-        let Some(heir) = self.grants.iter_mut().find(|other| other.keeps_open(source, service)) else {
+        let Some(heir) = self.grants.iter_mut().find(|other| other.keeps_open(now, source, service)) else {
             return false;
         };
         if heir.phase == Phase::Open {
@@ -90,14 +90,18 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     /// When the last of the grants that share this opening ends.
-    fn longest(&self, source: core::net::IpAddr, service: u16) -> Option<Instant> {
-        self.grants.iter().filter(|grant| grant.keeps_open(source, service)).map(|grant| grant.deadline).max()
+    fn longest(&self, now: Instant, source: core::net::IpAddr, service: u16) -> Option<Instant> {
+        self.grants
+            .iter()
+            .filter(|grant| grant.keeps_open(now, source, service))
+            .map(|grant| grant.deadline)
+            .max()
     }
 }
 
 impl Grant {
-    fn keeps_open(&self, source: core::net::IpAddr, service: u16) -> bool {
+    fn keeps_open(&self, now: Instant, source: core::net::IpAddr, service: u16) -> bool {
         let shared = self.source == source && self.service == service;
-        shared && matches!(self.phase, Phase::OpenDue | Phase::Opening | Phase::Open)
+        shared && self.deadline > now && matches!(self.phase, Phase::OpenDue | Phase::Opening | Phase::Open)
     }
 }

@@ -217,6 +217,11 @@ fn the_policy_can_extend_a_grant_up_to_the_services_limit() {
         bench.script.judge = Judge::commit(&[Effect::Extend { grant, seconds }]);
         bench.knock(ALICE, HOME, |_| {});
         assert_eq!((bench.grant(), bench.left()), (grant, [left].to_vec()), "extended by {seconds}");
+        assert_eq!(
+            bench.status(ALICE, HOME).verdict,
+            Answered::Granted,
+            "a knock that extends is not in vain"
+        );
         bench.wait(core::time::Duration::from_secs(left));
         assert_eq!(bench.open(), []);
     }
@@ -281,4 +286,30 @@ fn a_knock_is_granted_once_all_its_openings_are_reported() {
     bench.report(Outcome::Done);
     assert_eq!(bench.status(ALICE, HOME).verdict, Answered::Granted, "half of it is better than nothing");
     assert_eq!(bench.open(), [(1, HOME, WEB)]);
+}
+
+#[test]
+fn a_grant_that_is_just_being_opened_can_be_extended() {
+    let mut bench = bench();
+    bench.script.open = Do::Wait;
+    bench.knock(ALICE, HOME, |request| request.seconds = 10);
+    // The host is slow: the first knock is given up before the opening is reported.
+    bench.wait(seconds(2));
+    bench.script.judge = Judge::commit(&[Effect::Extend { grant: GrantId(1), seconds: 100 }]);
+    bench.knock(ALICE, HOME, |_| {});
+    bench.report(Outcome::Done);
+    assert_eq!(bench.left(), [8]);
+    bench.report(Outcome::Done);
+    assert_eq!(bench.left(), [100]);
+    assert_eq!(bench.status(ALICE, HOME).verdict, Answered::Granted);
+}
+
+#[test]
+fn a_service_that_the_client_may_no_longer_use_is_not_extended() {
+    let mut bench = bench();
+    let now = bench.now();
+    bench.gate.adopt_grant(now, GrantId(5), ClientId(1), HOME, VAULT, seconds(9));
+    bench.script.judge = Judge::commit(&[Effect::Extend { grant: GrantId(5), seconds: 60 }]);
+    bench.knock(ALICE, HOME, |_| {});
+    assert_eq!(bench.left(), [9]);
 }

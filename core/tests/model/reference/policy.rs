@@ -1,0 +1,47 @@
+//! What a committed decision does, effect by effect.
+
+use knockgate_core::{Effect, Refusal};
+
+use super::{Lock, Reference, State, may_use, seconds, subnet};
+
+impl Reference {
+    /// The policy commits to `effects` for a knock.
+    pub(crate) fn commit(&mut self, knock: usize, effects: &[Effect]) {
+        let (client, source) = (self.knocks[knock].client, self.knocks[knock].source);
+        let mut why = Refusal::Denied;
+        for effect in effects {
+            match *effect {
+                Effect::Open { service, seconds: asked } if may_use(service) => {
+                    let deadline = self.now + 1_000 * seconds(service, asked);
+                    self.grants.grant(client, (source, service), deadline, knock);
+                }
+                Effect::Open { .. } => why = Refusal::NotAllowed,
+                Effect::Extend { grant, seconds: asked } => {
+                    let Some(service) = self.grants.all.get(&grant.0).map(|grant| grant.door.1) else {
+                        continue;
+                    };
+                    let deadline = self.now + 1_000 * seconds(service, asked);
+                    self.grants.extend(client, grant.0, deadline, knock);
+                }
+                Effect::Revoke { grant } => {
+                    let his = self.grants.all.get(&grant.0).is_some_and(|grant| grant.client == client);
+                    if his {
+                        self.grants.revoke(self.now, grant.0);
+                    }
+                }
+                Effect::Lockout { seconds } => {
+                    let lasts = 1_000 * u64::from(seconds);
+                    self.lock(Lock::Source(subnet(source)), lasts);
+                    self.lock(Lock::Client(client), lasts);
+                }
+            }
+        }
+        match self.grants.awaited(knock) {
+            0 => self.fail(knock, why),
+            waiting => {
+                self.knocks[knock].state = State::Opening { waiting, opened: 0 };
+                self.knocks[knock].until = self.now + 1_000;
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The demo: one gate, one client, one stranger, and what happens between them, with times.
+//!
+//! `cargo xtask demo` builds what it needs and runs it.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+use knockgate_tests::peers::Reached;
+use knockgate_tests::scenes::{SSH, Scene};
+use knockgate_tests::{Family, Host, Lab, sandbox};
+
+/// How long the demo's grant lasts: long enough to look, short enough to wait for.
+const SECONDS: u32 = 5;
+
+fn main() -> ExitCode {
+    match sandbox::enter().and_then(|()| show()) {
+        Ok(()) => {
+            println!("demo: ok");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("demo: FAILED: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show() -> Result<()> {
+    println!("Knockgate demo: a gate, a client and a stranger, each in a network namespace of its own\n");
+    let mut timeline = Timeline { started: Instant::now() };
+    let lab = Lab::build()?;
+    timeline.tell("network", "client 10.77.2.2, stranger 10.77.4.2, gate 10.77.1.2; and the same over IPv6");
+    for family in [Family::V4, Family::V6] {
+        let played = play(&lab, family, &mut timeline);
+        if played.is_err() {
+            println!("{}", lab.all_logs());
+        }
+        played?;
+        forget(&lab)?;
+    }
+    Ok(())
+}
+
+fn play(lab: &Lab, family: Family, timeline: &mut Timeline) -> Result<()> {
+    let ssh = lab.gate.at(family, SSH);
+    let mut scene = Scene::set(lab, family)?;
+    timeline.tell("gate", format_args!("knockgated is up and guards {ssh}; the client has a profile"));
+    timeline.reach("client", &lab.client, ssh, Expected::Shut)?;
+    timeline.reach("stranger", &lab.stranger, ssh, Expected::Shut)?;
+
+    let knock = knock(&scene, timeline)?;
+    timeline.reach("client", &lab.client, ssh, Expected::Open)?;
+    timeline.reach("stranger", &lab.stranger, ssh, Expected::Shut)?;
+
+    timeline
+        .tell("attacker", "repeats the captured knock from another address, while the client has its grant");
+    replay(&knock, &lab.stranger)?;
+    timeline.reach("stranger", &lab.stranger, ssh, Expected::Shut)?;
+
+    timeline.tell("client", format_args!("waits until the {SECONDS} seconds are over"));
+    scene.wait_until_shut(&lab.client, SSH)?;
+    timeline.tell("gate", "has shut the port again");
+    timeline.tell("attacker", "repeats the captured knock from the client's own address");
+    replay(&knock, &lab.client)?;
+    timeline.reach("client", &lab.client, ssh, Expected::Shut)?;
+    scene.gate.stop()
+}
+
+/// Knocks and shows what the client said and what an attacker on the path saw.
+fn knock(scene: &Scene<'_>, timeline: &Timeline) -> Result<knockgate_tests::capture::Knock> {
+    let began = Instant::now();
+    timeline.tell("client", format_args!("knockgate knock alice ssh --seconds {SECONDS}"));
+    let knock = scene.recorded_knock(SECONDS)?;
+    timeline.tell(
+        "attacker",
+        format_args!(
+            "captures {} bytes to {} and connections to ports {:?}",
+            knock.asked.iter().map(Vec::len).sum::<usize>(),
+            knock.central,
+            knock.ports
+        ),
+    );
+    timeline
+        .tell("client", format_args!("is told that ssh is open, after {} ms", began.elapsed().as_millis()));
+    Ok(knock)
+}
+
+fn replay(knock: &knockgate_tests::capture::Knock, from: &Host) -> Result<()> {
+    let answers = knock.replay(from)?;
+    ensure!(answers.iter().all(Vec::is_empty), "the gate answered a repeated question");
+    Ok(())
+}
+
+/// The second part begins with a gate that knows nothing of the first.
+fn forget(lab: &Lab) -> Result<()> {
+    std::fs::remove_dir_all(lab.path("state"))?;
+    std::fs::remove_dir_all(lab.path("home-alice"))?;
+    Ok(std::fs::remove_file(lab.path("alice.kgp"))?)
+}
+
+enum Expected {
+    Open,
+    Shut,
+}
+
+struct Timeline {
+    started: Instant,
+}
+
+impl Timeline {
+    fn tell(&self, who: &str, what: impl Display) {
+        println!("{:8.3} s  {who:<9} {what}", self.started.elapsed().as_secs_f64());
+    }
+
+    /// Connects, tells what came of it, and fails if it is not what it should be.
+    fn reach(&mut self, who: &str, from: &Host, to: SocketAddr, expected: Expected) -> Result<()> {
+        let reached = knockgate_tests::peers::reach(from, to)?;
+        let what = match &reached {
+            Reached::Greeting(line) => format!("connected, the service says {line:?}"),
+            Reached::Mute => "connected, but nobody speaks".to_owned(),
+            Reached::Refused => "refused with a reset".to_owned(),
+            Reached::Silence => "no answer, as if nothing were there".to_owned(),
+            Reached::Error(kind) => format!("the network says {kind}"),
+        };
+        self.tell(who, format_args!("connects to {to}: {what}"));
+        match (expected, reached) {
+            (Expected::Open, Reached::Greeting(_)) | (Expected::Shut, Reached::Silence) => Ok(()),
+            (Expected::Open, _) => bail!("{to} should be open for the {who}"),
+            (Expected::Shut, _) => bail!("{to} should be shut and silent for the {who}"),
+        }
+    }
+}

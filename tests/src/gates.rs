@@ -1,0 +1,189 @@
+//! A real gate in a lab: its configuration, its process, its commands, its audit log.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::programs::{self, Log, Running, Said};
+use crate::{Lab, waiting};
+
+/// From start to "gate up": loading a rule set, compiling policies on a busy machine.
+const START: Duration = Duration::from_secs(20);
+
+/// Where clients ask, unless a configuration says otherwise.
+pub const CENTRAL: u16 = 62201;
+
+/// Text of an `agent.toml`, built up by a test.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    text: String,
+    file: PathBuf,
+}
+
+impl Configuration {
+    /// The gate's own section with everything in the lab's folder; no service yet.
+    pub fn bare(lab: &Lab, address: &str) -> Self {
+        let text = format!(
+            "[gate]\naddress = \"{address}\"\nstate-dir = \"{}\"\naudit-log = \"{}\"\n",
+            lab.path("state").display(),
+            lab.path("audit.jsonl").display()
+        );
+        Self { text, file: lab.path("agent.toml") }
+    }
+
+    /// Two guarded services: ssh on 22 and web on 8080.
+    pub fn with_services(self) -> Self {
+        self.with("[service.ssh]\nid = 1\nprotocol = \"tcp\"\nports = [22]")
+            .with("[service.web]\nid = 2\nprotocol = \"tcp\"\nports = [8080]")
+    }
+
+    /// Adds a section or more.
+    pub fn with(mut self, toml: &str) -> Self {
+        self.text.push('\n');
+        self.text.push_str(toml);
+        self.text.push('\n');
+        self
+    }
+
+    /// Replaces text that must be there.
+    pub fn replacing(mut self, old: &str, new: &str) -> Result<Self> {
+        if !self.text.contains(old) {
+            bail!("the configuration has no {old:?}:\n{}", self.text);
+        }
+        self.text = self.text.replace(old, new);
+        Ok(self)
+    }
+
+    /// The number of the first line that contains this text.
+    pub fn line_of(&self, text: &str) -> Result<usize> {
+        let found = self.text.lines().position(|line| line.contains(text));
+        found.map(|index| index + 1).with_context(|| format!("no line with {text:?} in:\n{}", self.text))
+    }
+
+    pub fn write(&self) -> Result<&Path> {
+        std::fs::write(&self.file, &self.text)?;
+        Ok(&self.file)
+    }
+}
+
+/// `knockgated` on the lab's gate.
+pub struct Gate<'lab> {
+    lab: &'lab Lab,
+    file: PathBuf,
+    log: Log,
+    running: Option<Running>,
+}
+
+impl<'lab> Gate<'lab> {
+    /// Makes keys and state with `init`, unless they are there, and writes the configuration; nothing runs yet.
+    pub fn configured(lab: &'lab Lab, configuration: &Configuration) -> Result<Self> {
+        if !lab.path("state").exists() {
+            init(lab)?;
+        }
+        let file = configuration.write()?.to_path_buf();
+        Ok(Self { lab, file, log: lab.log("knockgated"), running: None })
+    }
+
+    /// A gate whose configuration is there already.
+    pub fn existing(lab: &'lab Lab) -> Result<Self> {
+        let file = lab.path("agent.toml");
+        if !file.exists() {
+            bail!("{} is not there", file.display());
+        }
+        Ok(Self { lab, file, log: lab.log("knockgated"), running: None })
+    }
+
+    /// Starts the agent and waits until it says that the gate is up.
+    pub fn start(&mut self) -> Result<()> {
+        let seen = self.log.text().len();
+        let mut command = self.command(&["run"])?;
+        command.env("RUST_LOG", "info,knockgate_agent=debug,knockgated=debug");
+        let mut running = Running::start(&mut command, &self.log)?;
+        running.wait_for_text("gate up", seen, START)?;
+        self.running = Some(running);
+        Ok(())
+    }
+
+    /// Ends the agent as a service manager would.
+    pub fn stop(&mut self) -> Result<()> {
+        let Some(mut running) = self.running.take() else { bail!("the gate is not running") };
+        let ended = running.terminate()?;
+        if !ended.success() {
+            bail!("after SIGTERM the agent ended with {ended}");
+        }
+        Ok(())
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) -> Result<()> {
+        let Some(mut running) = self.running.take() else { bail!("the gate is not running") };
+        running.kill()
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.running.as_mut().is_some_and(Running::is_alive)
+    }
+
+    /// A command of `knockgated` on this gate, with its configuration, whatever it says.
+    pub fn tell(&self, arguments: &[&str]) -> Result<Said> {
+        Said::by(&mut self.command(arguments)?)
+    }
+
+    /// Enrols a client for some services; more options as given. Returns its profile, once a running agent has noticed.
+    pub fn enrol(&self, client: &str, services: &[&str], more: &[&str]) -> Result<PathBuf> {
+        let profile = self.lab.path(&format!("{client}.kgp"));
+        let out = profile.display().to_string();
+        let mut arguments = vec!["client", "add", client, "--out", &out];
+        arguments.extend(services.iter().flat_map(|service| ["--service", service]));
+        arguments.extend(more);
+        let seen = self.log.text().len();
+        self.tell(&arguments)?.expect(0)?;
+        if self.running.is_some() {
+            waiting::until_true(&format!("the agent notices {client}"), Duration::from_secs(5), || {
+                self.log.text().get(seen..).is_some_and(|new| new.contains(&format!("\"{client}\"")))
+            })?;
+        }
+        Ok(profile)
+    }
+
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Every record of the audit log so far.
+    pub fn audit(&self) -> Result<Vec<Value>> {
+        let text = std::fs::read_to_string(self.lab.path("audit.jsonl")).context("no audit log")?;
+        let parse = |line: &str| serde_json::from_str(line).with_context(|| format!("audit log: {line:?}"));
+        text.lines().map(parse).collect()
+    }
+
+    /// Waits for an audit record for which the condition holds.
+    pub fn wait_for_audit(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
+        waiting::until(&format!("{what} in the audit log"), Duration::from_secs(5), || {
+            self.audit().ok()?.into_iter().find(|record| holds(record))
+        })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = self.lab.gate.command(programs::ours("knockgated")?);
+        command.args(arguments).arg("--config").arg(&self.file);
+        Ok(command)
+    }
+}
+
+/// What `init` writes as a configuration is not used: the test has its own.
+fn init(lab: &Lab) -> Result<()> {
+    let [file, state, audit] = ["init.toml", "state", "audit.jsonl"].map(|name| lab.path(name));
+    let mut command = lab.gate.command(programs::ours("knockgated")?);
+    command.args(["init", "--yes", "--address", "gate.test", "--config"]).arg(&file);
+    command.arg("--state-dir").arg(state).arg("--audit-log").arg(audit);
+    Said::by(&mut command)?.expect(0)?;
+    Ok(std::fs::remove_file(file)?)
+}

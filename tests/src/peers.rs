@@ -1,0 +1,129 @@
+//! Other machines' programs: a service that greets, and attempts to reach one.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::Host;
+
+/// How long an attempt waits before it calls the other side silent. Everything here is one machine: an answer that
+/// comes at all comes within a few milliseconds.
+pub const PATIENCE: Duration = Duration::from_millis(700);
+
+/// A TCP service on one port, IPv4 and IPv6, that greets whoever connects. Stops when dropped.
+pub struct Service {
+    listener: TcpListener,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    pub fn start(host: &Host, port: u16, greeting: &'static str) -> Result<Self> {
+        let listener = host.inside(|| listen(port))?;
+        let accepting = listener.try_clone()?;
+        let thread = std::thread::spawn(move || {
+            // Ends when `drop` shuts the listening socket.
+            for visitor in accepting.incoming().map_while(Result::ok) {
+                greet(visitor, greeting);
+            }
+        });
+        Ok(Self { listener, thread: Some(thread) })
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let shut = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+        if let (Ok(()), Some(thread)) = (shut, self.thread.take()) {
+            // A greeter that panicked has already said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn listen(port: u16) -> Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
+    socket.set_only_v6(false)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into())?;
+    socket.listen(64)?;
+    Ok(socket.into())
+}
+
+fn greet(mut visitor: TcpStream, greeting: &str) {
+    // A visitor who is gone again is no concern of the service.
+    let _ = writeln!(visitor, "{greeting}");
+}
+
+/// What came of an attempt to reach a TCP port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// Connected, and greeted with this line.
+    Greeting(String),
+    /// Connected, but the other side said nothing before it closed or patience ended.
+    Mute,
+    /// A reset came back: somebody answers there.
+    Refused,
+    /// Nothing came back.
+    Silence,
+    /// The network itself refused.
+    Error(ErrorKind),
+}
+
+/// Connects from a host and waits for a greeting.
+pub fn reach(from: &Host, to: SocketAddr) -> Result<Reached> {
+    from.inside(|| Ok(reach_from_here(to, PATIENCE)))
+}
+
+/// [`reach`] for a thread that is already inside the right namespace.
+pub fn reach_from_here(to: SocketAddr, patience: Duration) -> Reached {
+    match TcpStream::connect_timeout(&to, patience) {
+        Ok(stream) => match listen_to(stream, patience) {
+            heard if heard.is_empty() => Reached::Mute,
+            heard => Reached::Greeting(String::from_utf8_lossy(&heard).trim().to_owned()),
+        },
+        Err(error) => match error.kind() {
+            ErrorKind::ConnectionRefused => Reached::Refused,
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => Reached::Silence,
+            other => Reached::Error(other),
+        },
+    }
+}
+
+/// Connects, sends bytes, returns what comes back until the other side closes or patience ends.
+pub fn send(from: &Host, to: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
+    from.inside(|| {
+        let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+        stream.write_all(bytes)?;
+        Ok(listen_to(stream, PATIENCE))
+    })
+}
+
+/// Sends one datagram; nothing is expected back.
+pub fn send_datagram(from: &Host, to: SocketAddr, bytes: &[u8]) -> Result<()> {
+    from.inside(|| {
+        let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        UdpSocket::bind(any)?.send_to(bytes, to)?;
+        Ok(())
+    })
+}
+
+/// Everything the other side says until it closes or falls silent.
+fn listen_to(mut stream: TcpStream, patience: Duration) -> Vec<u8> {
+    let deadline = Instant::now() + patience;
+    let mut heard = Vec::new();
+    let mut buffer = [0; 1024];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+            return heard;
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return heard,
+            Ok(count) => heard.extend_from_slice(&buffer[..count]),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Programs: where ours are, running one to its end, keeping one running with its log at hand.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
+
+use crate::waiting;
+
+/// How long a program may take from the request to end until it has ended.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// Longer than the client's own patience of 30 seconds.
+const LONGEST_COMMAND: Duration = Duration::from_secs(60);
+
+/// One of our own programs, beside the test program in cargo's target folder.
+pub fn ours(name: &str) -> Result<PathBuf> {
+    let path = target_profile_folder()?.join(name);
+    if !path.exists() {
+        bail!("{} is not built; run `cargo xtask test`, or `cargo build --workspace --bins`", path.display());
+    }
+    Ok(path)
+}
+
+/// A compiled example policy.
+pub fn policy(name: &str) -> Result<PathBuf> {
+    let Some(target) = target_profile_folder()?.parent().map(PathBuf::from) else {
+        bail!("no target folder")
+    };
+    let path = target.join("policies").join(format!("{name}.wasm"));
+    if !path.exists() {
+        bail!("{} is not built; run `cargo xtask policies`", path.display());
+    }
+    Ok(path)
+}
+
+/// `target/debug`, from the place of the running test or demo program.
+fn target_profile_folder() -> Result<PathBuf> {
+    let exe = std::env::current_exe()?;
+    let folder = exe.parent().context("a program lies in a folder")?;
+    let outside_deps = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    Ok(outside_deps.context("a program lies in a target folder")?.to_path_buf())
+}
+
+/// Runs to the end; failure carries what the program complained about.
+pub fn run(program: &str, args: &[&str]) -> Result<()> {
+    output(Command::new(program).args(args)).map(drop)
+}
+
+/// Runs to the end and returns what was printed.
+pub fn output(command: &mut Command) -> Result<String> {
+    let said = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {command:?}; run `cargo xtask setup`"))?;
+    if !said.status.success() {
+        bail!("{command:?} ended with {}: {}", said.status, String::from_utf8_lossy(&said.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&said.stdout).into_owned())
+}
+
+/// What a program that ran to its end had to say.
+#[derive(Debug, Clone)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Said {
+    /// Runs to the end, whatever the exit status. A program that does not end in time is killed and that is an error.
+    pub fn by(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let (out, err) = (Log::default(), Log::default());
+        let mut readers = Vec::new();
+        readers.extend(child.stdout.take().map(|stream| collect(stream, out.clone())));
+        readers.extend(child.stderr.take().map(|stream| collect(stream, err.clone())));
+        let mut running = Running { child, log: Log::default(), readers };
+        let child = &mut running.child;
+        let ended =
+            waiting::until(&format!("{command:?} ends"), LONGEST_COMMAND, || child.try_wait().ok().flatten());
+        let status = ended.with_context(|| format!("it said so far:\n{}{}", out.text(), err.text()))?;
+        running.join_readers();
+        Ok(Self { code: status.code(), out: out.text(), err: err.text() })
+    }
+
+    /// The exit status must be this one; if not, the error shows everything the program said.
+    pub fn expect(self, code: i32) -> Result<Self> {
+        if self.code != Some(code) {
+            bail!("expected exit status {code}, got {self}");
+        }
+        Ok(self)
+    }
+
+    /// Standard error must speak of each of these.
+    pub fn complains_of(self, words: &[&str]) -> Result<Self> {
+        for word in words {
+            if !self.err.contains(word) {
+                bail!("the message does not speak of {word:?}: {self}");
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit status {:?}\n  stdout: {}\n  stderr: {}", self.code, self.out.trim(), self.err.trim())
+    }
+}
+
+/// Collected output of a program, shared with whoever wants to read it later.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn push(&self, line: &str) {
+        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        text.push_str(line);
+        text.push('\n');
+    }
+}
+
+/// A program that runs until it is told to end, at the latest when this is dropped.
+pub struct Running {
+    child: Child,
+    log: Log,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts the program; its output is added to the log.
+    pub fn start(command: &mut Command, log: &Log) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let mut readers = Vec::new();
+        readers.extend(child.stdout.take().map(|stream| collect(stream, log.clone())));
+        readers.extend(child.stderr.take().map(|stream| collect(stream, log.clone())));
+        Ok(Self { child, log: log.clone(), readers })
+    }
+
+    /// Waits until text appears in what was logged from `from` bytes on, unless the program ends before.
+    pub fn wait_for_text(&mut self, text: &str, from: usize, patience: Duration) -> Result<()> {
+        let mut ended = None;
+        let log = self.log.clone();
+        let child = &mut self.child;
+        waiting::until_true(&format!("{text:?} in the log"), patience, || {
+            ended = child.try_wait().ok().flatten();
+            ended.is_some() || log.text().get(from..).is_some_and(|new| new.contains(text))
+        })
+        .with_context(|| format!("log so far:\n{}", log.text()))?;
+        match ended {
+            Some(status) => {
+                self.join_readers();
+                bail!("the program ended with {status} before it said {text:?}:\n{}", log.text())
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the program has not ended by itself.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.join_readers();
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        let child = &mut self.child;
+        let ended =
+            waiting::until("the program ends after SIGTERM", PARTING, || child.try_wait().ok().flatten())?;
+        self.join_readers();
+        Ok(ended)
+    }
+
+    fn join_readers(&mut self) {
+        for reader in self.readers.drain(..) {
+            // A reader that panicked has already said so; the log is then shorter.
+            let _ = reader.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if the program has ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.join_readers();
+    }
+}
+
+fn collect(stream: impl Read + Send + 'static, log: Log) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+            log.push(&String::from_utf8_lossy(&line));
+        }
+    })
+}

@@ -1,0 +1,86 @@
+//! `knockgated check`, `init` and `book`, as an administrator meets them.
+
+use anyhow::{Result, ensure};
+use knockgate_tests::gates::{Configuration, Gate};
+use knockgate_tests::harness::{Story, story};
+use knockgate_tests::programs::{self, Said};
+use knockgate_tests::{Family, Lab};
+
+pub(crate) fn stories() -> Vec<Story> {
+    vec![
+        story("check tells what would be guarded and the true keyspace", check_tells),
+        story("init refuses to guard the port of the current ssh session without yes", init_refuses),
+        story("what init writes passes check and brings a gate up", init_works),
+        story("a printed book shows every number with its ports", book_is_printed),
+        story("a second agent on the same state is refused", second_agent),
+    ]
+}
+
+fn check_tells(lab: &Lab) -> Result<()> {
+    let gate = Gate::configured(lab, &Configuration::bare(lab, "gate.test").with_services())?;
+    let said = gate.tell(&["check"])?.expect(0)?;
+    // Six ports of a hundred, in order: 100!/94!.
+    for word in ["ssh", "22", "web", "8080", "8.58e11"] {
+        ensure!(said.out.contains(word), "check does not speak of {word:?}: {said}");
+    }
+    ensure!(lab.gate.nft_ruleset()?.is_empty(), "check changed the firewall");
+    Ok(())
+}
+
+fn init(lab: &Lab, more: &[&str]) -> Result<Said> {
+    let (file, state, audit) = (lab.path("new.toml"), lab.path("new-state"), lab.path("new-audit.jsonl"));
+    let mut command = lab.gate.command(programs::ours("knockgated")?);
+    command.env("SSH_CONNECTION", "10.77.2.2 50000 10.77.1.2 22").arg("init");
+    command.arg("--config").arg(&file).arg("--state-dir").arg(&state).arg("--audit-log").arg(&audit);
+    command.args(["--address", "gate.test", "--service", "ssh=tcp/22"]).args(more);
+    Said::by(&mut command)
+}
+
+fn init_refuses(lab: &Lab) -> Result<()> {
+    let said = init(lab, &[])?.complains_of(&["22", "--yes"])?;
+    ensure!(said.code == Some(1), "{said}");
+    ensure!(!lab.path("new.toml").exists(), "a refused init wrote a configuration");
+    ensure!(lab.gate.nft_ruleset()?.is_empty(), "a refused init changed the firewall");
+    Ok(())
+}
+
+fn init_works(lab: &Lab) -> Result<()> {
+    init(lab, &["--yes"])?.expect(0)?;
+    let text = std::fs::read_to_string(lab.path("new.toml"))?;
+    std::fs::write(lab.path("agent.toml"), &text)?;
+    ensure!(lab.gate.nft_ruleset()?.is_empty(), "init changed the firewall before the agent was started");
+
+    let mut gate = Gate::existing(lab)?;
+    gate.tell(&["check"])?.expect(0)?;
+    gate.start()?;
+
+    let _ssh = knockgate_tests::peers::Service::start(&lab.gate, 22, "ssh")?;
+    let reached = knockgate_tests::peers::reach(&lab.stranger, lab.gate.at(Family::V4, 22))?;
+    ensure!(reached == knockgate_tests::peers::Reached::Silence, "{reached:?}");
+    gate.stop()
+}
+
+fn book_is_printed(lab: &Lab) -> Result<()> {
+    let gate = Gate::configured(lab, &Configuration::bare(lab, "gate.test").with_services())?;
+    gate.enrol("alice", &["ssh"], &[])?;
+    let shown = gate.tell(&["book", "show", "alice", "--numbers", "0..3"])?.expect(0)?.out;
+    let again = gate.tell(&["book", "show", "alice", "--numbers", "0..3"])?.expect(0)?.out;
+    ensure!(shown == again, "a book reads differently the second time");
+    let ports = shown.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u16>().ok());
+    let in_range = ports.filter(|port| (10_000..=32_767).contains(port)).count();
+    ensure!(
+        in_range >= 18,
+        "three numbers of six ports each are at least 18 ports, not {in_range}:\n{shown}"
+    );
+    Ok(())
+}
+
+fn second_agent(lab: &Lab) -> Result<()> {
+    let configuration = Configuration::bare(lab, "gate.test").with_services();
+    let mut first = Gate::configured(lab, &configuration)?;
+    first.start()?;
+    let mut second = Gate::configured(lab, &configuration)?;
+    ensure!(second.start().is_err(), "two agents run on one state directory");
+    ensure!(first.is_alive(), "the first agent has ended");
+    Ok(())
+}

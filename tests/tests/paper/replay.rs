@@ -1,0 +1,84 @@
+//! A captured knock is worth nothing, whenever and from wherever it is repeated.
+
+use anyhow::{Result, ensure};
+use knockgate_tests::harness::{Story, story};
+use knockgate_tests::scenes::{SSH, Scene};
+use knockgate_tests::{Family, Lab};
+
+pub(crate) fn stories() -> Vec<Story> {
+    vec![
+        story("a replayed sequence is refused at once", |lab| refused(lab, Family::V4, Between::Nothing)),
+        story("a replayed sequence is refused at once over IPv6", |lab| {
+            refused(lab, Family::V6, Between::Nothing)
+        }),
+        story("a replayed sequence is refused after a clean restart", |lab| {
+            refused(lab, Family::V4, Between::Restart)
+        }),
+        story("a replayed sequence is refused after kill -9", |lab| refused(lab, Family::V4, Between::Kill)),
+        story(
+            "a sequence captured up to the last port is not finished from elsewhere",
+            finished_from_elsewhere,
+        ),
+    ]
+}
+
+/// What happens to the agent between the knock and its repetition.
+#[derive(Clone, Copy)]
+enum Between {
+    Nothing,
+    Restart,
+    Kill,
+}
+
+fn refused(lab: &Lab, family: Family, between: Between) -> Result<()> {
+    let mut scene = Scene::set(lab, family)?;
+    let captured = scene.recorded_knock(1)?;
+    scene.wait_until_shut(&lab.client, SSH)?;
+    match between {
+        Between::Nothing => {}
+        Between::Restart => {
+            scene.gate.stop()?;
+            scene.gate.start()?;
+        }
+        Between::Kill => {
+            scene.gate.kill()?;
+            scene.gate.start()?;
+        }
+    }
+
+    let offers = offers_so_far(&scene)?;
+    for attacker in [&lab.stranger, &lab.client] {
+        let answers = captured.replay(attacker)?;
+        let answered = answers.iter().filter(|answer| !answer.is_empty()).count();
+        ensure!(
+            answers[0].is_empty(),
+            "the gate answered a repeated question for a number from {attacker:?}"
+        );
+        // After a crash, and only then, a repeated question for a state may be answered: docs/protocol.md, section 6.1.
+        ensure!(
+            answered == 0 || matches!(between, Between::Kill),
+            "the gate answered {answered} repeated questions"
+        );
+        scene.must_be_shut(attacker, SSH)?;
+    }
+    scene.must_be_shut(&lab.client, SSH)?;
+    ensure!(offers_so_far(&scene)? == offers, "a replay got a number");
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)
+}
+
+fn offers_so_far(scene: &Scene<'_>) -> Result<usize> {
+    Ok(scene.gate.audit()?.iter().filter(|record| record["event"] == "offered").count())
+}
+
+/// The attacker sees all of a sequence but its last port used, and uses it from his own address while it is held.
+fn finished_from_elsewhere(lab: &Lab) -> Result<()> {
+    let scene = Scene::set(lab, Family::V4)?;
+    let stalled = scene.stall(&scene.alice, "ssh")?;
+
+    scene.knock_wrongly(&lab.stranger)?;
+    scene.must_be_shut(&lab.stranger, SSH)?;
+
+    stalled.let_go()?;
+    scene.must_be_shut(&lab.stranger, SSH)
+}

@@ -1,0 +1,131 @@
+//! A compiler for targets without an operating system: riscv32 for the core and the gateway, wasm32 for policies.
+//!
+//! First choice is the toolchain that runs this very command, with `rustup target add` for what it lacks. Where that
+//! cannot download, Debian's compiler builds `core` and `alloc` for the targets instead, see [`debian`].
+//! `KNOCKGATE_TOOLCHAIN=rustup` or `=debian` takes the choice away, to try one of the two ways.
+
+mod debian;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{step::note, tool};
+
+/// The ISA of an ESP32-C6 and of the gateway's QEMU board.
+pub(crate) const RISCV: &str = "riscv32imac-unknown-none-elf";
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
+const TARGETS: [&str; 2] = [RISCV, WASM];
+
+/// A cargo that builds for [`TARGETS`].
+pub(crate) struct Toolchain {
+    kind: Kind,
+    /// Debian's and rustup's compilers never share a folder: a rebuilt sysroot invalidates what was built on it.
+    target_dir: PathBuf,
+}
+
+enum Kind {
+    /// The toolchain in use, targets added by rustup.
+    InUse,
+    Debian(debian::Sysroot),
+}
+
+impl Toolchain {
+    /// `cargo` for these targets, with everything in its environment that it needs.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut cargo = match &self.kind {
+            Kind::InUse => tool::cargo(),
+            Kind::Debian(sysroot) => sysroot.cargo(),
+        };
+        cargo.env("CARGO_TARGET_DIR", &self.target_dir);
+        cargo
+    }
+
+    pub(crate) fn rustc(&self) -> Command {
+        match &self.kind {
+            Kind::InUse => Command::new("rustc"),
+            Kind::Debian(sysroot) => sysroot.rustc(),
+        }
+    }
+
+    pub(crate) fn target_dir(&self) -> &Path {
+        &self.target_dir
+    }
+}
+
+impl std::fmt::Display for Toolchain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.kind {
+            Kind::InUse => write!(f, "the Rust toolchain in use"),
+            Kind::Debian(sysroot) => write!(f, "{sysroot}"),
+        }
+    }
+}
+
+/// Finds or makes a toolchain with every target in [`TARGETS`]. Fast when there is one already.
+pub(crate) fn toolchain() -> Result<Toolchain> {
+    let target = std::env::current_dir()?.join("target");
+    match std::env::var("KNOCKGATE_TOOLCHAIN").as_deref() {
+        Ok("debian") => return from_debian(&target),
+        Ok("rustup") => return from_rustup(target),
+        Ok(other) => bail!("KNOCKGATE_TOOLCHAIN is {other:?}; it may be rustup or debian"),
+        Err(_) => {}
+    }
+    if missing_targets().is_empty() {
+        return Ok(Toolchain { kind: Kind::InUse, target_dir: target });
+    }
+    if debian::is_complete(&TARGETS) {
+        return from_debian(&target);
+    }
+    from_rustup(target.clone()).or_else(|error| {
+        note(format_args!("{error:#}"));
+        note("building core and alloc with Debian's compiler instead, about two minutes, once");
+        from_debian(&target)
+    })
+}
+
+fn from_rustup(target_dir: PathBuf) -> Result<Toolchain> {
+    let missing = missing_targets();
+    if !missing.is_empty() {
+        add_targets(&missing)?;
+    }
+    Ok(Toolchain { kind: Kind::InUse, target_dir })
+}
+
+fn from_debian(target: &Path) -> Result<Toolchain> {
+    let target_dir = target.join("bare-debian");
+    let sysroot = debian::Sysroot::find_or_build(&TARGETS, &target_dir)?;
+    Ok(Toolchain { kind: Kind::Debian(sysroot), target_dir })
+}
+
+fn add_targets(missing: &[&str]) -> Result<()> {
+    if tool::find("rustup").is_none() {
+        bail!("the toolchain in use lacks {} and no rustup is here to add them", missing.join(" and "));
+    }
+    note(format_args!("rustup target add {}", missing.join(" ")));
+    // One try: where downloads are refused, more tries only cost time.
+    tool::output(Command::new("rustup").env("RUSTUP_MAX_RETRIES", "0").args(["target", "add"]).args(missing))
+        .map(drop)
+        .context("rustup cannot download here")
+}
+
+fn missing_targets() -> Vec<&'static str> {
+    TARGETS.into_iter().filter(|target| !has_core(target)).collect()
+}
+
+/// Whether the compiler in use has a compiled `core` for the target.
+pub(crate) fn has_core(target: &str) -> bool {
+    let asked = tool::output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]));
+    asked.is_ok_and(|folder| holds_core(Path::new(folder.trim())))
+}
+
+/// Whether the folder holds a compiled `core`.
+fn holds_core(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("libcore-") && name.ends_with(".rlib")
+    })
+}

@@ -1,0 +1,66 @@
+//! The command line of `cargo xtask`.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::{bench, core_check, demo, lint, policies, setup, step::Steps, test};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup       install what is missing: system packages, compile targets
+  policies    build the example policies into target/policies
+  check-core  prove that the core needs no std and no alloc, and that the client stays portable
+  lint        formatting, clippy, forbidden text; cargo deny and typos where installed
+  test        all of the above, then every test
+  demo        two namespaces, a real gate, a knock, a replay, the closing; ends with `demo: ok`
+  bench       time from knock to open port, beside knockd if installed; [--reps N] [--profile release|dev]
+";
+
+/// Runs the subcommand and says what went wrong. Exit status 0 is success, 1 a failure, 2 a wrong command line.
+pub(crate) fn run(args: Vec<String>) -> ExitCode {
+    let Some(job) = job_named(&args) else {
+        eprint!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match enter_workspace().and_then(|()| job(&mut Steps::start())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Job = Box<dyn FnOnce(&mut Steps) -> Result<()>>;
+
+fn job_named(args: &[String]) -> Option<Job> {
+    let (name, options) = args.split_first()?;
+    if name == "bench" {
+        let wanted = bench::Wanted::from(options)?;
+        return Some(Box::new(move |steps| bench::run(steps, &wanted)));
+    }
+    let plain = plain_job_named(name).filter(|_| options.is_empty())?;
+    Some(Box::new(plain))
+}
+
+/// Jobs without options.
+fn plain_job_named(name: &str) -> Option<fn(&mut Steps) -> Result<()>> {
+    Some(match name {
+        "setup" => setup::run,
+        "policies" => policies::run,
+        "check-core" => core_check::run,
+        "lint" => lint::run,
+        "test" => test::run,
+        "demo" => demo::run,
+        _ => return None,
+    })
+}
+
+/// Every path in xtask is relative to the root of the workspace.
+fn enter_workspace() -> Result<()> {
+    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Some(root) = manifest.parent() else { bail!("{} has no parent folder", manifest.display()) };
+    Ok(std::env::set_current_dir(root)?)
+}

@@ -1,0 +1,93 @@
+//! What is checked without running anything: formatting, clippy, text that does not belong in the tree.
+
+mod text;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::{bare, step::Steps, step::note, tool};
+
+/// Workspaces of their own that are excluded from the main one. One that does not exist yet is passed over.
+const OTHER_WORKSPACES: [&str; 4] =
+    ["policies/examples", "policies/sdk/rust", "agent-embedded/firmware", "fuzz"];
+
+pub(crate) fn run(steps: &mut Steps) -> Result<()> {
+    steps.step("lint: formatting", formatting)?;
+    steps.step("lint: text that does not belong here", text::check)?;
+    steps.step("lint: clippy", clippy)?;
+    steps.step("lint: clippy on policies", clippy_on_guests)?;
+    steps.step("lint: licences and advisories", || {
+        optional("cargo-deny", &["deny", "--offline", "check", "bans", "licenses", "sources"])
+    })?;
+    steps.step("lint: spelling", spelling)
+}
+
+fn formatting() -> Result<()> {
+    if !tool::succeeds(tool::cargo().args(["fmt", "--version"])) {
+        bail!("rustfmt is missing; run `rustup component add rustfmt clippy`");
+    }
+    tool::run(tool::cargo().args(["fmt", "--all", "--check"]))?;
+    for workspace in existing_workspaces() {
+        tool::run(tool::cargo().args(["fmt", "--all", "--check", "--manifest-path"]).arg(workspace))?;
+    }
+    Ok(())
+}
+
+fn clippy() -> Result<()> {
+    tool::run(tool::cargo().args([
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+/// Guests have no host target; Debian's toolchain has no clippy, and then this is left to machines with rustup's.
+fn clippy_on_guests() -> Result<()> {
+    if !bare::has_core(bare::WASM) {
+        note("skipped: the toolchain in use has no wasm32 library");
+        return Ok(());
+    }
+    for workspace in existing_workspaces().filter(|path| path.starts_with("policies")) {
+        let mut cargo = tool::cargo();
+        cargo.env("CARGO_TARGET_DIR", "target/guests").args([
+            "clippy",
+            "--quiet",
+            "--release",
+            "--target",
+            bare::WASM,
+        ]);
+        cargo.arg("--manifest-path").arg(workspace).args(["--", "-D", "warnings"]);
+        tool::run(&mut cargo)?;
+    }
+    Ok(())
+}
+
+fn existing_workspaces() -> impl Iterator<Item = std::path::PathBuf> {
+    OTHER_WORKSPACES
+        .iter()
+        .map(|folder| Path::new(folder).join("Cargo.toml"))
+        .filter(|manifest| manifest.exists())
+}
+
+/// A cargo subcommand that not everybody has.
+fn optional(program: &str, arguments: &[&str]) -> Result<()> {
+    if tool::find(program).is_none() {
+        note(format_args!("skipped: {program} is not installed (`cargo install {program}`)"));
+        return Ok(());
+    }
+    tool::run(tool::cargo().args(arguments))
+}
+
+fn spelling() -> Result<()> {
+    if tool::find("typos").is_none() {
+        note("skipped: typos is not installed (`cargo install typos-cli`)");
+        return Ok(());
+    }
+    tool::run(&mut std::process::Command::new("typos"))
+}

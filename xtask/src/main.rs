@@ -1,0 +1,20 @@
+//! `cargo xtask`: set-up, demo, tests and checks of Knockgate.
+//!
+//! Each module is one concern and each subcommand is one module's `run`. Nothing here is part of what is installed.
+
+mod bare;
+mod bench;
+mod c_wasm;
+mod command;
+mod core_check;
+mod demo;
+mod lint;
+mod policies;
+mod setup;
+mod step;
+mod test;
+mod tool;
+
+fn main() -> std::process::ExitCode {
+    command::run(std::env::args().skip(1).collect())
+}

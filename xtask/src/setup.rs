@@ -1,0 +1,77 @@
+//! Set-up of a fresh machine: what is missing among system packages and compile targets, and nothing else.
+//!
+//! Where everything is present this starts no package tool and returns at once.
+
+mod apt;
+
+use anyhow::{Result, bail};
+
+use crate::{bare, c_wasm, step::Steps, step::note, tool};
+
+pub(crate) fn run(steps: &mut Steps) -> Result<()> {
+    steps.step("setup: system packages", system_packages)?;
+    steps.step("setup: compile targets", || {
+        let toolchain = bare::toolchain()?;
+        note(format_args!("bare-metal and wasm32 builds use {toolchain}"));
+        Ok(())
+    })
+}
+
+/// Something the build or the tests need, and how Debian calls it.
+struct Need {
+    what: &'static str,
+    present: fn() -> bool,
+    /// Alternatives, best first; each is a set of packages that together provide it.
+    packages: &'static [&'static [&'static str]],
+}
+
+const NEEDS: [Need; 5] = [
+    Need {
+        what: "nft, the firewall's command",
+        present: || tool::find("nft").is_some(),
+        packages: &[&["nftables"]],
+    },
+    Need {
+        what: "ip, for network namespaces",
+        present: || tool::find("ip").is_some(),
+        packages: &[&["iproute2"]],
+    },
+    Need {
+        what: "unshare and nsenter, for sandboxes",
+        present: || tool::find("unshare").is_some() && tool::find("nsenter").is_some(),
+        packages: &[&["util-linux"]],
+    },
+    Need { what: "mount, for sandboxes", present: || tool::find("mount").is_some(), packages: &[&["mount"]] },
+    Need {
+        what: "clang and wasm-ld 14 or newer, for policies in C",
+        present: || c_wasm::find().is_some(),
+        packages: &[&["clang-19", "lld-19"], &["clang", "lld"]],
+    },
+];
+
+fn system_packages() -> Result<()> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.present)()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        note(format_args!("missing: {}", need.what));
+    }
+    if !apt::is_here() {
+        let names: Vec<_> = missing.iter().flat_map(|need| need.packages[0]).copied().collect();
+        bail!("this is no Debian or Ubuntu; install what these Debian packages hold: {}", names.join(" "));
+    }
+    apt::install(&missing.iter().map(|need| need.packages).collect::<Vec<_>>())?;
+    match missing.iter().find(|need| !(need.present)()) {
+        Some(need) => bail!("{} is still missing after the installation; install it by hand", need.what),
+        None => Ok(()),
+    }
+}
+
+/// For the bare-metal toolchain: installs Debian packages through the same rules.
+pub(crate) fn debian_packages(packages: &[&str]) -> Result<()> {
+    if !apt::is_here() {
+        bail!("this is no Debian or Ubuntu, so {} cannot be installed", packages.join(" "));
+    }
+    apt::install(&[&[packages]])
+}

@@ -1,0 +1,25 @@
+//! Everything that must hold before a change lands, in the order in which it fails fastest.
+
+use anyhow::Result;
+
+use crate::{core_check, lint, policies, setup, step::Steps, tool};
+
+pub(crate) fn run(steps: &mut Steps) -> Result<()> {
+    setup::run(steps)?;
+    lint::run(steps)?;
+    policies::run(steps)?;
+    core_check::run(steps)?;
+    build_binaries(steps)?;
+    steps.step("test: unit, property, golden and end-to-end tests", || {
+        tool::run(tool::cargo().args(["test", "--workspace", "--locked"]))
+    })?;
+    steps.finish("test");
+    Ok(())
+}
+
+/// The end-to-end tests run the real programs, which `cargo test` alone would not build.
+pub(crate) fn build_binaries(steps: &mut Steps) -> Result<()> {
+    steps.step("build: agent, client and test programs", || {
+        tool::run(tool::cargo().args(["build", "--quiet", "--workspace", "--bins", "--locked"]))
+    })
+}
