@@ -13,9 +13,17 @@ use crate::admin;
 use crate::admin::init::{self, NewService};
 use crate::config::{self, DEFAULT_PATH};
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed; the message says what to do
+  2  wrong usage
+
+`knockgated COMMAND --help` tells the options of a command. RUST_LOG=debug makes `run` tell every refusal.";
+
 /// The Knockgate gate: guards services until somebody knocks properly.
 #[derive(Parser)]
-#[command(name = "knockgated", version)]
+#[command(name = "knockgated", version, after_help = EXIT_CODES, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -30,7 +38,7 @@ enum Command {
     Run,
     /// Check configuration and state, and say what would be guarded
     Check,
-    /// Make the configuration, the keys and the state of a new gate
+    /// Make the configuration, the keys and the state of a new gate, or keys and state for a configuration
     Init(Init),
     /// Enrol, show and remove clients
     #[command(subcommand)]
@@ -41,7 +49,7 @@ enum Command {
     /// Repair the record of what has been used
     #[command(subcommand)]
     State(State),
-    /// Remove Knockgate's own firewall table, so that nothing is guarded any more
+    /// Remove Knockgate's own firewall table, so that nothing is guarded any more; a running agent stops
     Unguard,
 }
 

@@ -12,7 +12,10 @@ mod tests;
 pub(crate) mod value;
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::net::{SocketAddrV4, SocketAddrV6};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +28,9 @@ use knockgate_policy_abi::Capabilities;
 
 /// Where the configuration is unless somebody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/knockgate/agent.toml";
+
+/// A file that says what is opened must not be for everybody to write.
+pub(crate) const EVERYBODY_WRITES: u32 = 0o002;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -162,8 +168,14 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] lists everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+        let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
+        let mut file = File::open(path).map_err(unreadable)?;
+        let mode = file.metadata().map_err(unreadable)?.mode();
+        if mode & EVERYBODY_WRITES != 0 {
+            return Err(ConfigError::Exposed { path: path.to_owned(), mode: mode & 0o7777 });
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(unreadable)?;
         Self::parse(path, &text)
     }
 
@@ -210,6 +222,8 @@ impl Config {
 pub enum ConfigError {
     /// The file could not be read.
     Unreadable { path: PathBuf, error: std::io::Error },
+    /// Everybody may change it.
+    Exposed { path: PathBuf, mode: u32 },
     /// The file was read and is wrong.
     Wrong { path: PathBuf, problems: Vec<Problem> },
 }
@@ -235,6 +249,13 @@ impl fmt::Display for ConfigError {
             }
             Self::Unreadable { path, error } => {
                 write!(f, "{}: cannot be read: {error}; run as the user that owns it", path.display())
+            }
+            Self::Exposed { path, mode } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: can be changed by everybody (mode {mode:04o}); look it through, then `chmod o-w {path}`"
+                )
             }
             Self::Wrong { path, problems } => {
                 for (at, Problem { line, text }) in problems.iter().enumerate() {

@@ -36,6 +36,8 @@ pub(crate) enum NoAnswer {
     Connect(io::Error),
     /// The connection was accepted, and then nothing came.
     Silence,
+    /// The connection was closed without an answer: a gate that is flooded gives up the oldest ones.
+    Cut,
     /// The bytes that came were not written by the gate.
     NotTheGate,
     /// The gate wrote what this version cannot read.
@@ -60,10 +62,15 @@ pub(crate) fn exchange(
     let answer_by = Instant::now() + left(ANSWER_WAIT);
     let reply = send(&mut stream, &message)
         .and_then(|()| receive(&mut stream, answer_by))
-        .map_err(|_| NoAnswer::Silence)?;
+        .map_err(|error| if is_cut(&error) { NoAnswer::Cut } else { NoAnswer::Silence })?;
     let at = Instant::now();
     let answer = question.answer(&reply).map_err(no_answer)?;
     Ok(Answered { answer, route: Route { to, from }, at })
+}
+
+fn is_cut(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 fn no_answer(error: ExchangeError) -> NoAnswer {

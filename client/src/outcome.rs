@@ -329,7 +329,7 @@ pub(crate) fn because(refusal: Refusal, facts: &Facts) -> String {
 fn unreachable_reason(tries: &[(SocketAddr, NoAnswer)]) -> &'static str {
     if tries.iter().any(|(_, why)| matches!(why, NoAnswer::NotTheGate)) {
         "not-the-gate"
-    } else if tries.iter().any(|(_, why)| matches!(why, NoAnswer::Silence)) {
+    } else if tries.iter().any(|(_, why)| matches!(why, NoAnswer::Silence | NoAnswer::Cut)) {
         "silence"
     } else {
         "unreachable"
@@ -368,6 +368,7 @@ fn why_no_answer(why: &NoAnswer) -> String {
         }
         NoAnswer::Connect(error) => plain(error),
         NoAnswer::Silence => "connected, then silence".to_owned(),
+        NoAnswer::Cut => "connected, then closed without an answer".to_owned(),
         NoAnswer::NotTheGate => "the answer is not from the gate".to_owned(),
         NoAnswer::NewerGate => "a newer gate".to_owned(),
         NoAnswer::Keys => "unusable keys".to_owned(),

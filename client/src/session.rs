@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
             match why {
                 NoAnswer::NewerGate => Failure::NewerGate,
                 NoAnswer::Keys => Failure::BadKeys,
-                NoAnswer::Connect(_) | NoAnswer::Silence | NoAnswer::NotTheGate => {
+                NoAnswer::Connect(_) | NoAnswer::Silence | NoAnswer::Cut | NoAnswer::NotTheGate => {
                     Failure::Unreachable(vec![(to, why)])
                 }
             }
@@ -112,7 +112,8 @@ impl<'a> Session<'a> {
 fn may_be_loss(why: &NoAnswer) -> bool {
     match why {
         NoAnswer::Connect(error) => error.kind() == std::io::ErrorKind::TimedOut,
-        // The gate's silence is meant.
+        // A gate that means its silence keeps the connection for longer than anybody waits here.
+        NoAnswer::Cut => true,
         NoAnswer::Silence | NoAnswer::NotTheGate | NoAnswer::NewerGate | NoAnswer::Keys => false,
     }
 }

@@ -176,7 +176,7 @@ fn a_gate_with_another_key_is_no_answer() {
     let run = gate.run(&["knock", "home"]);
     assert_eq!(run.code, 3);
     let start = format!(
-        "knockgate: no answer from 127.0.0.1:{} (127.0.0.1: connected, then silence). Either the key in profile \
+        "knockgate: no answer from 127.0.0.1:{} (127.0.0.1: connected, then closed without an answer). Either the key in profile \
          \"home\" is not on the gate's roster, ",
         gate.profile.central_port
     );

@@ -117,6 +117,24 @@ impl<'lab> Gate<'lab> {
         Ok(())
     }
 
+    /// Waits until the agent stops because it wants to.
+    pub fn wait_until_it_stops(&mut self) -> Result<()> {
+        let Some(running) = &mut self.running else { bail!("the gate is not running") };
+        let ended = running.wait()?;
+        self.running = None;
+        if !ended.success() {
+            bail!("the agent ended by itself with {ended}");
+        }
+        Ok(())
+    }
+
+    /// Waits until a running agent says something after the first `from` bytes of its log.
+    pub fn wait_for_log(&self, text: &str, from: usize) -> Result<()> {
+        waiting::until_true(&format!("{text:?} in the agent's log"), Duration::from_secs(5), || {
+            self.log.text().get(from..).is_some_and(|new| new.contains(text))
+        })
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) -> Result<()> {
         let Some(mut running) = self.running.take() else { bail!("the gate is not running") };

@@ -188,9 +188,13 @@ impl Running {
     /// SIGTERM, and waits for the end.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        self.wait().context("after SIGTERM")
+    }
+
+    /// Waits until the program ends, which it is about to do.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
         let child = &mut self.child;
-        let ended =
-            waiting::until("the program ends after SIGTERM", PARTING, || child.try_wait().ok().flatten())?;
+        let ended = waiting::until("the program ends", PARTING, || child.try_wait().ok().flatten())?;
         self.join_readers();
         Ok(ended)
     }

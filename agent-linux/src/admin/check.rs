@@ -20,6 +20,7 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
     Store::check(&dir, identity.id, &roster)?;
     let mut warnings = config.warnings();
     let policy = policy(&config, &mut warnings)?;
+    crate::run::check_forwarding(&config)?;
     let mut text = format!("{}: good\n", config.path.display());
     text += &describe(&config);
     writeln!(text, "policy    {policy}")?;
@@ -48,6 +49,13 @@ fn policy(config: &Config, warnings: &mut Vec<String>) -> anyhow::Result<String>
     if services.is_empty() {
         warnings.push(format!(
             "policy {} may open no service: configuration and manifest have none in common",
+            module.name
+        ));
+    }
+    let beyond = module.capabilities.without(crate::run::SUPPORTED);
+    if !beyond.is_empty() {
+        warnings.push(format!(
+            "policy-module.{}.capabilities grants {beyond}, which this host cannot do",
             module.name
         ));
     }

@@ -106,11 +106,11 @@ fn refuse_to_overwrite(config: &Config, also: &[&Path]) -> anyhow::Result<()> {
     let files = also.iter().copied().chain(state.iter().map(PathBuf::as_path));
     match files.into_iter().find(|file| file.symlink_metadata().is_ok()) {
         Some(file) if *file == config.path => bail!(
-            "{}: exists already; without --address it is used as it is, or choose another --config",
+            "{}: exists already; leave --address out to use it as it is, or choose another --config",
             file.display()
         ),
         Some(file) => bail!(
-            "{}: exists already; this gate is set up (`knockgated check`), or choose another state directory",
+            "{}: exists already, so this gate is set up; look at it with `knockgated check`, or choose another state directory",
             file.display()
         ),
         None => Ok(()),
@@ -306,12 +306,13 @@ mod tests {
         assert_eq!(config.gate.state_dir, request.state_dir);
         assert_eq!(config.service("a.b").map(|service| service.ports.clone()), Some(vec![53, 54]));
 
-        // What stands there as a comment is what holds without it.
+        // What stands there as a comment is what holds without it; but these have no value that could be shown.
         let uncommented: String = text
             .lines()
             .map(|line| {
                 line.strip_prefix("# ")
-                    .filter(|rest| rest.contains(" = ") && !rest.starts_with("forward"))
+                    .filter(|rest| rest.contains(" = "))
+                    .filter(|rest| !["forward", "listener"].iter().any(|key| rest.starts_with(key)))
                     .unwrap_or(line)
             })
             .map(|line| format!("{line}\n"))

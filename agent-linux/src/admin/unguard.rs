@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::anyhow;
 
 use crate::firewall::{Firewall, Removal};
 
@@ -13,7 +13,7 @@ pub const ORDER: &str = "/run/knockgate.unguarded";
 /// Removes Knockgate's own table and nothing else. Needs no configuration: that may be what is broken.
 pub fn run() -> anyhow::Result<String> {
     // First, so that an agent which looks in between does not restore what is about to go.
-    std::fs::write(ORDER, []).with_context(|| format!("{ORDER}: cannot be written; run as root"))?;
+    std::fs::write(ORDER, []).map_err(|error| anyhow!("{ORDER}: cannot be written: {error}; run as root"))?;
     let report = match Firewall::remove()? {
         Removal::Removed => {
             "Knockgate's table is removed: nothing is guarded any more. A running agent stops.\n"
@@ -32,7 +32,7 @@ pub fn was_ordered() -> bool {
 pub fn forget_order() -> anyhow::Result<()> {
     match std::fs::remove_file(ORDER) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{ORDER}: cannot be removed; run as root"))
+            Err(anyhow!("{ORDER}: cannot be removed: {error}; run as root"))
         }
         Ok(()) | Err(_) => Ok(()),
     }

@@ -10,6 +10,8 @@ use super::document::Section;
 use super::read::{ServiceDraft, too_many};
 use super::{Central, Config, DecoyAudience, LockoutScope, PolicyChoice};
 
+/// The network interfaces of the namespace that the reader is in, two lines of headings first.
+const INTERFACES: &str = "/proc/thread-self/net/dev";
 /// Where Linux keeps the ports of its own outgoing connections.
 const EPHEMERAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
@@ -97,6 +99,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
                 .into(),
         );
     }
+    warnings.extend(interface_warning(config, Path::new(INTERFACES)));
     warnings.extend(ephemeral_warning(config, Path::new(EPHEMERAL_PORTS)));
     let unused = config.policy.modules.iter().filter(|module| match &config.policy.chain {
         PolicyChoice::BuiltIn => true,
@@ -106,6 +109,22 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         unused.map(|module| format!("policy module {} is defined and not in policy.chain", module.name)),
     );
     warnings
+}
+
+/// An interface that is not there may come later, as that of a tunnel; or its name is wrong, and then nothing is guarded.
+pub(super) fn interface_warning(config: &Config, interfaces_file: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(interfaces_file).ok()?;
+    let known: Vec<&str> =
+        text.lines().skip(2).filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
+    let wanted = config.gate.interfaces.iter().map(String::as_str);
+    let missing: Vec<&str> = wanted.filter(|name| !known.contains(name)).collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "gate.interfaces names {}, which this host does not have now; what comes in elsewhere is not guarded; here are {}",
+            missing.join(", "),
+            known.join(", ")
+        )
+    })
 }
 
 /// Decoys among the ports that this host gives its own connections would swallow their answers now and then.

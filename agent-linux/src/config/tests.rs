@@ -284,3 +284,17 @@ fn decoys_among_ephemeral_ports_are_warned_about() {
         assert_eq!(check::ephemeral_warning(&config, &file).is_some(), warned, "case {case}");
     }
 }
+
+#[test]
+fn an_interface_that_is_not_there_is_warned_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dev");
+    std::fs::write(&file, "Inter-| Receive\n face |bytes\n    lo:  0 0\n  eth0: 0 0\n").unwrap();
+    #[rustfmt::skip]
+    let cases = [(1, "", false), (2, "\"eth0\"", false), (3, "\"eth0\", \"lo\"", false), (4, "\"eth1\"", true), (5, "\"eth0\", \"eth\"", true)];
+    for (case, names, warned) in cases {
+        let key = if names.is_empty() { String::new() } else { format!("interfaces = [{names}]\n") };
+        let config = parsed(&format!("{GATE}{key}{SSH}"));
+        assert_eq!(check::interface_warning(&config, &file).is_some(), warned, "case {case}");
+    }
+}

@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::error::FirewallError;
-use super::plan::{Plan, Service};
+use super::plan::Service;
 
 struct Switch {
     family: &'static str,
@@ -20,8 +20,8 @@ const V6: Switch = Switch {
     path: "/proc/sys/net/ipv6/conf/all/forwarding",
 };
 
-pub(crate) fn check(plan: &Plan) -> Result<(), FirewallError> {
-    for service in &plan.services {
+pub(crate) fn check(services: &[Service]) -> Result<(), FirewallError> {
+    for service in services {
         let Some(forward) = &service.forward else { continue };
         if forward.v4.is_some() {
             check_family(service, &V4)?;

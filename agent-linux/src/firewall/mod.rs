@@ -11,7 +11,7 @@
 
 mod elements;
 mod error;
-mod forwarding;
+pub(crate) mod forwarding;
 mod integrity;
 mod ledger;
 pub(crate) mod netlink;
@@ -163,6 +163,13 @@ impl Firewall {
         self.delete(&gone)?;
         keys.iter().for_each(|&key| self.ledger.forget(key, grant.id, now));
         Ok(())
+    }
+
+    /// A grant is over without a closing, because another one keeps its ports open: it counts for them no longer. The
+    /// kernel is right again once that other one is opened anew.
+    pub fn forget(&mut self, grant: &Grant) {
+        let now = Instant::now();
+        grant.keys().iter().for_each(|&key| self.ledger.forget(key, grant.id, now));
     }
 
     /// Offers the decoys to `source`, or watches its probes, for a time.
@@ -342,7 +349,7 @@ fn placeholder(key: Key) -> NewElement {
 fn apply(socket: &mut Socket, plan: &Plan) -> Result<Fingerprint, FirewallError> {
     plan.check()?;
     let remains = integrity::remains(socket)?;
-    forwarding::check(plan)?;
+    forwarding::check(&plan.services)?;
     let sessions = sessions::open_sessions(plan);
     let kept = match remains {
         Remains::OtherShape => Err(FirewallError::TableGone),

@@ -29,13 +29,35 @@ pub(super) async fn serve(listener: TcpListener, inputs: Inputs, audit: Arc<Audi
 async fn talk(mut stream: TcpStream, source: IpAddr, inputs: Inputs, audit: Arc<Audit>) {
     let until = deadline();
     let mut message: Message = [0; MESSAGE_LEN];
+    let visit = Visit { source, audit: Some(audit) };
     if !matches!(timeout_at(until, stream.read_exact(&mut message)).await, Ok(Ok(_))) {
-        audit.write(AuditRecord::incomplete_connection(source));
         return;
     }
+    visit.goes_on();
     match timeout_at(until, ask(source, message, inputs)).await {
         Ok(Some(answer)) => send(stream, &answer, until).await,
         Ok(None) | Err(_) => linger(stream, until).await,
+    }
+}
+
+/// A connection that has said nothing whole yet. It is written down when it ends so, also when it had to make room.
+struct Visit {
+    source: IpAddr,
+    audit: Option<Arc<Audit>>,
+}
+
+impl Visit {
+    /// The driver writes down what comes of its message.
+    fn goes_on(mut self) {
+        self.audit = None;
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if let Some(audit) = &self.audit {
+            audit.write(AuditRecord::incomplete_connection(self.source));
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! TCP connections of people who have not proved anything yet: how many, how long, and what they learn.
 //!
 //! They learn nothing: every connection is accepted, nothing is said, and it is closed after [`LINGER`] or when the other
-//! side closes. The central port and the decoys use the same code, so they cannot be told apart.
+//! side closes. The central port and the decoys use the same code, so an ordinary connection cannot tell one from the
+//! other. Whoever fills a listener can: each makes room for itself.
 
 use std::collections::VecDeque;
 use std::future::Future;

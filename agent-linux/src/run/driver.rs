@@ -11,6 +11,7 @@ use std::time::Duration;
 use getrandom::SysRng;
 use knockgate_core::envelope::Message;
 use knockgate_core::gate::Gate;
+use knockgate_core::note::Note;
 use knockgate_core::{Action, Consultation, Decision, GrantId, Now, Outcome, Peer, Probe, Record, Verdict};
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
@@ -143,11 +144,26 @@ impl Driver {
     fn turn(&mut self) {
         loop {
             let now = clock::now();
-            while let Some(note) = self.gate.poll_note() {
-                self.scribe().note(&note);
-            }
-            let Some(action) = self.gate.poll_action(now) else { return };
+            let action = self.gate.poll_action(now);
+            // Before the action, which may refresh what a grant that ended just now has shared.
+            self.write_down();
+            let Some(action) = action else { return };
             self.act(now, action);
+        }
+    }
+
+    fn write_down(&mut self) {
+        while let Some(note) = self.gate.poll_note() {
+            if let Note::GrantClosed { grant, source, service, .. } = note {
+                self.forget(grant, source, service);
+            }
+            self.scribe().note(&note);
+        }
+    }
+
+    fn forget(&mut self, grant: GrantId, source: IpAddr, service: u16) {
+        if let Some(service) = self.config.service_by_id(service) {
+            self.firewall.forget(&opening(grant, source, service));
         }
     }
 

@@ -30,7 +30,8 @@ use std::path::Path;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-pub use policy::load_policy;
+pub use plan::check_forwarding;
+pub use policy::{SUPPORTED, load_policy};
 
 /// Runs the agent until a signal ends it.
 ///

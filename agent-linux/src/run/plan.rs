@@ -5,7 +5,7 @@ use knockgate_core::message;
 use knockgate_core::profile::Protocol;
 
 use crate::config::{Config, DecoyAudience, Service};
-use crate::firewall::{self, Access, Forward, Mode, Plan, ReturnPath};
+use crate::firewall::{self, Access, FirewallError, Forward, Mode, Plan, ReturnPath, forwarding};
 
 /// NFLOG group of the probes of closed mode. Any number will do that nobody else on the host uses; this is "KG".
 pub(super) const NFLOG_GROUP: u16 = 0x4b47;
@@ -28,6 +28,14 @@ pub(super) fn protocol(protocol: Protocol) -> firewall::Protocol {
         Protocol::Tcp => firewall::Protocol::Tcp,
         Protocol::Udp => firewall::Protocol::Udp,
     }
+}
+
+/// Whether the kernel forwards what the configuration wants forwarded.
+///
+/// # Errors
+/// If it does not; the start would fail.
+pub fn check_forwarding(config: &Config) -> Result<(), FirewallError> {
+    forwarding::check(&config.services.iter().map(service).collect::<Vec<_>>())
 }
 
 fn access(audience: DecoyAudience) -> Access {

@@ -1,21 +1,24 @@
 //! Loads the policy that decides, with the rights that the configuration gives it.
 
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use knockgate_policy_host::{
     Capabilities, Capability, MemoryState, Policy, PolicyEngine, Profile, Rights, ServiceRight, StateStore,
     builtin,
 };
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, PolicyModule};
+use crate::config::{Config, EVERYBODY_WRITES, PolicyModule};
 use crate::state::{PolicyState, Store};
 
 use super::judge::Judge;
 
 /// What policies can do on this host.
-const SUPPORTED: Capabilities = Capabilities::of(&[
+pub const SUPPORTED: Capabilities = Capabilities::of(&[
     Capability::Open,
     Capability::Extend,
     Capability::Revoke,
@@ -36,9 +39,7 @@ pub fn load_policy(config: &Config) -> anyhow::Result<Policy> {
         return engine.load("default", builtin::DEFAULT, &rights).context("the built-in policy");
     };
     let (name, file) = (&module.name, module.file.display());
-    let bytes = std::fs::read(&module.file).with_context(|| {
-        format!("policy {name}: {file} cannot be read; correct `file` or its permissions")
-    })?;
+    let bytes = read(module)?;
     check_pin(module, &bytes)?;
     let rights = rights(config, module.services.iter().copied(), module.capabilities, module.max_seconds);
     engine
@@ -57,6 +58,23 @@ fn rights(
         max_seconds: u32::try_from(service.max_open.as_secs()).unwrap_or(u32::MAX),
     });
     Rights { services: services.collect(), capabilities, max_seconds, ..Rights::default() }
+}
+
+fn read(module: &PolicyModule) -> anyhow::Result<Vec<u8>> {
+    let (name, file) = (&module.name, module.file.display());
+    let cannot =
+        |error| anyhow!("policy {name}: {file} cannot be read: {error}; correct `file` or its permissions");
+    let mut opened = File::open(&module.file).map_err(cannot)?;
+    let mode = opened.metadata().map_err(cannot)?.mode();
+    if mode & EVERYBODY_WRITES != 0 {
+        bail!(
+            "policy {name}: {file} can be changed by everybody (mode {:04o}); `chmod o-w {file}` if you trust its content",
+            mode & 0o7777
+        );
+    }
+    let mut bytes = Vec::new();
+    opened.read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(bytes)
 }
 
 fn check_pin(module: &PolicyModule, bytes: &[u8]) -> anyhow::Result<()> {

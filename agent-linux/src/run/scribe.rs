@@ -1,7 +1,7 @@
 //! Writes down what happened: every note into the audit log, what an operator wants to see at once into the log.
 
 use knockgate_core::note::Note;
-use knockgate_core::{ClientId, Refusal, Roster};
+use knockgate_core::{ClientId, Name, Refusal, Roster};
 use knockgate_policy_host as host;
 
 use crate::audit::{Audit, AuditRecord, Names};
@@ -19,7 +19,7 @@ pub(super) struct Scribe<'a> {
 
 impl Names for Scribe<'_> {
     fn client(&self, id: ClientId) -> Option<String> {
-        self.roster.client_by_id(id).map(|client| client.name.to_string())
+        self.roster.name(id).map(Name::to_string)
     }
 
     fn service(&self, id: u16) -> Option<String> {

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use knockgate_core::gate::{self, Gate};
 use knockgate_core::key::Identity;
+use knockgate_core::note::{CloseReason, Note};
 use knockgate_core::{ClientId, GrantId, message};
 use tokio::net::TcpListener;
 
@@ -18,13 +19,14 @@ use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::capture::decoy;
 use crate::capture::nflog::ProbeLog;
-use crate::config::{Config, LockoutScope};
+use crate::config::{Config, LockoutScope, Service};
 use crate::firewall::{ExistingGrant, Firewall};
 use crate::state::roster_file::RosterWatch;
 use crate::state::{GateIdentity, LiveRoster, StateDir, Store, system_rng};
 
 use super::driver::{Driver, LinuxGate};
 use super::input::{self, Inputs};
+use super::scribe::Scribe;
 use super::signals::Signals;
 use super::upkeep::{self, Upkeep};
 use super::{central, clock, decoys, judge, keeper, plan, policy};
@@ -41,10 +43,12 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
         bail!("{}: {problem}", dir.roster_file().display());
     }
     let store = Arc::new(Store::open(&dir, identity.id, &roster)?);
+    let used = store.load()?;
     let policy = policy::load_policy(&config)?;
     if !policy.withheld().is_empty() {
         tracing::warn!("policy {} asks for {} and does not get it", policy.name(), policy.withheld());
     }
+    let judge = policy::judge(policy, &config, &store)?;
     let audit = Arc::new(Audit::open(&config.gate.audit_log)?);
     let signals = Signals::catch()?;
 
@@ -58,10 +62,10 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let mut firewall = Firewall::install(&plan).context("the gate cannot be shut")?;
 
     let (inputs, received) = input::channel();
-    let mut gate = new_gate(&config, &identity, LiveRoster::new(&roster, store.load()?));
+    let mut gate = new_gate(&config, &identity, LiveRoster::new(&roster, used));
     adopt(&mut gate, &mut firewall, &config, &audit)?;
     let driver = Driver {
-        bench: judge::start(policy::judge(policy, &config, &store)?, inputs.clone())?,
+        bench: judge::start(judge, inputs.clone())?,
         keeper: keeper::start(Arc::clone(&store), inputs.clone())?,
         store,
         upkeep: Upkeep { roster_file, identity, plan },
@@ -79,8 +83,10 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
 }
 
 fn listen(port: u16, what: &str) -> anyhow::Result<TcpListener> {
-    let listener = decoy::listen(port).with_context(|| {
-        format!("{what} cannot use TCP port {port}; `ss -tlnp` shows who has it, or choose another one")
+    let listener = decoy::listen(port).map_err(|error| {
+        anyhow!(
+            "{what} cannot use TCP port {port}: {error}; `ss -tlnp` shows who has it, or choose another one"
+        )
     })?;
     Ok(TcpListener::from_std(listener)?)
 }
@@ -140,7 +146,7 @@ fn adopt(
     }
     for grant in found.grants {
         let client = gate.roster().client_by_id(ClientId(grant.client)).cloned();
-        let service = config.service_by_id(grant.service).filter(|service| service.ports == grant.ports);
+        let service = config.service_by_id(grant.service).filter(|service| guards(service, &grant));
         let allowed = client.as_ref().filter(|client| client.may_use(grant.service));
         match (allowed, service) {
             (Some(client), Some(service)) if take_over(gate, &grant) => {
@@ -154,11 +160,26 @@ fn adopt(
             }
             _ => {
                 tracing::warn!(source = %grant.source, grant = grant.id, "an open grant is not allowed any more; closing it");
+                let note = Note::GrantClosed {
+                    grant: GrantId(grant.id),
+                    client: ClientId(grant.client),
+                    source: grant.source,
+                    service: grant.service,
+                    reason: CloseReason::Revoked,
+                };
                 firewall.close(&closing(grant))?;
+                Scribe { audit, roster: gate.roster(), config }.note(&note);
             }
         }
     }
     Ok(())
+}
+
+/// Whether a grant is for the very ports that the service has now.
+fn guards(service: &Service, grant: &ExistingGrant) -> bool {
+    let mut ports = service.ports.clone();
+    ports.sort_unstable();
+    plan::protocol(service.protocol) == grant.protocol && ports == grant.ports
 }
 
 fn take_over(gate: &mut LinuxGate, grant: &ExistingGrant) -> bool {

@@ -16,6 +16,8 @@ use super::store::Loaded;
 pub struct LiveRoster {
     clients: HashMap<PublicKey, Client>,
     keys: HashMap<ClientId, PublicKey>,
+    /// Of everybody who was ever on it in this run: what is closed for a client that went shall bear his name.
+    names: HashMap<ClientId, Name>,
     books: HashMap<BookId, Book>,
     counters: HashMap<ClientId, u64>,
     cursors: HashMap<BookId, u32>,
@@ -31,8 +33,8 @@ pub struct Changes {
 impl LiveRoster {
     pub fn new(roster: &RosterFile, used: Loaded) -> Self {
         let Loaded { counters, cursors } = used;
-        let (clients, keys, books) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let mut live = Self { clients, keys, books, counters, cursors };
+        let (clients, keys, names, books) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
+        let mut live = Self { clients, keys, names, books, counters, cursors };
         live.reload(roster);
         live
     }
@@ -42,6 +44,7 @@ impl LiveRoster {
         let before = std::mem::take(&mut self.clients);
         self.clients = roster.clients().iter().map(|client| (client.key, client.clone())).collect();
         self.keys = roster.clients().iter().map(|client| (client.id, client.key)).collect();
+        self.names.extend(roster.clients().iter().map(|client| (client.id, client.name.clone())));
         self.books =
             roster.books().iter().map(|enrolled| (enrolled.book.id(), enrolled.book.clone())).collect();
         Changes { added: missing_in(&before, &self.clients), removed: missing_in(&self.clients, &before) }
@@ -50,6 +53,11 @@ impl LiveRoster {
     /// The client of that number.
     pub fn client_by_id(&self, id: ClientId) -> Option<&Client> {
         self.keys.get(&id).and_then(|key| self.clients.get(key))
+    }
+
+    /// The name of a client that is, or in this run was, on the roster.
+    pub fn name(&self, id: ClientId) -> Option<&Name> {
+        self.names.get(&id)
     }
 
     pub fn clients(&self) -> impl Iterator<Item = &Client> {

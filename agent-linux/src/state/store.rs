@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use knockgate_core::action::Record;
@@ -43,7 +44,8 @@ const RESTORE: &str = "stop the agent, then `knockgated state rebuild` replaces 
 /// The open store. Only one process has it open for writing.
 pub struct Store {
     path: PathBuf,
-    database: Database,
+    /// `None` after a write has failed: redb refuses whatever comes after that until the file is opened anew.
+    database: Mutex<Option<Database>>,
 }
 
 /// All that has been used up.
@@ -129,13 +131,13 @@ impl Store {
     fn checked(path: &Path, opened: Result<Database, OpenError>, gate: GateId) -> Result<Self, StateError> {
         let database = opened.map_err(|error| error.at(path))?;
         check_gate(path, &database, gate)?;
-        Ok(Self { path: path.to_owned(), database })
+        Ok(Self { path: path.to_owned(), database: Mutex::new(Some(database)) })
     }
 
     /// # Errors
     /// If it cannot be read.
     pub fn load(&self) -> Result<Loaded, StateError> {
-        read(&self.database).map_err(|error| damaged(&self.path, &error))
+        self.read(read)
     }
 
     /// What has been used up, also while an agent is running.
@@ -163,7 +165,7 @@ impl Store {
     /// # Errors
     /// If it cannot be said that they are durable.
     pub fn write(&self, records: &[Record]) -> Result<(), WriteError> {
-        self.written(write(&self.database, records))
+        self.change(|database| write(database, records))
     }
 
     /// The numbers of one policy.
@@ -171,7 +173,7 @@ impl Store {
     /// # Errors
     /// If they cannot be read.
     pub fn policy(&self, name: &str) -> Result<HashMap<u32, u64>, StateError> {
-        read_policy(&self.database, name).map_err(|error| damaged(&self.path, &error))
+        self.read(|database| read_policy(database, name))
     }
 
     /// Makes numbers of a policy durable, all or none; 0 forgets one.
@@ -179,7 +181,7 @@ impl Store {
     /// # Errors
     /// If it cannot be said that they are durable.
     pub fn write_policy(&self, name: &str, numbers: &[(u32, u64)]) -> Result<(), WriteError> {
-        self.written(write_policy(&self.database, name, numbers))
+        self.change(|database| write_policy(database, name, numbers))
     }
 
     /// Replaces a lost or damaged store by one in which every enrolled book is used up to its end and every counter is past
@@ -216,8 +218,31 @@ impl Store {
         placed.map_err(|error| StateError::io(path, "making it", error))
     }
 
-    fn written(&self, result: Result<(), redb::Error>) -> Result<(), WriteError> {
-        result.map_err(|error| WriteError { path: self.path.clone(), error: Box::new(error) })
+    fn read<T>(&self, read: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StateError> {
+        let database = self.database();
+        let content = database.as_ref().ok_or(redb::Error::PreviousIo).and_then(read);
+        content.map_err(|error| damaged(&self.path, &error))
+    }
+
+    fn change(&self, change: impl FnOnce(&Database) -> Result<(), redb::Error>) -> Result<(), WriteError> {
+        let mut place = self.database();
+        let database = place.take().map_or_else(|| self.reopen(), Ok);
+        let changed = database.and_then(|database| {
+            change(&database)?;
+            *place = Some(database);
+            Ok(())
+        });
+        changed.map_err(|error| WriteError { path: self.path.clone(), error: Box::new(error) })
+    }
+
+    /// A disk that was full for a minute must not keep everybody out until somebody restarts the agent.
+    fn reopen(&self) -> Result<Database, redb::Error> {
+        Ok(builder().set_check_integrity_on_open(true).open(&self.path)?)
+    }
+
+    fn database(&self) -> MutexGuard<'_, Option<Database>> {
+        // Whoever panicked with it has taken it out, and it is opened anew.
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -111,6 +111,23 @@ pub(super) fn shared_door() {
     assert_eq!(dial(&lab.client, gate(&lab, 0), SSH), Answer::Silence);
 }
 
+pub(super) fn inherited_door() {
+    let lab = Lab::new();
+    let mut firewall = install(&lab, &plan());
+    let long = grant(1, client(&lab, 0));
+    let short = Grant { id: 2, client: 2, timeout: Duration::from_secs(30), ..long.clone() };
+    firewall.open(&long).expect("opens");
+    firewall.open(&short).expect("opens");
+
+    firewall.forget(&long);
+    firewall.open(&short).expect("opens");
+
+    let left = &firewall.grants().expect("reads").grants[0];
+    assert!(left.id == 2 && left.remaining <= Duration::from_secs(30), "what is forgotten counts no longer");
+    firewall.close(&short).expect("closes");
+    assert!(firewall.grants().expect("reads").grants.is_empty());
+}
+
 pub(super) fn sixteen_ports() {
     let lab = Lab::new();
     let ports: Vec<u16> = (7000..7016).collect();

@@ -42,6 +42,7 @@ fn main() {
         ("opening_again_moves_the_deadline_both_ways", grants::open_again),
         ("closing_is_idempotent_and_leaves_established_connections_alone", grants::close_twice),
         ("two_grants_for_one_door_close_one_after_the_other", grants::shared_door),
+        ("a_grant_that_is_forgotten_keeps_no_door_open_for_longer", grants::inherited_door),
         ("all_sixteen_ports_of_a_service_open_and_close_together", grants::sixteen_ports),
         ("grants_without_end_or_ports_are_refused", grants::endless_grants),
         ("a_new_install_finds_the_grants_of_the_old_one", table::grants_survive),

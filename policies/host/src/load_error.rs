@@ -61,7 +61,7 @@ pub enum LoadError {
     TwoManifests,
     /// Its manifest is wrong.
     #[error("manifest: {0}")]
-    Manifest(#[from] ManifestError),
+    Manifest(ManifestError),
     /// It was built for a newer ABI.
     #[error(
         "built for policy ABI {wanted} and this host has {have}; update Knockgate, or build the policy for {have}"
@@ -183,6 +183,13 @@ pub enum LoadError {
     /// The engine refused it.
     #[error("the engine refused the module: {0}; rebuild it with current tools")]
     Engine(String),
+}
+
+// Not derived: that would make it a source, and a chain of errors would print it twice.
+impl From<ManifestError> for LoadError {
+    fn from(error: ManifestError) -> Self {
+        LoadError::Manifest(error)
+    }
 }
 
 impl LoadError {

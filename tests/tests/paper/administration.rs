@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::programs::{self, Said};
+use knockgate_tests::scenes::{SSH, Scene};
 use knockgate_tests::{Family, Lab};
 
 pub(crate) fn stories() -> Vec<Story> {
@@ -11,6 +12,8 @@ pub(crate) fn stories() -> Vec<Story> {
         story("check tells what would be guarded and the true keyspace", check_tells),
         story("init refuses to guard the port of the current ssh session without yes", init_refuses),
         story("what init writes passes check and brings a gate up", init_works),
+        story("init for a configuration with decoys of one's own brings a gate up", init_completes),
+        story("a damaged roster leaves the old one in force", damaged_roster),
         story("a printed book shows every number with its ports", book_is_printed),
         story("a second agent on the same state is refused", second_agent),
     ]
@@ -58,6 +61,49 @@ fn init_works(lab: &Lab) -> Result<()> {
     let reached = knockgate_tests::peers::reach(&lab.stranger, lab.gate.at(Family::V4, 22))?;
     ensure!(reached == knockgate_tests::peers::Reached::Silence, "{reached:?}");
     gate.stop()
+}
+
+fn init_completes(lab: &Lab) -> Result<()> {
+    const RANGE: std::ops::RangeInclusive<u16> = 20_000..=20_999;
+    let address = lab.gate.ip(Family::V4).to_string();
+    let configuration = Configuration::bare(lab, &address)
+        .with_services()
+        .with("[sequence]\ndecoy-count = 40\nport-range = [20000, 20999]\nlength = 4");
+    let file = configuration.write()?;
+    let before = std::fs::read_to_string(file)?;
+    let mut init = lab.gate.command(programs::ours("knockgated")?);
+    Said::by(init.arg("init").arg("--config").arg(file).arg("--yes"))?.expect(0)?;
+    ensure!(std::fs::read_to_string(file)? == before, "init changed a configuration that was there");
+
+    let mut scene = Scene::set_with_configuration(lab, Family::V4, &configuration)?;
+    let decoys = scene.decoys()?;
+    ensure!(decoys.len() == 40 && decoys.iter().all(|port| RANGE.contains(port)), "{decoys:?}");
+    scene.must_be_shut(&lab.client, SSH)?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_healthy()
+}
+
+fn damaged_roster(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::set(lab, Family::V4)?;
+    let file = lab.path("state").join("roster");
+    let whole = std::fs::read(&file)?;
+    let seen = scene.gate.log().len();
+    // In place, not by a rename: the agent looks at a file that is only half there.
+    std::fs::write(&file, &whole[..whole.len() / 2])?;
+    scene.gate.wait_for_log("the old one stays", seen)?;
+
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+    let said = scene.gate.tell(&["client", "list"])?.expect(1)?;
+    said.complains_of(&["roster", "damaged"])?;
+    scene.must_be_healthy()?;
+
+    std::fs::write(&file, &whole)?;
+    let profile = scene.gate.enrol("bob", &["ssh"], &[])?;
+    let bob = knockgate_tests::clients::Client::with_profile(lab, &lab.visitor, "bob", &profile)?;
+    bob.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.visitor, SSH)
 }
 
 fn book_is_printed(lab: &Lab) -> Result<()> {

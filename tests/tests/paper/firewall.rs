@@ -1,16 +1,32 @@
 //! The firewall beside other people's rules.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
+use knockgate_tests::gates::CENTRAL;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::peers::{Reached, reach};
-use knockgate_tests::scenes::{SSH, Scene};
-use knockgate_tests::{Family, Lab};
+use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::{Family, Lab, waiting};
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
         story("other people's tables are never touched", other_tables),
         story("ports stay shut when the agent is dead", shut_when_dead),
         story("unguard removes the guard and nothing else", unguard),
+        story("unguard opens everything while the agent runs, and the agent stops", unguard_while_running),
+        story("a flushed rule set is restored with the open grants and stays shut for strangers", |lab| {
+            restored(lab, "flush ruleset")
+        }),
+        story("a deleted table is restored with the open grants and stays shut for strangers", |lab| {
+            restored(lab, "delete table inet knockgate")
+        }),
+        story("a host that drops by default lets a knock in through two ports over IPv4", |lab| {
+            behind_own_firewall(lab, Family::V4)
+        }),
+        story("a host that drops by default lets a knock in through two ports over IPv6", |lab| {
+            behind_own_firewall(lab, Family::V6)
+        }),
     ]
 }
 
@@ -57,6 +73,65 @@ fn unguard(lab: &Lab) -> Result<()> {
     let after = lab.gate.nft_ruleset()?;
     ensure!(after == before, "the rule set is not what it was before Knockgate:\n{after}");
     Ok(())
+}
+
+fn unguard_while_running(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::set(lab, Family::V4)?;
+    scene.must_be_shut(&lab.stranger, SSH)?;
+
+    scene.gate.tell(&["unguard"])?.expect(0)?;
+    scene.gate.wait_until_it_stops()?;
+
+    for port in [SSH, WEB] {
+        scene.must_be_open(&lab.stranger, port)?;
+    }
+    ensure!(lab.gate.nft_ruleset()?.is_empty(), "something of the guard is left");
+
+    scene.gate.start()?;
+    scene.must_be_shut(&lab.stranger, SSH)?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)
+}
+
+/// Somebody reloads his own firewall and takes the guard away with it.
+fn restored(lab: &Lab, damage: &str) -> Result<()> {
+    const NOTICED_WITHIN: Duration = Duration::from_secs(3);
+    let mut scene = Scene::set(lab, Family::V4)?;
+    scene.alice.knock_for("ssh", 60)?.expect(0)?;
+
+    lab.gate.nft(damage)?;
+
+    waiting::until_true("the guard is back", NOTICED_WITHIN, || {
+        matches!(scene.reached(&lab.stranger, SSH), Ok(Reached::Silence))
+    })?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_shut(&lab.client, WEB)?;
+    scene.must_be_shut(&lab.stranger, WEB)?;
+    scene.alice.knock_for("web", 60)?.expect(0)?;
+    scene.must_be_open(&lab.client, WEB)?;
+    scene.must_be_healthy()
+}
+
+/// The administrator's own firewall accepts the two ports that a knock needs, and the service as it did before.
+fn behind_own_firewall(lab: &Lab, family: Family) -> Result<()> {
+    const LISTENER: u16 = 9999;
+    let mut scene = Scene::set_with(lab, family, &format!("[sequence]\nlistener = {LISTENER}"))?;
+    lab.gate.nft(&format!(
+        "table inet own {{\n chain input {{\n type filter hook input priority filter; policy drop\n \
+         iif lo accept\n ct state established,related accept\n meta l4proto ipv6-icmp accept\n \
+         tcp dport {{ {CENTRAL}, {LISTENER} }} accept\n }}\n }}"
+    ))?;
+
+    scene.alice.knock("ssh")?.expect(0)?;
+
+    // The guard lets alice through; the firewall behind it has its own say.
+    scene.must_be_shut(&lab.client, SSH)?;
+    lab.gate.nft(&format!("add rule inet own input tcp dport {SSH} accept"))?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_shut(&lab.stranger, SSH)?;
+    // Accepted by that firewall, and still nothing that a stranger could find.
+    scene.must_be_shut(&lab.stranger, LISTENER)?;
+    scene.must_be_healthy()
 }
 
 /// One table as nft prints it.

@@ -197,3 +197,17 @@ fn a_store_that_others_can_read_is_refused() {
     std::fs::set_permissions(dir.store_file(), std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(refusal(open(&dir)).contains("chmod 600"));
 }
+
+#[test]
+fn a_write_that_failed_does_not_keep_the_next_one_from_succeeding() {
+    let (_temp, dir) = state_dir();
+    let store = open(&dir).unwrap();
+    let next = |next| Record::Offer { client: ALICE, counter: 1, book: BOOK, next };
+    store.write(&[next(2)]).unwrap();
+
+    // What redb says to everything once the disk has failed it.
+    assert!(store.change(|_| Err(redb::Error::PreviousIo)).is_err());
+    store.write(&[next(3)]).unwrap();
+
+    assert_eq!(store.load().unwrap().cursors[&BOOK], 3);
+}

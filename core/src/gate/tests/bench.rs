@@ -180,13 +180,17 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
     /// Time goes by and the host does its duty.
     pub(super) fn wait(&mut self, duration: Duration) {
         let end = self.now().instant.after(duration).as_micros();
-        while let Some(due) = self.gate.poll_timeout().filter(|due| due.as_micros() <= end) {
+        for _ in 0..1_000 {
+            let Some(due) = self.gate.poll_timeout().filter(|due| due.as_micros() <= end) else {
+                self.micros = end;
+                return;
+            };
             self.micros = self.micros.max(due.as_micros());
             let now = self.now();
             self.gate.handle_timeout(now);
             self.turn();
         }
-        self.micros = end;
+        panic!("the gate never stops waking its host");
     }
 
     /// Time goes by and the host is busy with something else.
@@ -196,7 +200,7 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
 
     /// Does what the gate asks.
     pub(super) fn turn(&mut self) {
-        loop {
+        for _ in 0..1_000 {
             let action = self.gate.poll_action(self.now());
             while let Some(note) = self.gate.poll_note() {
                 self.notes.push(note);
@@ -205,6 +209,7 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
             self.trace.push(word(&action));
             self.react(action);
         }
+        panic!("the gate never stops asking");
     }
 
     fn react(&mut self, action: Action) {

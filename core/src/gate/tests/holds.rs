@@ -275,3 +275,15 @@ fn a_client_that_leaves_while_the_policy_thinks_gets_nothing() {
     assert_eq!(bench.open(), []);
     assert_eq!(bench.gate.refusals().of(Refusal::UnknownClient), 1);
 }
+
+#[test]
+fn a_client_that_left_and_came_back_has_no_knock_from_before() {
+    let mut bench = bench();
+    bench.script.judge = Judge::Wait;
+    let whole = bench.gate.roster().clone();
+    bench.knock(ALICE, HOME, |_| {});
+    bench.remove(ALICE);
+    *bench.gate.roster_mut() = whole;
+    bench.decide(crate::Verdict::Commit, &[crate::Effect::Open { service: SSH, seconds: 0 }]);
+    assert_eq!(bench.open(), []);
+}

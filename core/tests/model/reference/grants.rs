@@ -135,7 +135,7 @@ impl Grants {
         let grant = self.all.get_mut(&id).expect("only what was granted is closed");
         assert_eq!(grant.door, door);
         let reason = due(grant, now).unwrap_or_else(|| panic!("{grant:?} is closed for no reason at {now}"));
-        grant.closing = Closing::Offered(reason);
+        (grant.closing, grant.wanted) = (Closing::Offered(reason), false);
     }
 
     /// The gate notes that a grant has ended: it was closed, or handed over.

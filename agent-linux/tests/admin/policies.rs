@@ -1,0 +1,63 @@
+//! What `knockgated check` says about the module of a policy.
+
+use std::fs;
+
+use super::scene::{Scene, chmod};
+
+const HEADER: &[u8] = b"\0asm\x01\0\0\0";
+
+#[test]
+fn a_module_that_is_missing_or_not_the_pinned_one_is_refused() {
+    let scene = Scene::ready();
+    let file = scene.path().join("p.wasm");
+    let pinned = governed(&scene, &format!("sha256 = \"{}\"", "00".repeat(32)));
+    let said = scene.run_with_config(&pinned, &["check"]).bad(1);
+    assert!(said.contains("p.wasm cannot be read: No such file"), "{said}");
+    assert!(said.trim_end().ends_with("correct `file` or its permissions"), "{said}");
+
+    fs::write(&file, "not wasm").unwrap();
+    let said = scene.run_with_config(&pinned, &["check"]).bad(1);
+    assert!(said.contains("p.wasm") && said.contains("pinned") && said.contains("sha256"), "{said}");
+
+    let said = scene.run_with_config(&governed(&scene, ""), &["check"]).bad(1);
+    assert!(said.contains("p.wasm"), "{said}");
+}
+
+#[test]
+fn a_module_that_everybody_may_change_is_refused() {
+    let scene = Scene::ready();
+    let file = scene.path().join("p.wasm");
+    fs::write(&file, HEADER).unwrap();
+    chmod(&file, 0o666);
+
+    let said = scene.run_with_config(&governed(&scene, ""), &["check"]).bad(1);
+
+    assert!(said.contains("mode 0666") && said.contains("chmod o-w"), "{said}");
+}
+
+#[test]
+fn a_fault_in_a_manifest_is_told_once() {
+    let scene = Scene::ready();
+    let (name, manifest) = ("knockgate.manifest", "abi=1.0\nname=x\ncapabilites=open\n");
+    let mut module = HEADER.to_vec();
+    // A custom section: its number, its length, its name with length, its content. All lengths fit in 7 bits.
+    let length = u8::try_from(1 + name.len() + manifest.len()).unwrap();
+    module.extend([0, length, u8::try_from(name.len()).unwrap()]);
+    module.extend(name.bytes().chain(manifest.bytes()));
+    fs::write(scene.path().join("p.wasm"), module).unwrap();
+
+    let said = scene.run_with_config(&governed(&scene, ""), &["check"]).bad(1);
+
+    assert_eq!(said.matches("line 3: unknown key").count(), 1, "{said}");
+}
+
+/// The scene's configuration with a policy in `p.wasm`.
+fn governed(scene: &Scene, more: &str) -> String {
+    let file = scene.path().join("p.wasm");
+    let text = fs::read_to_string(scene.config()).expect("the scene has a configuration");
+    let text = text.split("\n[policy]").next().unwrap_or_default();
+    format!(
+        "{text}\n[policy]\nchain = [\"p\"]\n[policy-module.p]\nfile = {file:?}\n{more}\nservices = [\"web\"]\n\
+         capabilities = [\"open\"]\n"
+    )
+}
