@@ -14,7 +14,7 @@ use crate::message::{Answer, Offer, OpenService, Request, RequestError, Verdict}
 use crate::note::Note;
 use crate::refusal::Refusal;
 use crate::replay::{self, Authentic, Fresh};
-use crate::roster::{ClientId, Roster};
+use crate::roster::{Client, ClientId, Roster};
 use crate::time::{Instant, Now, millis};
 
 use super::Gate;
@@ -34,28 +34,43 @@ pub(super) struct Exchange {
 }
 
 /// What the answer waits for.
+#[derive(Clone, Copy)]
 pub(super) enum Step {
-    /// The host shall store this, for the sake of a hold.
-    RememberDue(HoldId, Record),
+    /// The host shall store this.
+    RememberDue(Record, Then),
     /// The host is storing.
-    Remembering(HoldId),
+    Remembering(Then),
     /// The host shall show the decoys, or is at it.
     Watching(HoldId),
     /// Nothing: it can be sent.
     AnswerDue(Reply),
 }
 
+/// What follows once the record is stored.
+#[derive(Clone, Copy)]
+pub(super) enum Then {
+    /// The decoys are shown to the holder.
+    Watch(HoldId),
+    /// The answer is sent: the question was turned away, and would be a good one again if its counter were forgotten.
+    Answer(Reply),
+}
+
 impl Step {
     /// The hold that the answer is about, as long as there is no answer.
     fn waits_for(&self) -> Option<HoldId> {
         match *self {
-            Self::RememberDue(hold, _) | Self::Remembering(hold) | Self::Watching(hold) => Some(hold),
-            Self::AnswerDue(_) => None,
+            Self::RememberDue(_, Then::Watch(hold))
+            | Self::Remembering(Then::Watch(hold))
+            | Self::Watching(hold) => Some(hold),
+            Self::RememberDue(_, Then::Answer(_))
+            | Self::Remembering(Then::Answer(_))
+            | Self::AnswerDue(_) => None,
         }
     }
 }
 
 /// The part of an answer that is particular to its question.
+#[derive(Clone, Copy)]
 pub(super) struct Reply {
     pub(super) verdict: Verdict,
     pub(super) retry_ms: u32,
@@ -74,6 +89,14 @@ impl Reply {
     pub(super) fn retry(self, after: core::time::Duration) -> Self {
         Self { retry_ms: millis(after), ..self }
     }
+}
+
+/// Who has sent a fresh request.
+pub(super) struct Asker<'a> {
+    pub(super) source: IpAddr,
+    pub(super) client: &'a Client,
+    pub(super) key: PublicKey,
+    pub(super) counter: u64,
 }
 
 /// A request as the handshake delivers it, with the way to answer it.
@@ -111,13 +134,15 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         let Fresh { client, payload: Asked { request, responder }, counter, .. } =
             replay::admit(authentic, &mut self.roster)?;
 
+        self.settle_older(client.id);
+        let asker = Asker { source, client: &client, key, counter };
         let served = match request {
-            Ok(request) => self.serve(now, source, &client, key, counter, &request),
+            Ok(request) => self.serve(now, &asker, &request),
             Err(_) => Err(Reply::refused(Refusal::Unsupported)),
         };
         let step = served.unwrap_or_else(|reply| {
             self.note_refusal(client.id, source, &reply);
-            Step::AnswerDue(reply)
+            Step::RememberDue(Record::Counter { client: client.id, counter }, Then::Answer(reply))
         });
         self.next_exchange = self.next_exchange.wrapping_add(1);
         let id = ExchangeId(self.next_exchange);
@@ -159,14 +184,18 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     pub fn handle_stored(&mut self, now: Now, id: ExchangeId, outcome: Outcome) {
         self.stirred = true;
         let Some(exchange) = self.exchanges.iter_mut().find(|exchange| exchange.id == id) else { return };
-        let Step::Remembering(hold) = exchange.step else { return };
+        let Step::Remembering(then) = exchange.step else { return };
         let client = exchange.client;
-        match outcome {
-            Outcome::Done => {
+        match (then, outcome) {
+            (Then::Watch(hold), Outcome::Done) => {
                 exchange.step = Step::Watching(hold);
                 self.start_watching(now.instant, hold);
             }
-            Outcome::Failed => self.end_attempt(now.instant, client, Refusal::Unavailable),
+            (Then::Watch(_), Outcome::Failed) => {
+                self.end_attempt(now.instant, client, Refusal::Unavailable);
+            }
+            // A refusal that could not be stored is a refusal all the same.
+            (Then::Answer(reply), Outcome::Done | Outcome::Failed) => exchange.step = Step::AnswerDue(reply),
         }
     }
 
@@ -179,10 +208,22 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
     }
 
+    /// A newer question of the same client has a higher counter, so what it leads to covers the older ones: those that
+    /// were turned away need not be stored themselves, and one client cannot fill the table while the disk is slow.
+    fn settle_older(&mut self, client: ClientId) {
+        for older in self.exchanges.iter_mut().filter(|exchange| exchange.client == client) {
+            if let Step::RememberDue(_, Then::Answer(reply)) | Step::Remembering(Then::Answer(reply)) =
+                older.step
+            {
+                older.step = Step::AnswerDue(reply);
+            }
+        }
+    }
+
     pub(super) fn poll_remember(&mut self) -> Option<Action> {
         self.exchanges.iter_mut().find_map(|exchange| {
-            let Step::RememberDue(hold, record) = exchange.step else { return None };
-            exchange.step = Step::Remembering(hold);
+            let Step::RememberDue(record, then) = exchange.step else { return None };
+            exchange.step = Step::Remembering(then);
             Some(Action::Remember { exchange: exchange.id, record })
         })
     }

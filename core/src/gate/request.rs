@@ -7,7 +7,6 @@ use rand_core::CryptoRng;
 use crate::action::{HoldId, Outcome, Record};
 use crate::attempt::Attempt;
 use crate::hold::{Hold, NoPlace, Phase};
-use crate::key::PublicKey;
 use crate::limits::{PENDING_RETRY, PROBE_GAP};
 use crate::message::{Kind, Offer, Request, Verdict};
 use crate::note::Note;
@@ -16,27 +15,21 @@ use crate::roster::{Client, ClientId, Roster};
 use crate::time::{Instant, Now, millis};
 
 use super::Gate;
-use super::exchange::{Reply, Step};
+use super::exchange::{Asker, Reply, Step, Then};
 
 impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
     Gate<R, G, E, H, N, L>
 {
     /// Serves a fresh request; `Err` answers one that was turned away.
-    pub(super) fn serve(
-        &mut self,
-        now: Now,
-        source: IpAddr,
-        client: &Client,
-        key: PublicKey,
-        counter: u64,
-        request: &Request,
-    ) -> Result<Step, Reply> {
-        if request.source.is_some_and(|claimed| claimed != source) {
+    pub(super) fn serve(&mut self, now: Now, asker: &Asker<'_>, request: &Request) -> Result<Step, Reply> {
+        if request.source.is_some_and(|claimed| claimed != asker.source) {
             return Err(Reply::refused(Refusal::WrongSource));
         }
         match request.kind {
-            Kind::Status => Ok(Step::AnswerDue(self.status(now.instant, source, client.id))),
-            Kind::NextNumber => self.next_number(now, source, client, key, counter, request),
+            // Changes nothing, so there is nothing to store: answered a second time after a crash, it tells nobody but the
+            // client anything.
+            Kind::Status => Ok(Step::AnswerDue(self.status(now.instant, asker.source, asker.client.id))),
+            Kind::NextNumber => self.next_number(now, asker, request),
         }
     }
 
@@ -54,15 +47,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
     }
 
-    fn next_number(
-        &mut self,
-        now: Now,
-        source: IpAddr,
-        client: &Client,
-        key: PublicKey,
-        counter: u64,
-        request: &Request,
-    ) -> Result<Step, Reply> {
+    fn next_number(&mut self, now: Now, asker: &Asker<'_>, request: &Request) -> Result<Step, Reply> {
+        let &Asker { source, client, key, counter } = asker;
         self.admit_holder(now.instant, source, client, request.service)?;
         let book = self.roster.book(client.book).ok_or(Reply::refused(Refusal::Unavailable))?;
         let (id, number) = (book.id(), self.roster.cursor(client.book));
@@ -91,7 +77,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             phase: Phase::Storing,
             until: now.instant.after(self.config.hold),
         });
-        Ok(Step::RememberDue(hold, Record::Offer { client: client.id, counter, book: id, next }))
+        let record = Record::Offer { client: client.id, counter, book: id, next };
+        Ok(Step::RememberDue(record, Then::Watch(hold)))
     }
 
     /// Whether a client may hold a number now.
@@ -137,7 +124,10 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                 hold.phase = Phase::Held;
                 hold.until = now.instant.after(self.config.hold);
                 let (source, book, number) = (hold.source, hold.book, hold.number);
-                let left = self.roster.book(book).map_or(0, |book| book.shape().count() - number - 1);
+                let left = self
+                    .roster
+                    .book(book)
+                    .map_or(0, |book| book.shape().count().saturating_sub(number.saturating_add(1)));
                 self.note(Note::Offered { client, source, book, number, left });
                 let offer = Some(self.offer(book, number));
                 self.reply(id, Reply { offer, ..Reply::of(Verdict::Offered) });

@@ -13,7 +13,7 @@ pub(crate) struct Laws {
     /// Durable: the first number of each book that was never offered.
     pub(crate) next: BTreeMap<[u8; 8], u32>,
     offered: BTreeSet<([u8; 8], u32)>,
-    /// The questions that led to an offer.
+    /// The questions for a number that were answered.
     used: BTreeSet<(u32, u64)>,
     /// Counters admitted since the gate was started.
     admitted: BTreeMap<u32, u64>,
@@ -28,20 +28,20 @@ impl Laws {
         assert!(before < Some(counter), "a counter is admitted once, and never a lower one");
         assert!(
             !self.used.contains(&(client, counter)),
-            "a question that led to an offer is never let in again"
+            "a question for a number that was answered is never let in again"
         );
         self.open_questions.insert(peer.0);
     }
 
     /// The host has made a record durable, whether or not the gate gets to know.
     pub(crate) fn stored(&mut self, record: Record) {
-        let Record::Offer { client, counter, book, next } = record else {
-            panic!("{record:?} is not what a number needs")
-        };
+        let (Record::Offer { client, counter, .. } | Record::Counter { client, counter }) = record;
         let known = self.counters.entry(client.0).or_insert(0);
         *known = counter.max(*known);
-        let known = self.next.entry(book.0).or_insert(0);
-        *known = next.max(*known);
+        if let Record::Offer { book, next, .. } = record {
+            let known = self.next.entry(book.0).or_insert(0);
+            *known = next.max(*known);
+        }
     }
 
     pub(crate) fn answered(&mut self, peer: Peer) {
@@ -56,9 +56,14 @@ impl Laws {
             self.next.get(&book.0) > Some(&number),
             "number {number} is offered before it is stored as used"
         );
+        self.settled(client, counter);
+    }
+
+    /// A client reads what became of its question for a number, good or bad.
+    pub(crate) fn settled(&mut self, client: u32, counter: u64) {
         assert!(
             self.counters.get(&client) >= Some(&counter),
-            "an offer is made before its counter is stored"
+            "a question for a number is answered before its counter is stored"
         );
         self.used.insert((client, counter));
     }

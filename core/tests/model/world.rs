@@ -46,7 +46,7 @@ pub(crate) struct World {
     /// Each client's own idea of its last counter.
     counters: [u64; 3],
     sent: Vec<Sent>,
-    questions: HashMap<Peer, (Question<'static>, u32, u64)>,
+    questions: HashMap<Peer, (Question<'static>, Kind, u32, u64)>,
     answers: BTreeMap<u64, Message>,
     /// The knock that was just asked for, until the gate has it remembered.
     asked: Option<usize>,

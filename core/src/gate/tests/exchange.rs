@@ -148,3 +148,28 @@ fn a_question_that_the_host_never_gets_to_is_forgotten() {
     assert!(bench.answer(asked).is_none());
     assert_eq!(bench.actions(), ["remember", "unwatch 192.0.2.1"]);
 }
+
+#[test]
+fn a_question_that_is_turned_away_is_answered_only_after_its_counter_is_stored() {
+    let mut bench = bench();
+    bench.script.store = Do::Wait;
+    let asked = bench.start(ALICE, HOME, |request| request.service = VAULT);
+    assert_eq!(bench.actions(), ["remember"]);
+
+    bench.report(crate::Outcome::Done);
+
+    let answer = bench.answer(asked).expect("an answer");
+    assert_eq!(refused(&answer), Refusal::NotAllowed);
+}
+
+#[test]
+fn a_refusal_that_could_not_be_stored_is_told_all_the_same() {
+    let mut bench = bench();
+    bench.script.store = Do::Wait;
+    let asked = bench.start(ALICE, HOME, |request| request.service = VAULT);
+
+    bench.report(crate::Outcome::Failed);
+
+    let answer = bench.answer(asked).expect("an answer");
+    assert_eq!(refused(&answer), Refusal::NotAllowed);
+}

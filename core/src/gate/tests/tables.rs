@@ -3,7 +3,7 @@
 use super::bench::*;
 use crate::message::{Kind, Verdict};
 use crate::refusal::Refusal;
-use crate::{ClientId, GrantId, Outcome};
+use crate::{Action, ClientId, GrantId, Outcome};
 
 #[test]
 fn a_question_without_room_for_its_answer_is_not_burnt() {
@@ -35,10 +35,11 @@ fn strangers_and_replays_take_no_place_from_anybody() {
 
 #[test]
 fn one_client_that_asks_again_and_again_does_not_fill_the_table_of_questions() {
-    let mut bench = Bench::<2, 2, 2, 8>::with(|_| {});
+    // One place for a number that is being stored, one for a refusal that is, one for somebody else.
+    let mut bench = Bench::<3, 2, 2, 8>::with(|_| {});
     bench.script.store = Do::Wait;
-    for _ in 0..10 {
-        bench.start(ALICE, HOME, |_| {});
+    for service in [SSH, VAULT].repeat(5) {
+        bench.start(ALICE, HOME, |request| request.service = service);
     }
     bench.start(BOB, CAFE, |_| {});
 }
@@ -115,7 +116,11 @@ fn notes_that_nobody_fetches_give_way_to_later_ones() {
         let (_, message) = bench.message(ALICE, |request| request.service = VAULT);
         let now = bench.now();
         bench.gate.handle_message(now, crate::Peer(0), HOME, &message).unwrap();
-        while bench.gate.poll_action(now).is_some() {}
+        while let Some(action) = bench.gate.poll_action(now) {
+            if let Action::Remember { exchange, .. } = action {
+                bench.gate.handle_stored(now, exchange, Outcome::Done);
+            }
+        }
     }
     assert_eq!(core::iter::from_fn(|| bench.gate.poll_note()).count(), 32);
 }

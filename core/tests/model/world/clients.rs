@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use knockgate_core::client::Question;
 use knockgate_core::envelope::Message;
 use knockgate_core::message::{Kind, Mode, Request};
-use knockgate_core::{Peer, Probe, ProbeKind};
+use knockgate_core::{Peer, Probe, ProbeKind, Refusal};
 
 use crate::event::{Touch, Work};
 use crate::people::{ADDRESSES, BOOK};
@@ -29,7 +29,7 @@ impl World {
         let client = self.people.clients[who].client.id.0;
         self.sent.push(Sent { message, client, counter });
         let Some(peer) = self.send(from, &message, client, counter) else { return };
-        self.questions.insert(peer, (question, client, counter));
+        self.questions.insert(peer, (question, kind, client, counter));
         match kind {
             _ if claim.is_some_and(|claim| claim != from) => self.reference.wrong_source(peer, client, from),
             Kind::Status => self.reference.status(peer, client, from),
@@ -143,7 +143,7 @@ impl World {
 
     /// The client reads its answer.
     pub(super) fn read(&mut self, peer: Peer, message: &Message, said: Said) {
-        let (question, client, counter) = self.questions.remove(&peer).expect("it asked");
+        let (question, kind, client, counter) = self.questions.remove(&peer).expect("it asked");
         let answer = question.answer(message).expect("written by the gate, for this question");
         let book = self.people.clients[client as usize - 1].book;
         let offer = answer.offer.as_ref().map(|offer| offer.number);
@@ -156,8 +156,12 @@ impl World {
         };
         assert_eq!(found, said);
         assert_eq!(answer.book_left, BOOK - self.reference.next[book]);
-        if let Some(offer) = &answer.offer {
-            self.laws.offered(client, counter, offer);
+        match (kind, &answer.offer) {
+            (_, Some(offer)) => self.laws.offered(client, counter, offer),
+            (Kind::NextNumber, None) if !outcome_of_a_hold(answer.refusal()) => {
+                self.laws.settled(client, counter);
+            }
+            (Kind::NextNumber | Kind::Status, None) => {}
         }
         let now = self.reference.now;
         let open = self.reference.grants.open();
@@ -171,4 +175,9 @@ impl World {
         told.sort_unstable_by(|a, b| b.cmp(a));
         assert_eq!(told, left, "what is open to client {client}");
     }
+}
+
+/// What could not be stored is told all the same, and a question that its client has replaced is covered by the newer one.
+fn outcome_of_a_hold(refusal: Option<Refusal>) -> bool {
+    matches!(refusal, Some(Refusal::Unavailable | Refusal::Superseded | Refusal::UnknownClient))
 }

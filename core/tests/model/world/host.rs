@@ -140,6 +140,12 @@ impl World {
 
     pub(super) fn take(&mut self, action: Action) {
         match action {
+            Action::Remember { exchange, record: record @ Record::Counter { .. } } => {
+                // The reference turns away at once, so here the disk is prompt.
+                self.laws.stored(record);
+                let now = self.now();
+                self.gate.handle_stored(now, exchange, Outcome::Done);
+            }
             Action::Remember { exchange, record } => {
                 let knock = self.asked.take().expect("only a new number is remembered");
                 let asked = &self.reference.knocks[knock];
