@@ -1,38 +1,58 @@
 //! `knockgated unguard`: the way back in when nothing else works.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use anyhow::anyhow;
 
 use crate::firewall::{Firewall, Removal};
 
 /// Tells a running agent that the guard is gone because its owner wanted so: it stops instead of restoring it. In a place
-/// that only root can write to and that is empty after a reboot; the next start removes it.
-pub const ORDER: &str = "/run/knockgate.unguarded";
+/// that only root can write to and that is empty after a reboot; the next start removes it. One for every network
+/// namespace, as there is one guard for every network namespace.
+fn order() -> anyhow::Result<PathBuf> {
+    const NAMESPACE: &str = "/proc/self/ns/net";
+    let namespace =
+        std::fs::metadata(NAMESPACE).map_err(|error| anyhow!("{NAMESPACE}: {error}; mount /proc"))?.ino();
+    Ok(format!("/run/knockgate.unguarded-{namespace}").into())
+}
 
 /// Removes Knockgate's own table and nothing else. Needs no configuration: that may be what is broken.
 pub fn run() -> anyhow::Result<String> {
     // First, so that an agent which looks in between does not restore what is about to go.
-    std::fs::write(ORDER, []).map_err(|error| anyhow!("{ORDER}: cannot be written: {error}; run as root"))?;
-    let report = match Firewall::remove()? {
-        Removal::Removed => {
-            "Knockgate's table is removed: nothing is guarded any more. A running agent stops.\n"
-        }
-        Removal::WasNotThere => "Nothing was guarded: there is no table of Knockgate's.\n",
+    let ordered = give_order();
+    let removed = Firewall::remove().inspect_err(|_| {
+        // An order that was not carried out must not excuse somebody else's flush later on.
+        let _ = forget_order();
+    })?;
+    let what = match removed {
+        Removal::Removed => "Knockgate's table is removed: nothing is guarded any more.",
+        Removal::WasNotThere => "Nothing was guarded: there is no table of Knockgate's.",
     };
-    Ok(format!("{report}Next: `knockgated run` guards again.\n"))
+    // Whatever is broken here, the owner gets in.
+    let agent = match ordered {
+        Ok(()) => "A running agent stops.".to_owned(),
+        Err(error) => format!("A running agent must be stopped, or it guards again: {error:#}."),
+    };
+    Ok(format!("{what} {agent}\nNext: `knockgated run` guards again.\n"))
+}
+
+fn give_order() -> anyhow::Result<()> {
+    let order = order()?;
+    std::fs::write(&order, []).map_err(|error| anyhow!("{}: cannot be written: {error}", order.display()))
 }
 
 /// Whether the owner has ordered the guard away since the last start.
 pub fn was_ordered() -> bool {
-    Path::new(ORDER).exists()
+    order().is_ok_and(|order| order.exists())
 }
 
 /// A start is the order to guard again.
 pub fn forget_order() -> anyhow::Result<()> {
-    match std::fs::remove_file(ORDER) {
+    let order = order()?;
+    match std::fs::remove_file(&order) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(anyhow!("{ORDER}: cannot be removed: {error}; run as root"))
+            Err(anyhow!("{}: cannot be removed: {error}; run as root", order.display()))
         }
         Ok(()) | Err(_) => Ok(()),
     }

@@ -132,10 +132,17 @@ fn incoming(plan: &Plan) -> Vec<String> {
         return rules;
     }
     match plan.mode {
-        Mode::Connect { listener, .. } => {
+        Mode::Connect { listener, access } => {
             rules.push(format!(
                 "tcp dport {listener} fib daddr type != unicast drop comment \"decoy listener\""
             ));
+            if access == Access::Always {
+                // A port that listens, as the central port does, ignores what is neither SYN, ACK nor RST; one that does
+                // not listen resets it. Decoys for everybody must look like the former.
+                let decoys = list(&plan.decoys);
+                let odd = "tcp flags & (fin | syn | rst | ack) != syn tcp flags & (rst | ack) == 0x0";
+                rules.push(format!("tcp dport {decoys} {odd} fib daddr type local drop comment \"decoys\""));
+            }
         }
         Mode::Closed { .. } => {
             let decoys = list(&plan.decoys);

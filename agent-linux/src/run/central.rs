@@ -14,13 +14,14 @@ use crate::audit::{Audit, AuditRecord};
 
 use super::connections::{Connections, deadline, linger};
 use super::input::{Input, Inputs};
-use super::listen;
+use super::listen::Listener;
 
 /// Accepts for ever.
 pub(super) async fn serve(listener: TcpListener, inputs: Inputs, audit: Arc<Audit>) {
+    let mut listener = Listener::new(listener, "central port");
     let mut connections = Connections::default();
     loop {
-        let (stream, peer) = listen::accept(&listener, "central port").await;
+        let (stream, peer) = listener.accept().await;
         let source = peer.ip().to_canonical();
         connections.spawn(source, talk(stream, source, inputs.clone(), Arc::clone(&audit)));
     }
@@ -68,10 +69,13 @@ async fn ask(source: IpAddr, message: Message, inputs: Inputs) -> Option<Message
 }
 
 async fn send(mut stream: TcpStream, answer: &Message, until: Instant) {
-    // A client that is gone asks again; there is nobody to tell.
-    let _ = timeout_at(until, async {
+    let sent = timeout_at(until, async {
         stream.write_all(answer).await?;
         stream.shutdown().await
-    })
-    .await;
+    });
+    // A client that is gone asks again; there is nobody to tell. Bytes that it sent too many are read, or closing would
+    // reset the connection under its answer.
+    if let Ok(Ok(())) = sent.await {
+        linger(stream, until).await;
+    }
 }

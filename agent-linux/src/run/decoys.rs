@@ -11,15 +11,20 @@ use crate::capture::nflog::ProbeLog;
 
 use super::connections::{Connections, deadline, linger};
 use super::input::{Input, Inputs};
-use super::listen;
+use super::listen::Listener;
 
 /// Connect mode: accepts for ever. Probes reach the driver in the order in which their connections were complete.
 pub(super) async fn serve(listener: TcpListener, inputs: Inputs) {
+    let mut listener = Listener::new(listener, "decoys");
     let mut connections = Connections::default();
     loop {
-        let (stream, _) = listen::accept(&listener, "decoys").await;
-        // What nobody redirected came from this host itself; a connection that is gone already tells nothing.
-        let Ok(Some(DecoyTouched { source, port })) = decoy::touched(&stream) else { continue };
+        let (stream, peer) = listener.accept().await;
+        // What nobody redirected came from this host itself. It is kept like a stranger's, since a close tells a holder that
+        // his knock was seen.
+        let Ok(Some(DecoyTouched { source, port })) = decoy::touched(&stream) else {
+            connections.spawn(peer.ip(), linger(stream, deadline()));
+            continue;
+        };
         let (by_holder, answer) = oneshot::channel();
         let probe = Probe { source, port, kind: ProbeKind::Connected };
         if inputs.send(Input::Probe { probe, by_holder }).await.is_err() {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use knockgate_core::book::Decoys;
 use knockgate_core::gate::{self, Gate};
 use knockgate_core::key::Identity;
 use knockgate_core::note::{CloseReason, Note};
@@ -53,7 +54,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
 
     let central = listen(config.central.port, "the central port")?;
-    let decoy_listener = decoy_listener(&config)?;
+    let decoy_listener = decoy_listener(&config, &identity.decoys())?;
     let probe_log = probe_log(&config)?;
     let listener_port =
         decoy_listener.as_ref().map_or(Ok(0), |listener| listener.local_addr().map(|a| a.port()))?;
@@ -91,12 +92,22 @@ fn listen(port: u16, what: &str) -> anyhow::Result<TcpListener> {
     Ok(TcpListener::from_std(listener)?)
 }
 
-fn decoy_listener(config: &Config) -> anyhow::Result<Option<TcpListener>> {
-    match config.sequence.mode {
-        message::Mode::Connect => {
-            listen(config.sequence.listener.unwrap_or(0), "the listener behind the decoys").map(Some)
+fn decoy_listener(config: &Config, decoys: &Decoys) -> anyhow::Result<Option<TcpListener>> {
+    const WHAT: &str = "the listener behind the decoys";
+    match (config.sequence.mode, config.sequence.listener) {
+        (message::Mode::Closed, _) => Ok(None),
+        (message::Mode::Connect, Some(port)) => listen(port, WHAT).map(Some),
+        (message::Mode::Connect, None) => {
+            // The kernel may hand out a decoy. Those are kept until there is another one, so that it does not do so again.
+            let mut useless = Vec::new();
+            loop {
+                let listener = listen(0, WHAT)?;
+                if !decoys.contains(listener.local_addr()?.port()) {
+                    return Ok(Some(listener));
+                }
+                useless.push(listener);
+            }
         }
-        message::Mode::Closed => Ok(None),
     }
 }
 

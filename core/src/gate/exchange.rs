@@ -134,7 +134,6 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         let Fresh { client, payload: Asked { request, responder }, counter, .. } =
             replay::admit(authentic, &mut self.roster)?;
 
-        self.settle_older(client.id);
         let asker = Asker { source, client: &client, key, counter };
         let served = match request {
             Ok(request) => self.serve(now, &asker, &request),
@@ -144,6 +143,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             self.note_refusal(client.id, source, &reply);
             Step::RememberDue(Record::Counter { client: client.id, counter }, Then::Answer(reply))
         });
+        if let Step::RememberDue(..) = step {
+            self.settle_older(client.id);
+        }
         self.next_exchange = self.next_exchange.wrapping_add(1);
         let id = ExchangeId(self.next_exchange);
         let until = now.instant.after(POLICY_DEADLINE * 4);
@@ -208,8 +210,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
     }
 
-    /// A newer question of the same client has a higher counter, so what it leads to covers the older ones: those that
-    /// were turned away need not be stored themselves, and one client cannot fill the table while the disk is slow.
+    /// A newer question of the same client that is being stored has a higher counter, which covers the older ones: those
+    /// that were turned away need not wait for the disk themselves, so one client cannot fill the table while it is slow.
     fn settle_older(&mut self, client: ClientId) {
         for older in self.exchanges.iter_mut().filter(|exchange| exchange.client == client) {
             if let Step::RememberDue(_, Then::Answer(reply)) | Step::Remembering(Then::Answer(reply)) =

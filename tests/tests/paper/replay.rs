@@ -1,9 +1,13 @@
 //! A captured knock is worth nothing, whenever and from wherever it is repeated.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
+use knockgate_tests::capture::Capture;
+use knockgate_tests::gates::CENTRAL;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::scenes::{SSH, Scene};
-use knockgate_tests::{Family, Lab};
+use knockgate_tests::{Family, Lab, waiting};
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
@@ -19,6 +23,7 @@ pub(crate) fn stories() -> Vec<Story> {
             "a sequence captured up to the last port is not finished from elsewhere",
             finished_from_elsewhere,
         ),
+        story("a question that was turned away is refused after kill -9", turned_away_question),
     ]
 }
 
@@ -81,4 +86,30 @@ fn finished_from_elsewhere(lab: &Lab) -> Result<()> {
 
     stalled.let_go()?;
     scene.must_be_shut(&lab.stranger, SSH)
+}
+
+/// A question that was turned away would be a good one once the reason is gone: it is used up all the same.
+fn turned_away_question(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::set(lab, Family::V4)?;
+    let stalled = scene.stall(&scene.alice, "ssh")?;
+    scene.knock_wrongly(&lab.client)?;
+    stalled.let_go()?;
+    let capture = Capture::on(&lab.client)?;
+    scene.alice.tell(&["knock", "alice", "ssh"])?.expect(5)?;
+    let (client, gate) = (lab.client.ip(Family::V4), lab.gate.ip(Family::V4));
+    let asked = waiting::until("the question in the capture", Duration::from_secs(2), || {
+        Some(capture.knock(client, gate, CENTRAL, SSH)).filter(|knock| !knock.asked.is_empty())
+    })?;
+
+    // The new run knows nothing of the lockout any more.
+    scene.gate.kill()?;
+    scene.gate.start()?;
+
+    let offers = offers_so_far(&scene)?;
+    for attacker in [&lab.stranger, &lab.client] {
+        let heard = asked.replay(attacker)?;
+        ensure!(heard.iter().all(Vec::is_empty), "the gate answered {attacker:?}");
+    }
+    ensure!(offers_so_far(&scene)? == offers, "a replay got a number");
+    Ok(())
 }
