@@ -1,6 +1,7 @@
 //! On what was measured.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -19,10 +20,36 @@ pub(crate) fn describe() -> Result<String> {
     ))
 }
 
-/// Processes that wanted to run during the last minute, on average: how quiet the machine was.
-pub(crate) fn load() -> Result<String> {
-    let load = std::fs::read_to_string("/proc/loadavg")?;
-    load.split_whitespace().next().map(str::to_owned).context("/proc/loadavg is empty")
+/// How busy the machine is while something is measured.
+pub(crate) struct Crowd {
+    since: Instant,
+    waited: Option<Duration>,
+}
+
+impl Crowd {
+    pub(crate) fn begin() -> Self {
+        Self { since: Instant::now(), waited: waited_for_processor() }
+    }
+
+    /// Since the beginning, how much of the time somebody was kept waiting for a processor.
+    pub(crate) fn describe(&self) -> String {
+        let waited = waited_for_processor().zip(self.waited).map(|(now, then)| now.saturating_sub(then));
+        match waited {
+            Some(waited) => {
+                let share = waited.as_secs_f64() / self.since.elapsed().as_secs_f64();
+                format!("for {:.0} % of the run some process waited for a processor", share * 100.0)
+            }
+            None => "this kernel does not tell how busy it was".to_owned(),
+        }
+    }
+}
+
+/// The total of `/proc/pressure/cpu`, for processes of which some had to wait.
+fn waited_for_processor() -> Option<Duration> {
+    let pressure = std::fs::read_to_string("/proc/pressure/cpu").ok()?;
+    let some = pressure.lines().find(|line| line.starts_with("some"))?;
+    let (_, microseconds) = some.split_once("total=")?;
+    microseconds.trim().parse().ok().map(Duration::from_micros)
 }
 
 /// The type of the file system that holds a path: a sync costs a disk's time, or nothing at all in memory.

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use knockgate_tests::{Lab, programs, sandbox};
-use tempfile::TempDir;
 
 use knockd::Knockd;
 use knockgate::Knockgate;
@@ -45,7 +44,7 @@ fn main() -> ExitCode {
 fn measure(repetitions: u32) -> Result<Report> {
     let mut report = Report::begin(repetitions)?;
     let (ours, theirs) = (Lab::build()?, Lab::build()?);
-    let _disk = put_on_disk(&ours)?;
+    put_on_disk(&ours)?;
     report.state_is_on(machine::file_system(&ours.path(""))?);
     let mut knockgate = Knockgate::set(&ours, repetitions)?;
     let mut knockd = Knockd::find().map(|program| Knockd::set(&theirs, &program)).transpose()?;
@@ -75,11 +74,13 @@ fn measure(repetitions: u32) -> Result<Report> {
 }
 
 /// A lab's folder lies in memory, where a sync costs nothing. This puts a folder beside the program in its place.
-fn put_on_disk(lab: &Lab) -> Result<TempDir> {
+fn put_on_disk(lab: &Lab) -> Result<()> {
     let program = std::env::current_exe()?;
-    let beside = program.parent().context("a program lies in a folder")?;
-    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(beside)?;
-    let (from, to) = (folder.path().display().to_string(), lab.path("").display().to_string());
-    programs::run("mount", &["--bind", &from, &to])?;
-    Ok(folder)
+    let folder = program.with_file_name("bench-state");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir(&folder)?;
+    let [from, to] = [folder, lab.path("")].map(|path| path.display().to_string());
+    programs::run("mount", &["--bind", &from, &to])
 }

@@ -5,17 +5,17 @@ use std::fmt::{self, Display};
 use anyhow::Result;
 
 use crate::figures::Figures;
+use crate::machine::Crowd;
 use crate::phases::{PHASES, Phases};
 use crate::{knockd, knockgate, machine};
 
 /// Profiles of cargo; the programs under test are built with the same one as this.
 const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
 
-#[derive(Default)]
 pub(crate) struct Report {
     repetitions: u32,
     machine: String,
-    load: String,
+    crowd: Crowd,
     state_on: String,
     beside: Option<String>,
     knockgate: Vec<knockgate::Knock>,
@@ -25,7 +25,16 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn begin(repetitions: u32) -> Result<Self> {
-        Ok(Self { repetitions, machine: machine::describe()?, load: machine::load()?, ..Self::default() })
+        Ok(Self {
+            repetitions,
+            machine: machine::describe()?,
+            crowd: Crowd::begin(),
+            state_on: String::new(),
+            beside: None,
+            knockgate: Vec::new(),
+            knockd: Vec::new(),
+            failed: [0; 2],
+        })
     }
 
     pub(crate) fn state_is_on(&mut self, file_system: String) {
@@ -61,17 +70,14 @@ impl Report {
     }
 
     fn heading(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { repetitions, machine, load, state_on, .. } = self;
+        let Self { repetitions, machine, crowd, state_on, .. } = self;
         writeln!(f, "- Command: `cargo xtask bench --reps {repetitions} --profile {PROFILE}`")?;
         write!(f, "- Programs: Knockgate {}, {PROFILE} build", env!("CARGO_PKG_VERSION"))?;
         match &self.beside {
             Some(peer) => writeln!(f, "; {peer}, in turns with it")?,
             None => writeln!(f, "; no peer installed")?,
         }
-        writeln!(
-            f,
-            "- Machine: {machine}; load average at the start {load}; state of gate and client on {state_on}\n"
-        )
+        writeln!(f, "- Machine: {machine}; state of gate and client on {state_on}; {}\n", crowd.describe())
     }
 
     fn totals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
