@@ -13,7 +13,6 @@ mod elements;
 mod error;
 pub(crate) mod forwarding;
 mod integrity;
-mod ledger;
 pub(crate) mod netlink;
 mod nft;
 mod plan;
@@ -22,13 +21,12 @@ mod sessions;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
 use elements::{Answer, Change, KernelElement, Key, NewElement, Tag};
 use integrity::{Fingerprint, Remains};
-use ledger::Ledger;
 use netlink::{NFPROTO_INET, NLM_F_ACK, NLM_F_REQUEST, Socket};
 use ruleset::Before;
 
@@ -41,13 +39,16 @@ pub use ruleset::TABLE;
 
 const DELTABLE: u16 = (10 << 8) | 2;
 const TABLE_NAME: u16 = 1;
+/// The kernel counts in milliseconds, and takes 0 for no end at all.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// No grant is longer than the core allows; a longer one is a mistake that must not reach the kernel's arithmetic.
+const LONGEST: Duration = knockgate_core::limits::MAX_GRANT;
 /// Elements in one message, whose list must stay below 64 KiB.
 const ELEMENTS_PER_MESSAGE: usize = 64;
 
 /// The installed table and the way to change it.
 pub struct Firewall {
     socket: Socket,
-    ledger: Ledger,
     fingerprint: Fingerprint,
 }
 
@@ -111,9 +112,8 @@ impl Firewall {
     pub fn install(plan: &Plan) -> Result<Self, FirewallError> {
         let mut socket = Socket::open()?;
         let fingerprint = apply(&mut socket, plan)?;
-        let mut firewall = Self { socket, ledger: Ledger::default(), fingerprint };
+        let mut firewall = Self { socket, fingerprint };
         firewall.unwatch_all()?;
-        firewall.read_ledger()?;
         Ok(firewall)
     }
 
@@ -127,49 +127,27 @@ impl Firewall {
         Ok(())
     }
 
-    /// Opens all ports of a grant at once, or none. Opening again replaces the deadline.
+    /// Opens all ports of a grant at once, or none. What is open to that address already gets this grant's name and
+    /// deadline: the kernel keeps one element per address and port, and the core says which of several grants it is for.
     ///
     /// # Errors
     /// Nothing was opened.
     pub fn open(&mut self, grant: &Grant) -> Result<(), FirewallError> {
-        let now = Instant::now();
         let tag = Tag { grant: grant.id, client: grant.client, service: grant.service };
-        let deadline = now.checked_add(grant.timeout).filter(|_| grant.timeout >= Duration::from_millis(1));
-        let (Some(deadline), 1..=MAX_PORTS) = (deadline, grant.ports.len()) else {
+        let ends = (SHORTEST..=LONGEST).contains(&grant.timeout);
+        let (true, 1..=MAX_PORTS) = (ends, grant.ports.len()) else {
             return Err(FirewallError::EmptyGrant { ports: grant.ports.len() });
         };
-        let keys = grant.keys();
-        let elements: Vec<_> = keys.iter().map(|&key| self.ledger.with(key, tag, deadline, now)).collect();
-        self.put(&elements)?;
-        keys.iter().for_each(|&key| self.ledger.record(key, tag, deadline, now));
-        Ok(())
+        let element = |key| NewElement { key, timeout: grant.timeout, tag: Some(tag) };
+        self.put(&grant.keys().into_iter().map(element).collect::<Vec<_>>())
     }
 
-    /// Closes a grant. A port that another grant holds too stays open for that one; what is closed already is success.
+    /// Closes the ports of a grant; what is closed already is success.
     ///
     /// # Errors
     /// The ports may still be open until their deadline.
     pub fn close(&mut self, grant: &Grant) -> Result<(), FirewallError> {
-        let now = Instant::now();
-        let (mut kept, mut gone) = (Vec::new(), Vec::new());
-        let keys = grant.keys();
-        for &key in &keys {
-            match self.ledger.without(key, grant.id, now) {
-                Some(element) => kept.push(element),
-                None => gone.push(placeholder(key)),
-            }
-        }
-        self.put(&kept)?;
-        self.delete(&gone)?;
-        keys.iter().for_each(|&key| self.ledger.forget(key, grant.id, now));
-        Ok(())
-    }
-
-    /// A grant is over without a closing, because another one keeps its ports open: it counts for them no longer. The
-    /// kernel is right again once that other one is opened anew.
-    pub fn forget(&mut self, grant: &Grant) {
-        let now = Instant::now();
-        grant.keys().iter().for_each(|&key| self.ledger.forget(key, grant.id, now));
+        self.delete(&grant.keys().into_iter().map(placeholder).collect::<Vec<_>>())
     }
 
     /// Offers the decoys to `source`, or watches its probes, for a time.
@@ -188,7 +166,7 @@ impl Firewall {
         self.delete(&[placeholder(holder(source))])
     }
 
-    /// What is open, as the kernel has it. Where grants share a port, the one that ends last is named.
+    /// What is open, as the kernel has it. Where grants share a port, the one that was opened last is named.
     ///
     /// # Errors
     /// The kernel could not be asked.
@@ -267,17 +245,6 @@ impl Firewall {
             let watched = dump(&mut self.socket, set)?;
             let watched: Vec<_> = watched.iter().map(|element| placeholder(element.key)).collect();
             self.delete(&watched)?;
-        }
-        Ok(())
-    }
-
-    fn read_ledger(&mut self) -> Result<(), FirewallError> {
-        let now = Instant::now();
-        for element in dump_grants(&mut self.socket)? {
-            let deadline = element.remaining.and_then(|remaining| now.checked_add(remaining));
-            if let (Some(tag), Some(deadline)) = (element.tag(), deadline) {
-                self.ledger.record(element.key, tag, deadline, now);
-            }
         }
         Ok(())
     }

@@ -11,7 +11,6 @@ use std::time::Duration;
 use getrandom::SysRng;
 use knockgate_core::envelope::Message;
 use knockgate_core::gate::Gate;
-use knockgate_core::note::Note;
 use knockgate_core::{Action, Consultation, Decision, GrantId, Now, Outcome, Peer, Probe, Record, Verdict};
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
@@ -145,25 +144,11 @@ impl Driver {
         loop {
             let now = clock::now();
             let action = self.gate.poll_action(now);
-            // Before the action, which may refresh what a grant that ended just now has shared.
-            self.write_down();
+            while let Some(note) = self.gate.poll_note() {
+                self.scribe().note(&note);
+            }
             let Some(action) = action else { return };
             self.act(now, action);
-        }
-    }
-
-    fn write_down(&mut self) {
-        while let Some(note) = self.gate.poll_note() {
-            if let Note::GrantClosed { grant, source, service, .. } = note {
-                self.forget(grant, source, service);
-            }
-            self.scribe().note(&note);
-        }
-    }
-
-    fn forget(&mut self, grant: GrantId, source: IpAddr, service: u16) {
-        if let Some(service) = self.config.service_by_id(service) {
-            self.firewall.forget(&opening(grant, source, service));
         }
     }
 

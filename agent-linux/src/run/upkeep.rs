@@ -82,7 +82,10 @@ impl Upkeep {
         config: &Config,
     ) -> Result<(), FirewallError> {
         firewall.reinstall(&self.plan)?;
-        for grant in gate.open_grants() {
+        // Where several share an address and a service, the last one that is opened counts: the one that ends last.
+        let mut grants: Vec<_> = gate.open_grants().collect();
+        grants.sort_by_key(|grant| grant.deadline());
+        for grant in grants {
             let timeout = grant.deadline().left(now.instant);
             let Some(service) = config.service_by_id(grant.service()).filter(|_| !timeout.is_zero()) else {
                 continue;

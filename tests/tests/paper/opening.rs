@@ -28,6 +28,10 @@ pub(crate) fn stories() -> Vec<Story> {
         }),
         story("a client enrolled while the agent runs can knock without a restart", enrolled_while_running),
         story("a client that was removed cannot knock any more", removed_client),
+        story(
+            "clients behind one address keep a service open for each other, each for his own time",
+            shared_address,
+        ),
         story("the audit log tells every step of a knock", audit_tells_all),
     ]
 }
@@ -164,5 +168,27 @@ fn audit_tells_all(lab: &Lab) -> Result<()> {
     ensure!(knock["ports-seen"].as_array().is_some_and(|ports| ports.len() == 6), "{knock}");
     let opened = from_alice("grant-opened")?;
     ensure!(opened["service"] == "ssh" && opened["seconds"] == 1, "{opened}");
+    Ok(())
+}
+
+/// The kernel has one element for both: a grant that is taken back must not leave it longer than the other one's.
+fn shared_address(lab: &Lab) -> Result<()> {
+    let scene = Scene::set(lab, Family::V4)?;
+    let profile = scene.gate.enrol("bob", &["ssh"], &[])?;
+    let bob = knockgate_tests::clients::Client::with_profile(lab, &lab.client, "bob", &profile)?;
+    scene.gate.wait_for_audit("bob on the roster", |record| record["event"] == "roster-changed")?;
+    scene.alice.knock_for("ssh", 60)?.expect(0)?;
+    let knocked = Instant::now();
+    bob.knock_for("ssh", 6)?.expect(0)?;
+
+    scene.gate.tell(&["client", "remove", "alice"])?.expect(0)?;
+
+    scene.gate.wait_for_audit("the end of alice's grant", |record| {
+        record["event"] == "grant-closed" && record["reason"] == "revoked"
+    })?;
+    scene.must_be_open(&lab.client, SSH)?;
+    let shut = scene.wait_until_shut(&lab.client, SSH)?;
+    let open_for = shut.duration_since(knocked);
+    ensure!(open_for >= Duration::from_secs(5), "bob's grant ended with alice's, after {open_for:?}");
     Ok(())
 }
