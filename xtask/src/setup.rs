@@ -25,7 +25,7 @@ struct Need {
     packages: &'static [&'static [&'static str]],
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         what: "nft, the firewall's command",
         present: || tool::find("nft").is_some(),
@@ -40,6 +40,11 @@ const NEEDS: [Need; 5] = [
         what: "unshare and nsenter, for sandboxes",
         present: || tool::find("unshare").is_some() && tool::find("nsenter").is_some(),
         packages: &[&["util-linux"]],
+    },
+    Need {
+        what: "nmap, the scanner of the tests",
+        present: || tool::find("nmap").is_some(),
+        packages: &[&["nmap"]],
     },
     Need { what: "mount, for sandboxes", present: || tool::find("mount").is_some(), packages: &[&["mount"]] },
     Need {

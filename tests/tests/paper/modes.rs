@@ -4,10 +4,12 @@ use std::panic::resume_unwind;
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use knockgate_tests::capture::Capture;
+use knockgate_tests::gates::CENTRAL;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::peers::{Reached, reach_from_here};
+use knockgate_tests::programs::Said;
 use knockgate_tests::scenes::{DECOY_RANGE, SSH, Scene};
 use knockgate_tests::{Family, Host, Lab};
 
@@ -18,6 +20,7 @@ pub(crate) fn stories() -> Vec<Story> {
         story("a replayed sequence of closed mode is refused", closed_replay),
         story("decoys open only for the holder", decoys_for_the_holder),
         story("decoys that are always there open for everybody and nothing else does", decoys_always),
+        story("decoys that are always there look like the central port to nmap", scanned),
     ]
 }
 
@@ -75,6 +78,28 @@ fn decoys_always(lab: &Lab) -> Result<()> {
 
     scene.must_be_open(&lab.client, SSH)?;
     scene.must_be_shut(&lab.stranger, SSH)
+}
+
+/// Whatever nmap sends, a decoy for everybody and the central port answer alike, and unlike a port where nobody listens.
+fn scanned(lab: &Lab) -> Result<()> {
+    const NOBODY: u16 = 9;
+    let scene = Scene::set_with(lab, Family::V4, "[sequence]\ndecoys = \"always\"")?;
+    let decoy = *scene.decoys()?.first().context("a gate has decoys")?;
+    let gate = lab.gate.ip(Family::V4).to_string();
+    let ports = format!("{NOBODY},{decoy},{CENTRAL}");
+    for (scan, tells_apart) in [("-sS", true), ("-sF", true), ("-sN", true), ("-sX", true), ("-sA", false)] {
+        let mut nmap = lab.stranger.command("nmap");
+        nmap.args(["--privileged", "-n", "-Pn", scan, "-p", &ports, "--max-retries", "1", &gate]);
+        let found = Said::by(&mut nmap)?.expect(0)?.out;
+        let state = |port: u16| {
+            let line = found.lines().find(|line| line.starts_with(&format!("{port}/tcp")));
+            let state = line.and_then(|line| line.split_whitespace().nth(1));
+            state.with_context(|| format!("nmap {scan} says nothing of port {port}:\n{found}"))
+        };
+        ensure!(state(decoy)? == state(CENTRAL)?, "nmap {scan} tells them apart:\n{found}");
+        ensure!((state(decoy)? != state(NOBODY)?) == tells_apart, "nmap {scan} is not what it was:\n{found}");
+    }
+    Ok(())
 }
 
 /// Those ports to which a host can connect. All at once: whoever walks slowly sees the hold end.
