@@ -259,6 +259,11 @@ impl Book {
         Decoys::draw(&self.decoy_seed, &self.shape)
     }
 
+    /// Whether those ports are drawn from `seed`.
+    pub fn is_drawn_from(&self, seed: &DecoySeed) -> bool {
+        self.decoy_seed.0 == seed.0
+    }
+
     /// The sequence of `number`, counted from 0; `None` past the end of the book. Rule: `docs/protocol.md`, section 2.3.
     pub fn sequence(&self, number: u32, decoys: &Decoys) -> Option<Sequence> {
         if number >= self.shape.count {

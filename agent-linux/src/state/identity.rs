@@ -114,7 +114,7 @@ impl GateIdentity {
 
     /// Whether the book's sequences are drawn from this gate's decoys.
     pub fn fits(&self, book: &Book) -> bool {
-        self.has_decoys_of(book.shape()) && book.decoys() == self.decoys()
+        self.has_decoys_of(book.shape()) && book.is_drawn_from(&self.decoy_seed)
     }
 
     fn has_decoys_of(&self, shape: &Shape) -> bool {

@@ -346,3 +346,11 @@ fn shapes() -> impl Strategy<Value = Shape> {
             Shape::new(count, length, decoys, first..=last).expect("drawn within the limits")
         })
 }
+
+#[test]
+fn a_book_knows_the_decoys_that_it_is_drawn_from() {
+    let (ours, theirs) = (DecoySeed::from_bytes([1; 32]), DecoySeed::from_bytes([2; 32]));
+    let shape = Shape::new(10, 6, 100, 10_000..=32_767).unwrap();
+    let book = Book::generate(shape, ours.clone(), &mut TestRng::new(1));
+    assert_eq!([&ours, &theirs].map(|seed| book.is_drawn_from(seed)), [true, false]);
+}
