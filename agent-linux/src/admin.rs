@@ -4,6 +4,7 @@
 pub mod book;
 pub mod check;
 pub mod client;
+pub mod guard;
 pub mod init;
 mod session;
 pub mod state;

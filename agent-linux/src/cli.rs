@@ -49,6 +49,8 @@ enum Command {
     /// Repair the record of what has been used
     #[command(subcommand)]
     State(State),
+    /// Guard the configured services without an agent, for the start of the machine; nobody can knock until `run`
+    Guard,
     /// Remove Knockgate's own firewall table, so that nothing is guarded any more; a running agent stops
     Unguard,
 }
@@ -180,6 +182,7 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::Book(Book::Show { book, numbers }) => admin::book::show(&config, &book, numbers),
         Command::State(State::Rebuild { yes: true }) => admin::state::rebuild(&config),
         Command::State(State::Rebuild { yes: false }) => admin::state::explain_rebuild(&config),
+        Command::Guard => admin::guard::run(&config),
         Command::Unguard => admin::unguard::run(),
     }
 }

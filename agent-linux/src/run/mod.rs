@@ -30,7 +30,7 @@ use std::path::Path;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-pub use plan::check_forwarding;
+pub use plan::{bare_plan, check_forwarding};
 pub use policy::{SUPPORTED, load_policy};
 
 /// Runs the agent until a signal ends it.

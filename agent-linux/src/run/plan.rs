@@ -23,6 +23,17 @@ pub(super) fn of(config: &Config, decoys: &Decoys, listener: u16) -> Plan {
     }
 }
 
+/// The guard alone: everything is shut, and nobody can change that by knocking.
+pub fn bare_plan(config: &Config) -> Plan {
+    let shut = |known: &Service| firewall::Service { forward: None, ..service(known) };
+    Plan {
+        interfaces: config.gate.interfaces.clone(),
+        services: config.services.iter().map(shut).collect(),
+        decoys: Vec::new(),
+        mode: Mode::Closed { group: NFLOG_GROUP },
+    }
+}
+
 pub(super) fn protocol(protocol: Protocol) -> firewall::Protocol {
     match protocol {
         Protocol::Tcp => firewall::Protocol::Tcp,

@@ -13,6 +13,7 @@ pub(crate) fn stories() -> Vec<Story> {
     vec![
         story("other people's tables are never touched", other_tables),
         story("ports stay shut when the agent is dead", shut_when_dead),
+        story("guard shuts the gate before the agent is there, and the agent takes over", guard_at_boot),
         story("unguard removes the guard and nothing else", unguard),
         story("unguard opens everything while the agent runs, and the agent stops", unguard_while_running),
         story("a flushed rule set is restored with the open grants and stays shut for strangers", |lab| {
@@ -57,6 +58,25 @@ fn shut_when_dead(lab: &Lab) -> Result<()> {
     let mut scene = Scene::set(lab, Family::V6)?;
     scene.gate.kill()?;
     scene.must_be_shut(&lab.client, SSH)?;
+    scene.must_be_shut(&lab.stranger, SSH)
+}
+
+fn guard_at_boot(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::set(lab, Family::V4)?;
+    scene.gate.stop()?;
+    // As a reboot leaves it.
+    lab.gate.nft("flush ruleset")?;
+    scene.must_be_open(&lab.stranger, SSH)?;
+
+    scene.gate.tell(&["guard"])?.expect(0)?;
+
+    for host in [&lab.client, &lab.stranger] {
+        scene.must_be_shut(host, SSH)?;
+        scene.must_be_shut(host, WEB)?;
+    }
+    scene.gate.start()?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
     scene.must_be_shut(&lab.stranger, SSH)
 }
 
