@@ -66,6 +66,18 @@ pub enum Record {
     },
 }
 
+/// The grant that an opening stands for: of those that share it, the one that ends last.
+///
+/// A later run finds openings, not grants, and takes each over as this one. Were it another one, that would then last
+/// longer than was granted, and would outlive the client whose time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    /// The grant.
+    pub grant: GrantId,
+    /// Its client.
+    pub client: ClientId,
+}
+
 /// Something that the host shall do now.
 pub enum Action {
     /// Make `record` durable, then call [`Gate::handle_stored`](crate::Gate::handle_stored).
@@ -97,8 +109,8 @@ pub enum Action {
     Open {
         /// To be handed back.
         grant: GrantId,
-        /// For whom.
-        client: ClientId,
+        /// Whose name the opening bears where the host keeps it.
+        bearer: Bearer,
         /// To which address.
         source: IpAddr,
         /// What.

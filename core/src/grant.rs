@@ -75,6 +75,10 @@ impl Grant {
         self.in_force.is_some()
     }
 
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::CloseDue(..) | Phase::Closing(_))
+    }
+
     pub(crate) fn close(&mut self, now: Instant, reason: CloseReason) {
         match self.phase {
             Phase::CloseDue(..) | Phase::Closing(_) => {}
@@ -201,11 +205,5 @@ impl<const N: usize> Grants<N> {
 
     pub(crate) fn next(&self) -> Option<Instant> {
         self.entries.iter().filter_map(Grant::next).min()
-    }
-}
-
-impl Grant {
-    pub(crate) fn is_ending(&self) -> bool {
-        matches!(self.phase, Phase::CloseDue(..) | Phase::Closing(_))
     }
 }

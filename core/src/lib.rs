@@ -46,7 +46,7 @@ mod testing;
 pub mod time;
 
 pub use action::{
-    Action, Census, Consultation, Decision, Effect, GrantId, Outcome, Peer, Record, Ticket, Verdict,
+    Action, Bearer, Census, Consultation, Decision, Effect, GrantId, Outcome, Peer, Record, Ticket, Verdict,
 };
 pub use gate::{Config, Gate, Probe, ProbeKind};
 pub use note::Note;

@@ -11,7 +11,9 @@ use std::time::Duration;
 use getrandom::SysRng;
 use knockgate_core::envelope::Message;
 use knockgate_core::gate::Gate;
-use knockgate_core::{Action, Consultation, Decision, GrantId, Now, Outcome, Peer, Probe, Record, Verdict};
+use knockgate_core::{
+    Action, Bearer, Consultation, Decision, GrantId, Now, Outcome, Peer, Probe, Record, Verdict,
+};
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
@@ -169,8 +171,8 @@ impl Driver {
             }
             Action::Unwatch { source } => self.unwatch(source),
             Action::Consult(consultation) => self.consult(now, consultation),
-            Action::Open { grant, client, source, service, lasts } => {
-                let outcome = self.open(grant, client.0, source, service, lasts);
+            Action::Open { grant, bearer, source, service, lasts } => {
+                let outcome = self.open(bearer, source, service, lasts);
                 self.gate.handle_opened(now, grant, outcome);
             }
             Action::Close { grant, source, service } => {
@@ -204,16 +206,10 @@ impl Driver {
         }
     }
 
-    fn open(
-        &mut self,
-        grant: GrantId,
-        client: u32,
-        source: IpAddr,
-        service: u16,
-        lasts: Duration,
-    ) -> Outcome {
+    fn open(&mut self, bearer: Bearer, source: IpAddr, service: u16, lasts: Duration) -> Outcome {
         let Some(service) = self.config.service_by_id(service) else { return Outcome::Failed };
-        let grant = firewall::Grant { client, timeout: lasts, ..opening(grant, source, service) };
+        let Bearer { grant, client } = bearer;
+        let grant = firewall::Grant { client: client.0, timeout: lasts, ..opening(grant, source, service) };
         outcome("cannot open a service", self.firewall.open(&grant))
     }
 

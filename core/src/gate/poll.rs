@@ -1,8 +1,10 @@
 //! What the host shall do next, computed from the tables: an action cannot be lost in a queue.
 
+use core::net::IpAddr;
+
 use rand_core::CryptoRng;
 
-use crate::action::{Action, GrantId};
+use crate::action::{Action, Bearer, GrantId};
 use crate::grant::{Grant, Phase};
 use crate::hold;
 use crate::note::CloseReason;
@@ -58,9 +60,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         let grant = self.grants.iter_mut().find(due)?;
         grant.phase = Phase::Opening;
         grant.offered = Some(grant.deadline);
-        let &mut Grant { id, client, source, service, .. } = grant;
-        let lasts = self.longest(now, source, service).unwrap_or(now).left(now);
-        Some(Action::Open { grant: id, client, source, service, lasts })
+        let own = *grant;
+        let (source, service) = (own.source, own.service);
+        let last = self.last_to_end(now, source, service).copied().unwrap_or(own);
+        let bearer = Bearer { grant: last.id, client: last.client };
+        Some(Action::Open { grant: own.id, bearer, source, service, lasts: last.deadline.left(now) })
     }
 
     fn poll_close(&mut self, now: Instant) -> Option<Action> {
@@ -89,18 +93,15 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         true
     }
 
-    /// When the last of the grants that share this opening ends.
-    fn longest(&self, now: Instant, source: core::net::IpAddr, service: u16) -> Option<Instant> {
-        self.grants
-            .iter()
-            .filter(|grant| grant.keeps_open(now, source, service))
-            .map(|grant| grant.deadline)
-            .max()
+    /// Of the grants that share this opening, the one that ends last.
+    fn last_to_end(&self, now: Instant, source: IpAddr, service: u16) -> Option<&Grant> {
+        let shares = |grant: &&Grant| grant.keeps_open(now, source, service);
+        self.grants.iter().filter(shares).max_by_key(|grant| grant.deadline)
     }
 }
 
 impl Grant {
-    fn keeps_open(&self, now: Instant, source: core::net::IpAddr, service: u16) -> bool {
+    fn keeps_open(&self, now: Instant, source: IpAddr, service: u16) -> bool {
         let shared = self.source == source && self.service == service;
         shared && self.deadline > now && matches!(self.phase, Phase::OpenDue | Phase::Opening | Phase::Open)
     }

@@ -32,6 +32,10 @@ pub(crate) fn stories() -> Vec<Story> {
             "clients behind one address keep a service open for each other, each for his own time",
             shared_address,
         ),
+        story(
+            "nobody inherits the time of a client that was removed while the agent was down",
+            no_inheritance,
+        ),
         story("the audit log tells every step of a knock", audit_tells_all),
     ]
 }
@@ -191,4 +195,22 @@ fn shared_address(lab: &Lab) -> Result<()> {
     let open_for = shut.duration_since(knocked);
     ensure!(open_for >= Duration::from_secs(5), "bob's grant ended with alice's, after {open_for:?}");
     Ok(())
+}
+
+/// What is open longest was granted to alice; bob shares it for a while and must not be taken for its owner.
+fn no_inheritance(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::set(lab, Family::V4)?;
+    let profile = scene.gate.enrol("bob", &["ssh"], &[])?;
+    let bob = knockgate_tests::clients::Client::with_profile(lab, &lab.client, "bob", &profile)?;
+    scene.gate.wait_for_audit("bob on the roster", |record| record["event"] == "roster-changed")?;
+    scene.alice.knock_for("ssh", 60)?.expect(0)?;
+    bob.knock_for("ssh", 20)?.expect(0)?;
+
+    scene.gate.stop()?;
+    scene.gate.tell(&["client", "remove", "alice"])?.expect(0)?;
+    scene.gate.start()?;
+
+    scene.must_be_shut(&lab.client, SSH)?;
+    bob.knock_for("ssh", 20)?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)
 }

@@ -5,7 +5,7 @@ use crate::limits::CLOSE_RETRY;
 use crate::message::Verdict;
 use crate::note::CloseReason;
 use crate::refusal::Refusal;
-use crate::{ClientId, Effect, GrantId, Note, Outcome};
+use crate::{Action, Bearer, ClientId, Effect, GrantId, Note, Outcome};
 
 fn closings(notes: &[Note]) -> std::vec::Vec<(u32, CloseReason)> {
     let closing = |note: &Note| match note {
@@ -192,6 +192,21 @@ fn two_clients_behind_one_address_share_an_opening_that_lasts_as_long_as_the_lon
 
     bench.wait(seconds(70));
     assert_eq!(bench.actions(), ["close 1 to 192.0.2.1"]);
+}
+
+#[test]
+fn a_shared_opening_bears_the_name_of_the_grant_that_ends_last() {
+    let mut bench = bench();
+    bench.knock(ALICE, HOME, |request| request.seconds = 100);
+    bench.script.open = Do::Wait;
+    bench.knock(BOB, HOME, |request| request.seconds = 20);
+    let [Action::Open { grant, bearer, .. }] = bench.waiting[..] else { panic!("one opening") };
+    assert_eq!((grant, bearer), (GrantId(2), Bearer { grant: GrantId(1), client: ClientId(1) }));
+
+    bench.report(Outcome::Done);
+    bench.revoke(GrantId(1));
+    let [Action::Open { grant, bearer, .. }] = bench.waiting[..] else { panic!("one opening") };
+    assert_eq!((grant, bearer), (GrantId(2), Bearer { grant: GrantId(2), client: ClientId(2) }));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use knockgate_core::Bearer;
 use knockgate_core::note::CloseReason;
 
 use super::At;
@@ -106,15 +107,17 @@ impl Grants {
     }
 
     /// The gate offers an opening: it must be wanted, or follow a handing over, and last as long as the longest.
-    pub(crate) fn offer_open(&mut self, now: At, id: u32, client: u32, door: Door, lasts: At) {
+    pub(crate) fn offer_open(&mut self, now: At, id: u32, bearer: Bearer, door: Door, lasts: At) {
         let longest = self.keepers(now, door).map(|(_, grant)| grant.deadline).max();
         let refresh = self.handed_over.contains(&door);
-        let grant = self.all.get_mut(&id).expect("only what was granted is opened");
+        let named = self.keepers(now, door).find(|(id, _)| **id == bearer.grant.0);
         assert_eq!(
-            (grant.client, grant.door),
-            (client, door),
-            "and only to whom, where and what was granted"
+            named.map(|(_, grant)| (grant.client, Some(grant.deadline))),
+            Some((bearer.client.0, longest)),
+            "an opening bears the name of the grant that ends last"
         );
+        let grant = self.all.get_mut(&id).expect("only what was granted is opened");
+        assert_eq!(grant.door, door, "and only where and what was granted");
         assert_eq!(grant.closing, Closing::No, "nothing is opened that is being closed");
         assert!(grant.wanted || refresh, "grant {id} is opened for no reason");
         assert_eq!(grant.offered, None, "an opening is offered once");

@@ -166,9 +166,9 @@ impl World {
                 assert!(!active, "the decoys stay visible to whoever may knock");
             }
             Action::Consult(consultation) => self.consult(consultation),
-            Action::Open { grant, client, source, service, lasts } => {
+            Action::Open { grant, bearer, source, service, lasts } => {
                 let (now, door, lasts) = (self.reference.now, (source, service), millis(lasts));
-                self.reference.grants.offer_open(now, grant.0, client.0, door, lasts);
+                self.reference.grants.offer_open(now, grant.0, bearer, door, lasts);
                 self.jobs.push_back(Job::Open { grant, door, lasts });
             }
             Action::Close { grant, source, service } => {
