@@ -9,14 +9,36 @@ use core::time::Duration;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+use crate::address::Network;
 use crate::book::BookId;
 use crate::envelope::Message;
 use crate::limits::MAX_EFFECTS;
+use crate::replay::Used;
 use crate::roster::{ClientId, Name};
 
 /// Names the host's way back to whoever sent a message: a connection, a datagram's origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer(pub u64);
+
+/// How a message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// Over a TCP connection: whoever wrote it can be reached at the source.
+    Connection,
+    /// As a datagram: the source may be forged.
+    Datagram,
+}
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The way back.
+    pub peer: Peer,
+    /// The address.
+    pub source: IpAddr,
+    /// How it came.
+    pub way: Way,
+}
 
 /// Names an exchange: a question that has not been answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,9 +52,18 @@ pub struct HoldId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GrantId(pub u32);
 
+/// Who waits for a decision and for what it opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiter {
+    /// A sequence knock.
+    Hold(HoldId),
+    /// A packet knock.
+    Exchange(ExchangeId),
+}
+
 /// The right to answer one question to the policy, once.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Ticket(pub(crate) HoldId);
+pub struct Ticket(pub(crate) Waiter);
 
 /// Whether the host could do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +77,19 @@ pub enum Outcome {
 /// What must survive a crash before the gate goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
-    /// A client has used up every counter up to this one.
+    /// A client has used this up.
     Counter {
         /// The client.
         client: ClientId,
-        /// The highest counter used.
-        counter: u64,
+        /// What it has used up.
+        used: Used,
     },
-    /// A client has used up a counter, and its book every number below `next`.
+    /// A client has used this up, and its book every number below `next`.
     Offer {
         /// The client.
         client: ClientId,
-        /// The highest counter used.
-        counter: u64,
+        /// What it has used up.
+        used: Used,
         /// The book.
         book: BookId,
         /// The first number that was never offered.
@@ -103,7 +134,7 @@ pub enum Action {
     },
     /// Ask the policy, then call [`Gate::handle_decision`](crate::Gate::handle_decision).
     Consult(Consultation),
-    /// Open a service to one address, then call [`Gate::handle_opened`](crate::Gate::handle_opened).
+    /// Open a service to one address or one prefix, then call [`Gate::handle_opened`](crate::Gate::handle_opened).
     ///
     /// Also refreshes a grant that is open already: its time is then `lasts` from now.
     Open {
@@ -111,8 +142,8 @@ pub enum Action {
         grant: GrantId,
         /// Whose name the opening bears where the host keeps it.
         bearer: Bearer,
-        /// To which address.
-        source: IpAddr,
+        /// To whom.
+        to: Network,
         /// What.
         service: u16,
         /// After this time the host shall close it by itself, also when the agent is dead.
@@ -123,8 +154,8 @@ pub enum Action {
     Close {
         /// To be handed back.
         grant: GrantId,
-        /// To which address it was opened.
-        source: IpAddr,
+        /// To whom it was opened.
+        to: Network,
         /// What was opened.
         service: u16,
     },
@@ -137,11 +168,24 @@ pub enum Action {
     },
 }
 
+/// Why the policy is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A sequence was knocked.
+    Sequence,
+    /// A packet knock has come.
+    Packet,
+    /// A client wants to keep what it has.
+    Renew,
+}
+
 /// What the policy is asked about.
 #[derive(Debug)]
 pub struct Consultation {
     /// To be handed back with the decision.
     pub ticket: Ticket,
+    /// Why it is asked.
+    pub cause: Cause,
     /// Who knocked.
     pub client: ClientId,
     /// What people call him.
@@ -160,8 +204,14 @@ pub struct Consultation {
     pub grants: Census,
     /// Numbers left in his book.
     pub book_left: u32,
-    /// The number that he knocked.
-    pub number: u32,
+    /// The number that he knocked, if he knocked a sequence.
+    pub number: Option<u32>,
+    /// Whether he has shown a second factor.
+    pub second_factor: bool,
+    /// Bits of the prefix that he wants it opened to; `None` for his address alone.
+    pub prefix: Option<u8>,
+    /// The grant that he wants to keep, and how long it still lasts.
+    pub grant: Option<(GrantId, Duration)>,
 }
 
 /// How many grants are open.
@@ -197,6 +247,15 @@ pub enum Effect {
     Open {
         /// The service.
         service: u16,
+        /// For how long.
+        seconds: u32,
+    },
+    /// Open `service` to the knocker's prefix of `bits` bits for `seconds`.
+    OpenPrefix {
+        /// The service.
+        service: u16,
+        /// Bits of the prefix.
+        bits: u8,
         /// For how long.
         seconds: u32,
     },

@@ -25,7 +25,7 @@ pub struct Question<'a> {
 /// Why there is no question or no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExchangeError {
-    /// A key in the profile is unusable.
+    /// A key in the profile is missing or unusable.
     Keys,
     /// The bytes that came back were not written by the gate in answer to this question.
     NotTheGate,
@@ -35,13 +35,17 @@ pub enum ExchangeError {
 
 impl Keys {
     /// The keys in a profile. Computes the client's public key.
-    pub fn of(profile: &Profile) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`ExchangeError::Keys`] if the profile has no secret key: the client has not put its own in yet.
+    pub fn of(profile: &Profile) -> Result<Self, ExchangeError> {
+        let secret = profile.secret.clone().ok_or(ExchangeError::Keys)?;
+        Ok(Self {
             gate: profile.gate,
             gate_key: profile.gate_key,
             door_key: profile.door_key.clone(),
-            client: Identity::new(profile.secret.clone()),
-        }
+            client: Identity::new(secret),
+        })
     }
 
     /// Seals `request`.

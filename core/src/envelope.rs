@@ -6,10 +6,11 @@
 
 use chacha20poly1305::aead::AeadInPlace;
 use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
+use heapless::Vec;
 use rand_core::CryptoRng;
 
 use crate::key::{DoorKey, GateId};
-use crate::limits::{INNER_LEN, MESSAGE_LEN, NONCE_LEN, TAG_LEN};
+use crate::limits::{INNER_LEN, MAX_DOOR_KEYS, MESSAGE_LEN, NONCE_LEN, TAG_LEN};
 
 /// A message as it travels.
 pub type Message = [u8; MESSAGE_LEN];
@@ -23,6 +24,39 @@ pub enum Direction {
     Request,
     /// From the gate to a client.
     Answer,
+}
+
+/// Tells messages of clients from noise. Can be asked wherever messages come in, also on another thread than the gate's.
+#[derive(Clone)]
+pub struct Doorkeeper {
+    gate: GateId,
+    keys: Vec<DoorKey, MAX_DOOR_KEYS>,
+}
+
+/// What was sealed under a door key. Only a [`Doorkeeper`] makes one.
+pub struct Unsealed {
+    pub(crate) inner: Inner,
+    pub(crate) door_key: DoorKey,
+}
+
+impl Doorkeeper {
+    /// Of a gate that accepts these keys, the current one first.
+    pub(crate) fn new(gate: GateId, keys: Vec<DoorKey, MAX_DOOR_KEYS>) -> Self {
+        Self { gate, keys }
+    }
+
+    /// The door key in force.
+    pub(crate) fn current(&self) -> Option<&DoorKey> {
+        self.keys.first()
+    }
+
+    /// Opens a message that was sealed for this gate; `None` is noise.
+    pub fn unseal(&self, message: &Message) -> Option<Unsealed> {
+        self.keys.iter().find_map(|key| {
+            let inner = open(key, self.gate, Direction::Request, message)?;
+            Some(Unsealed { inner, door_key: key.clone() })
+        })
+    }
 }
 
 const PREFIX: &[u8; 11] = b"knockgate/1";

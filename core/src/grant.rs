@@ -3,11 +3,10 @@
 //! A grant counts as open only after the host has said so, and stays in the table until the host has closed it.
 //! Rule: `docs/protocol.md`, section 6.7.
 
-use core::net::IpAddr;
-
 use heapless::Vec;
 
-use crate::action::{GrantId, HoldId};
+use crate::action::{GrantId, Waiter};
+use crate::address::Network;
 use crate::limits::CLOSE_RETRY;
 use crate::note::CloseReason;
 use crate::roster::ClientId;
@@ -32,17 +31,31 @@ pub(crate) enum Phase {
 pub struct Grant {
     pub(crate) id: GrantId,
     pub(crate) client: ClientId,
-    pub(crate) source: IpAddr,
+    pub(crate) to: Network,
     pub(crate) service: u16,
     /// When it ends.
     pub(crate) deadline: Instant,
+    /// How far it can be prolonged by connections through it.
+    pub(crate) limit: Instant,
+    pub(crate) flows: Flows,
     /// Until when it is open, as far as the host has said so.
     pub(crate) in_force: Option<Instant>,
     /// The deadline of the opening that the host is at.
     pub(crate) offered: Option<Instant>,
     pub(crate) phase: Phase,
     /// Who waits for it to open.
-    pub(crate) hold: Option<HoldId>,
+    pub(crate) waiter: Option<Waiter>,
+    /// Whether the opening that comes next is worth a note: nobody asked for a refreshment.
+    pub(crate) notable: bool,
+}
+
+/// Whether connections go through a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flows {
+    /// None does, or nobody has looked.
+    None,
+    /// At least one does.
+    Alive,
 }
 
 impl Grant {
@@ -56,9 +69,9 @@ impl Grant {
         self.client
     }
 
-    /// To which address.
-    pub fn source(&self) -> IpAddr {
-        self.source
+    /// To which address or prefix.
+    pub fn to(&self) -> Network {
+        self.to
     }
 
     /// What.
@@ -146,6 +159,16 @@ pub(crate) struct Grants<const N: usize> {
     next_id: u32,
 }
 
+/// What shall be opened.
+pub(crate) struct Opening {
+    pub(crate) client: ClientId,
+    pub(crate) to: Network,
+    pub(crate) service: u16,
+    pub(crate) deadline: Instant,
+    pub(crate) limit: Instant,
+    pub(crate) waiter: Waiter,
+}
+
 /// There is no room for another grant.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
@@ -161,27 +184,35 @@ impl<const N: usize> Grants<N> {
         self.entries.push(grant).map_err(|_| Full)
     }
 
-    /// Opens `service` for a client at an address until `deadline`; if that is open already, until the later deadline.
-    pub(crate) fn open(
-        &mut self,
-        client: ClientId,
-        source: IpAddr,
-        service: u16,
-        deadline: Instant,
-        hold: HoldId,
-    ) -> Result<(), Full> {
+    /// Opens what is `wanted`; if that is open already, until the later deadline.
+    pub(crate) fn open(&mut self, wanted: Opening) -> Result<(), Full> {
+        let Opening { client, to, service, deadline, limit, waiter } = wanted;
         let same = |grant: &&mut Grant| {
-            grant.client == client && grant.source == source && grant.service == service && !grant.is_ending()
+            grant.client == client && grant.to == to && grant.service == service && !grant.is_ending()
         };
         if let Some(grant) = self.entries.iter_mut().find(same) {
             grant.deadline = deadline.max(grant.deadline);
+            grant.limit = limit.max(grant.limit);
             grant.phase = Phase::OpenDue;
-            grant.hold = Some(hold);
+            grant.waiter = Some(waiter);
+            grant.notable = true;
             return Ok(());
         }
         let id = GrantId(self.next_id);
-        let (phase, in_force, offered, hold) = (Phase::OpenDue, None, None, Some(hold));
-        let grant = Grant { id, client, source, service, deadline, in_force, offered, phase, hold };
+        let grant = Grant {
+            id,
+            client,
+            to,
+            service,
+            deadline,
+            limit,
+            flows: Flows::None,
+            in_force: None,
+            offered: None,
+            phase: Phase::OpenDue,
+            waiter: Some(waiter),
+            notable: true,
+        };
         self.entries.push(grant).map_err(|_| Full)?;
         self.next_id = self.next_id.wrapping_add(1).max(1);
         Ok(())

@@ -12,8 +12,10 @@ use heapless::Vec;
 use crate::action::HoldId;
 use crate::attempt::Attempt;
 use crate::book::BookId;
+use crate::gate::Openings;
 use crate::key::PublicKey;
 use crate::limits::{DEFAULT_HOLD, RESULT_AGE};
+use crate::message::Reach;
 use crate::refusal::Refusal;
 use crate::roster::ClientId;
 use crate::time::Instant;
@@ -33,13 +35,8 @@ pub(crate) enum Phase {
     ConsultDue,
     /// The policy is thinking.
     Consulting,
-    /// The policy has agreed; this many openings are under way.
-    Opening {
-        /// Openings without an outcome.
-        waiting: u8,
-        /// Openings that succeeded.
-        opened: u8,
-    },
+    /// The policy has agreed; openings are under way.
+    Opening(Openings),
     /// It was granted.
     Granted,
     /// It failed.
@@ -51,7 +48,7 @@ impl Phase {
     pub(crate) fn is_active(self) -> bool {
         match self {
             Self::Storing | Self::WatchDue | Self::Watching | Self::Held => true,
-            Self::ConsultDue | Self::Consulting | Self::Opening { .. } => false,
+            Self::ConsultDue | Self::Consulting | Self::Opening(_) => false,
             Self::Granted | Self::Failed(_) => false,
         }
     }
@@ -59,7 +56,7 @@ impl Phase {
     /// The sequence was complete, and what follows from it is not settled yet.
     pub(crate) fn is_deciding(self) -> bool {
         match self {
-            Self::ConsultDue | Self::Consulting | Self::Opening { .. } => true,
+            Self::ConsultDue | Self::Consulting | Self::Opening(_) => true,
             Self::Storing | Self::WatchDue | Self::Watching | Self::Held => false,
             Self::Granted | Self::Failed(_) => false,
         }
@@ -82,6 +79,8 @@ pub(crate) struct Hold {
     pub(crate) strays: u8,
     pub(crate) service: u16,
     pub(crate) seconds: u32,
+    pub(crate) reach: Reach,
+    pub(crate) second_factor: bool,
     pub(crate) phase: Phase,
     /// When the present phase ends by itself.
     pub(crate) until: Instant,

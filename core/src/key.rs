@@ -49,6 +49,10 @@ impl SecretKey {
         Self(bytes)
     }
 
+    pub(crate) fn bytes(&self) -> &[u8; KEY_LEN] {
+        &self.0
+    }
+
     /// The public key that belongs to this one. Costs one scalar multiplication.
     pub fn public(&self) -> PublicKey {
         PublicKey(X25519::pubkey(&SensitiveByteArray::from_slice(&self.0)))
@@ -103,6 +107,11 @@ impl DoorKey {
 
     pub(crate) fn bytes(&self) -> &[u8; KEY_LEN] {
         &self.0
+    }
+
+    /// Whether both are the same key, in constant time.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.iter().zip(other.0).fold(0, |difference, (one, two)| difference | (one ^ two)) == 0
     }
 }
 

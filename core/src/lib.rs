@@ -9,7 +9,7 @@
 //! 1. [`envelope`] throws away what was not sealed under the door key,
 //! 2. [`handshake`] turns a sealed message into an authentic one (Noise IK),
 //! 3. [`replay`] admits each counter once and makes it fresh,
-//! 4. [`gate`] decides what a fresh request may do: a [`hold`] on a knock number, or an answer,
+//! 4. [`gate`] decides what a fresh request may do: a packet knock, a [`hold`] on a knock number, or an answer,
 //! 5. [`attempt`] follows the sequence of a holder through his probes,
 //! 6. the policy is consulted by [`Ticket`], and only then a [`grant`] is opened and, later, closed.
 //!
@@ -44,11 +44,15 @@ pub mod roster;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod totp;
 
 pub use action::{
-    Action, Bearer, Census, Consultation, Decision, Effect, GrantId, Outcome, Peer, Record, Ticket, Verdict,
+    Action, Bearer, Cause, Census, Consultation, Decision, Effect, GrantId, Origin, Outcome, Peer, Record, Ticket,
+    Verdict, Way,
 };
+pub use address::Network;
 pub use gate::{Config, Gate, Probe, ProbeKind};
+pub use grant::Flows;
 pub use note::Note;
 pub use refusal::{Refusal, Refusals};
 pub use roster::{Client, ClientId, Name, Roster};

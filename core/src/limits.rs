@@ -64,6 +64,36 @@ pub const MAX_SEEN: usize = 2 * MAX_SEQUENCE;
 /// Pause that a client leaves between two probes of `closed` mode. Long enough to keep their order on most paths.
 pub const PROBE_GAP: Duration = Duration::from_millis(15);
 
+/// How far ahead of the gate's clock a counter may be and still be of the present. A clock set to the wrong half of the day
+/// or to the wrong time zone is off by less.
+pub const MAX_AHEAD: Duration = Duration::from_secs(86_400);
+/// Leases of unclean stops that a gate remembers; more are merged, which only refuses more.
+pub const MAX_BURNT: usize = 16;
+/// How far on a client's counter jumps when a question got no answer: past every lease, so that no crash of the gate keeps
+/// it out for longer than one try.
+pub const COUNTER_JUMP: Duration = Duration::from_secs(120);
+/// Longest lease, from its first to its last counter, as time.
+pub const MAX_LEASE: Duration = COUNTER_JUMP;
+/// How long a client may take to send a confirmation back: at least this, at most twice this.
+pub const CONFIRMATION: Duration = Duration::from_secs(10);
+/// Bytes of a confirmation token. It is tried online, by an enrolled client, once for every counter: 64 bits are plenty.
+pub const TOKEN_LEN: usize = 8;
+/// Length of a second factor's time step. Source: RFC 6238, section 5.2.
+pub const CODE_STEP: Duration = Duration::from_secs(30);
+/// Time steps before and after the present one whose code is accepted: a code typed slowly, a clock half a minute off.
+/// Source: RFC 6238, section 5.2.
+pub const CODE_WINDOW: u64 = 1;
+/// Digits of a second factor's code, as every authenticator app shows them.
+pub const CODE_DIGITS: u32 = 6;
+/// Bytes of a second factor's secret. Source: RFC 4226, section 4, R6.
+pub const TOTP_SECRET_LEN: usize = 20;
+/// Wrong codes in a row after which a client is locked out. Five guesses at a million codes, three of which are right.
+pub const WRONG_CODES: u32 = 5;
+/// A grant that follows its connections is kept open for this long after each look at them.
+pub const FOLLOW_AHEAD: Duration = Duration::from_secs(15);
+/// A grant that follows its connections ends this long after the last of them: time enough to connect again.
+pub const FOLLOW_GRACE: Duration = Duration::from_secs(3);
+
 /// How long a policy may think before its silence denies. The hosts stop a policy much earlier; this catches a lost answer.
 pub const POLICY_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a finished attempt is remembered, so that the client can ask what became of it.

@@ -9,7 +9,8 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::book::{BookId, Order};
-use crate::limits::{ANSWER_LEN, MAX_ANSWER_GRANTS, REQUEST_LEN};
+use crate::key::DoorKey;
+use crate::limits::{ANSWER_LEN, MAX_ANSWER_GRANTS, REQUEST_LEN, TOKEN_LEN};
 use crate::refusal::Refusal;
 
 /// What a request is about. Numbers on the wire are never used again for something else.
@@ -19,27 +20,46 @@ pub enum Kind {
     Status,
     /// Which number of my book is next? Asks for the service and the time that the sequence shall open.
     NextNumber,
+    /// A knock in one packet: open this service to me.
+    Open,
+    /// Let what is open to me stay open.
+    Renew,
+    /// Close what is open to me.
+    Close,
 }
 
 impl Kind {
-    const STATUS: u8 = 1;
-    const NEXT_NUMBER: u8 = 2;
+    const ALL: [Self; 5] = [Self::Status, Self::NextNumber, Self::Open, Self::Renew, Self::Close];
 
-    fn code(self) -> u8 {
+    const fn code(self) -> u8 {
         match self {
-            Self::Status => Self::STATUS,
-            Self::NextNumber => Self::NEXT_NUMBER,
+            Self::Status => 1,
+            Self::NextNumber => 2,
+            Self::Open => 3,
+            Self::Renew => 4,
+            Self::Close => 5,
         }
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        match code {
-            Self::STATUS => Some(Self::Status),
-            Self::NEXT_NUMBER => Some(Self::NextNumber),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 }
+
+/// To whom a service shall be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reach {
+    /// To the address that the request comes from.
+    #[default]
+    Address,
+    /// To the widest prefix of it that the gate allows, for somebody whose connections leave from other addresses than his
+    /// knock: carrier NAT, IPv6 privacy addresses.
+    Prefix,
+}
+
+/// What the gate wants to have back as a proof that the client can be reached at its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token(pub [u8; TOKEN_LEN]);
 
 /// A client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +74,14 @@ pub struct Request {
     pub seconds: u32,
     /// The address that the client believes to send from; `None` if it does not know (address translation).
     pub source: Option<IpAddr>,
+    /// Which grant to renew or to close; 0 means what is open of `service` at this address.
+    pub grant: u32,
+    /// The code of the second factor.
+    pub code: Option<u32>,
+    /// What [`Verdict::Confirm`] wanted back.
+    pub token: Option<Token>,
+    /// To whom it shall be opened.
+    pub reach: Reach,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,6 +91,10 @@ struct WireRequest {
     service: u16,
     seconds: u32,
     source: Option<IpAddr>,
+    grant: u32,
+    code: Option<u32>,
+    token: Option<Token>,
+    reach: Reach,
 }
 
 /// Why a request could not be read.
@@ -78,15 +110,28 @@ pub enum RequestError {
 }
 
 impl Request {
+    /// A request that asks for nothing in particular.
+    pub const fn new(kind: Kind, counter: u64) -> Self {
+        Self {
+            kind,
+            counter,
+            service: 0,
+            seconds: 0,
+            source: None,
+            grant: 0,
+            code: None,
+            token: None,
+            reach: Reach::Address,
+        }
+    }
+
     /// The payload of the first Noise message.
     pub fn encode(&self) -> [u8; REQUEST_LEN] {
-        let Self { kind, counter, service, seconds, source } = *self;
+        let Self { kind, counter, service, seconds, source, grant, code, token, reach } = *self;
+        let kind = kind.code();
+        let wire = WireRequest { kind, counter, service, seconds, source, grant, code, token, reach };
         let mut payload = [0; REQUEST_LEN];
-        postcard::to_slice(
-            &WireRequest { kind: kind.code(), counter, service, seconds, source },
-            &mut payload,
-        )
-        .expect("the longest request has 37 bytes, see the tests");
+        postcard::to_slice(&wire, &mut payload).expect("the longest request has 58 bytes, see the tests");
         payload
     }
 
@@ -97,9 +142,10 @@ impl Request {
     pub fn decode(payload: &[u8; REQUEST_LEN]) -> Result<Self, RequestError> {
         let (wire, _) =
             postcard::take_from_bytes::<WireRequest>(payload).map_err(|_| RequestError::Malformed)?;
-        let WireRequest { kind, counter, service, seconds, source } = wire;
+        let WireRequest { kind, counter, service, seconds, source, grant, code, token, reach } = wire;
         let kind = Kind::from_code(kind).ok_or(RequestError::UnknownKind { counter })?;
-        Ok(Self { kind, counter, service, seconds, source: source.map(|address| address.to_canonical()) })
+        let source = source.map(|address| address.to_canonical());
+        Ok(Self { kind, counter, service, seconds, source, grant, code, token, reach })
     }
 }
 
@@ -153,10 +199,14 @@ pub enum Verdict {
     Pending,
     /// Refused for this reason, as [`Refusal::code`]; where waiting helps, `retry_ms` says how long.
     Refused(u8),
+    /// The gate wants to know that the client is where its packet came from: it shall ask again with this token.
+    Confirm(Token),
+    /// What the client wanted closed is being closed; see `open` for what is left.
+    Closed,
 }
 
-/// The gate's answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The gate's answer. Without `Debug`, as it can hold a key.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Answer {
     /// The gist.
     pub verdict: Verdict,
@@ -170,6 +220,10 @@ pub struct Answer {
     pub offer: Option<Offer>,
     /// What is open to this client at this address, the longest first.
     pub open: Vec<OpenService, MAX_ANSWER_GRANTS>,
+    /// The address that the gate sees the client at.
+    pub seen: Option<IpAddr>,
+    /// The door key in force, for a client that still uses the one before.
+    pub door_key: Option<DoorKey>,
 }
 
 impl Answer {
@@ -178,13 +232,16 @@ impl Answer {
         match self.verdict {
             Verdict::Refused(code) => Refusal::from_code(code),
             Verdict::Nothing | Verdict::Offered | Verdict::Granted | Verdict::Pending => None,
+            Verdict::Confirm(_) | Verdict::Closed => None,
         }
     }
 
-    /// The payload of the second Noise message.
-    pub fn encode(&self) -> [u8; ANSWER_LEN] {
+    /// The payload of the second Noise message. Where not everything fits, the grants that end first are left out.
+    pub fn encode(mut self) -> [u8; ANSWER_LEN] {
         let mut payload = [0; ANSWER_LEN];
-        postcard::to_slice(self, &mut payload).expect("the longest answer has 99 bytes, see the tests");
+        while postcard::to_slice(&self, &mut payload).is_err() {
+            self.open.pop().expect("the longest answer without grants has 96 bytes, see the tests");
+        }
         payload
     }
 

@@ -6,9 +6,10 @@ use core::time::Duration;
 use heapless::Vec;
 
 use crate::action::GrantId;
-use crate::address::SourcePrefix;
+use crate::address::{Network, SourcePrefix};
 use crate::book::BookId;
 use crate::limits::MAX_SEEN;
+use crate::message::Kind;
 use crate::refusal::Refusal;
 use crate::roster::ClientId;
 
@@ -36,6 +37,17 @@ pub enum Note {
         source: IpAddr,
         /// Why.
         refusal: Refusal,
+    },
+    /// A packet knock came, and what follows is about it.
+    Packet {
+        /// Who.
+        client: ClientId,
+        /// Where.
+        source: IpAddr,
+        /// What he wants.
+        kind: Kind,
+        /// Of which service.
+        service: u16,
     },
     /// The attempt of a holder has ended, and its number is used up.
     KnockEnded {
@@ -67,8 +79,8 @@ pub enum Note {
         grant: GrantId,
         /// For whom.
         client: ClientId,
-        /// Where.
-        source: IpAddr,
+        /// To which address or prefix.
+        to: Network,
         /// What.
         service: u16,
         /// For how long.
@@ -80,8 +92,8 @@ pub enum Note {
         grant: GrantId,
         /// For whom.
         client: ClientId,
-        /// Where.
-        source: IpAddr,
+        /// To which address or prefix.
+        to: Network,
         /// What.
         service: u16,
         /// Why.
@@ -116,6 +128,8 @@ pub enum CloseReason {
     Expired,
     /// The policy or the operator took it back.
     Revoked,
+    /// Its client wanted it closed.
+    ByClient,
     /// It could not be opened.
     Failed,
 }

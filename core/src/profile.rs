@@ -49,6 +49,22 @@ pub struct ProfileService {
     pub port: u16,
 }
 
+/// Ports from `first` to `last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRange {
+    /// The lowest, not 0.
+    pub first: u16,
+    /// The highest, not below `first`.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// Whether it holds a port at all.
+    pub fn is_valid(self) -> bool {
+        self.first != 0 && self.first <= self.last
+    }
+}
+
 /// All that a client needs.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Profile {
@@ -56,23 +72,48 @@ pub struct Profile {
     pub client: Name,
     /// Host name or address of the gate.
     pub address: String<MAX_ADDRESS>,
-    /// TCP port of the secret handshake.
+    /// TCP port of the secret handshake; 0 if the gate has none.
     pub central_port: u16,
+    /// UDP ports for packet knocks, each as good as the other; none if the gate takes none.
+    pub packet_ports: Option<PortRange>,
     /// Which gate it is.
     pub gate: GateId,
     /// Proves that it is the gate.
     pub gate_key: PublicKey,
     /// Makes messages worth looking at.
     pub door_key: DoorKey,
-    /// Proves that it is the client.
-    pub secret: SecretKey,
+    /// Proves that it is the client; none in a profile for a client that has made its key itself.
+    pub secret: Option<SecretKey>,
     /// What the client may ask for; the first is asked when none is named.
     pub services: Vec<ProfileService, MAX_CLIENT_SERVICES>,
     /// What the client knocks from.
     pub book: Book,
 }
 
-const FORMAT: Format = Format { mark: *b"KGpr", version: 1 };
+/// The first version: a secret key always, no packet knocks.
+#[derive(Deserialize)]
+struct ProfileV1 {
+    client: Name,
+    address: String<MAX_ADDRESS>,
+    central_port: u16,
+    gate: GateId,
+    gate_key: PublicKey,
+    door_key: DoorKey,
+    secret: SecretKey,
+    services: Vec<ProfileService, MAX_CLIENT_SERVICES>,
+    book: Book,
+}
+
+impl From<ProfileV1> for Profile {
+    fn from(old: ProfileV1) -> Self {
+        let ProfileV1 { client, address, central_port, gate, gate_key, door_key, secret, services, book } = old;
+        let (packet_ports, secret) = (None, Some(secret));
+        Self { client, address, central_port, packet_ports, gate, gate_key, door_key, secret, services, book }
+    }
+}
+
+const FORMAT: Format = Format { mark: *b"KGpr", version: 2 };
+const FORMAT_V1: Format = Format { version: 1, ..FORMAT };
 
 impl Profile {
     /// Longest file of a profile, in bytes.
@@ -96,7 +137,10 @@ impl Profile {
     /// # Errors
     /// [`FileError`] says what is wrong with it.
     pub fn decode(bytes: &[u8]) -> Result<Self, FileError> {
-        file::decode(FORMAT, bytes)
+        match file::decode(FORMAT, bytes) {
+            Err(FileError::Version(1)) => file::decode::<ProfileV1>(FORMAT_V1, bytes).map(Self::from),
+            read => read,
+        }
     }
 }
 
@@ -118,10 +162,11 @@ mod tests {
             client: name,
             address: "a".repeat(MAX_ADDRESS).as_str().try_into().unwrap(),
             central_port: u16::MAX,
+            packet_ports: Some(PortRange { first: u16::MAX, last: u16::MAX }),
             gate: GateId([255; 16]),
             gate_key: PublicKey([255; 32]),
             door_key: DoorKey::from_bytes([255; 32]),
-            secret: SecretKey::from_bytes([255; 32]),
+            secret: Some(SecretKey::from_bytes([255; 32])),
             services: core::iter::repeat_n(service, MAX_CLIENT_SERVICES).collect(),
             book: Book::generate(shape, decoy_seed, &mut rng),
         };
@@ -129,7 +174,7 @@ mod tests {
         let mut buffer = [0; Profile::MAX_FILE];
         let file = profile.encode(&mut buffer).unwrap();
 
-        assert_eq!(file.len(), 1141);
+        assert_eq!(file.len(), 1149);
         assert_eq!(Profile::decode(file).unwrap().services, profile.services);
     }
 }

@@ -46,11 +46,21 @@ pub enum Refusal {
     PolicyFailed = 18,
     /// The gate could not store, watch or open: see its log.
     Unavailable = 19,
+    /// Older than the gate accepts: the client's clock is behind, or the message was kept back on the way.
+    Stale = 20,
+    /// A code of the second factor is wanted.
+    CodeWanted = 21,
+    /// The code of the second factor is wrong, or was used before.
+    WrongCode = 22,
+    /// There is no such grant to renew or to close.
+    NoGrant = 23,
+    /// The client's enrolment has ended.
+    Expired = 24,
 }
 
 impl Refusal {
     /// How many reasons there are, as a table size: the highest number and the unused zero.
-    const TABLE: usize = 20;
+    const TABLE: usize = 25;
 
     /// Every reason, in the order of their numbers.
     #[rustfmt::skip]
@@ -58,7 +68,7 @@ impl Refusal {
         Self::Unsealed, Self::Unauthentic, Self::UnknownClient, Self::Replayed, Self::Malformed, Self::WrongSource,
         Self::Unsupported, Self::Overloaded, Self::NotAllowed, Self::LockedOut, Self::Busy, Self::Exhausted,
         Self::WrongPort, Self::TooManyStrays, Self::TooLate, Self::Superseded, Self::Denied, Self::PolicyFailed,
-        Self::Unavailable,
+        Self::Unavailable, Self::Stale, Self::CodeWanted, Self::WrongCode, Self::NoGrant, Self::Expired,
     ];
 
     /// The number of this reason on the wire.
@@ -93,6 +103,11 @@ impl Refusal {
             Self::Denied => "denied",
             Self::PolicyFailed => "policy-failed",
             Self::Unavailable => "unavailable",
+            Self::Stale => "stale",
+            Self::CodeWanted => "code-wanted",
+            Self::WrongCode => "wrong-code",
+            Self::NoGrant => "no-grant",
+            Self::Expired => "expired",
         }
     }
 }
@@ -107,8 +122,12 @@ impl Refusals {
     }
 
     pub(crate) fn count(&mut self, refusal: Refusal) {
+        self.add(refusal, 1);
+    }
+
+    pub(crate) fn add(&mut self, refusal: Refusal, times: u64) {
         if let Some(counter) = self.0.get_mut(usize::from(refusal.code())) {
-            *counter = counter.saturating_add(1);
+            *counter = counter.saturating_add(times);
         }
     }
 
@@ -131,6 +150,6 @@ mod tests {
             assert_eq!(refusals.of(refusal), 1, "{}", refusal.word());
         }
         assert_eq!(Refusal::from_code(0), None);
-        assert_eq!(Refusal::from_code(20), None);
+        assert_eq!(Refusal::from_code(25), None);
     }
 }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::book::{Book, BookId};
 use crate::key::PublicKey;
 use crate::limits::{MAX_CLIENT_SERVICES, MAX_NAME};
+use crate::replay::Used;
+use crate::time::UnixTime;
+use crate::totp::TotpSecret;
 
 /// Numbers a client for ever; never given to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,9 +103,41 @@ pub struct Client {
     pub services: Vec<u16, MAX_CLIENT_SERVICES>,
     /// The book that he knocks from.
     pub book: BookId,
+    /// The key that he had before, while it is being changed.
+    pub former: Option<FormerKey>,
+    /// When his enrolment ends, if it does.
+    pub expires: Option<UnixTime>,
+    /// Whether every packet knock of his is to be confirmed from its address, whatever the service says.
+    pub confirm: bool,
+}
+
+/// A key that has been replaced and is still good for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerKey {
+    /// The key.
+    pub key: PublicKey,
+    /// Until when.
+    pub until: UnixTime,
 }
 
 impl Client {
+    /// A client with nothing but what every client has.
+    pub fn new(id: ClientId, name: Name, key: PublicKey, book: BookId) -> Self {
+        Self { id, name, key, services: Vec::new(), book, former: None, expires: None, confirm: false }
+    }
+
+    /// Whether `key` is the client's at that time. Without a clock a former key is none: it would be good for ever.
+    pub fn has_key(&self, key: &PublicKey, unix: Option<UnixTime>) -> bool {
+        let is_former =
+            |former: &FormerKey| former.key == *key && unix.is_some_and(|unix| unix < former.until);
+        self.key == *key || self.former.as_ref().is_some_and(is_former)
+    }
+
+    /// Whether the enrolment has ended. Without a clock one that ends has ended.
+    pub fn has_expired(&self, unix: Option<UnixTime>) -> bool {
+        self.expires.is_some_and(|end| unix.is_none_or(|unix| unix >= end))
+    }
+
     /// Whether the client may ask for `service`.
     pub fn may_use(&self, service: u16) -> bool {
         self.services.contains(&service)
@@ -111,28 +146,37 @@ impl Client {
 
 /// What the core asks the host's roster.
 ///
-/// `counter` and `cursor` must return what was set last, from the moment it was set. That it is also durable is told by
+/// `used` and `cursor` must return what was set last, from the moment it was set. That it is also durable is told by
 /// [`Action::Remember`](crate::Action::Remember) and [`Gate::handle_stored`](crate::Gate::handle_stored).
 pub trait Roster {
-    /// The client with this key.
+    /// The client with this key, or with this former key; whether that is still good is for the core to say.
     fn client(&self, key: &PublicKey) -> Option<&Client>;
     /// The book of that name.
     fn book(&self, id: BookId) -> Option<&Book>;
-    /// The highest counter that was ever admitted from a client; 0 if none.
-    fn counter(&self, client: ClientId) -> u64;
-    /// Sets the highest counter.
-    fn set_counter(&mut self, client: ClientId, counter: u64);
+    /// What a client has used up; [`Used::EVERYTHING`] of one that is not there.
+    fn used(&self, client: ClientId) -> Used;
+    /// Sets what a client has used up.
+    fn set_used(&mut self, client: ClientId, used: Used);
     /// The first number of a book that was never offered.
     fn cursor(&self, book: BookId) -> u32;
     /// Sets the first number that was never offered.
     fn set_cursor(&mut self, book: BookId, next: u32);
+    /// The secret of a client's second factor, if it has one.
+    fn totp(&self, client: ClientId) -> Option<&TotpSecret>;
 }
 
 /// A roster of at most `N` clients and `N` books without a heap, searched from front to back.
 #[derive(Clone, Default)]
 pub struct FixedRoster<const N: usize> {
-    clients: Vec<(Client, u64), N>,
+    clients: Vec<Enrolled, N>,
     books: Vec<(Book, u32), N>,
+}
+
+#[derive(Clone)]
+struct Enrolled {
+    client: Client,
+    used: Used,
+    totp: Option<TotpSecret>,
 }
 
 /// The roster has no room left.
@@ -145,12 +189,17 @@ impl<const N: usize> FixedRoster<N> {
         Self { clients: Vec::new(), books: Vec::new() }
     }
 
-    /// Adds a client whose last counter was `counter`.
+    /// Adds a client and what it has used up.
     ///
     /// # Errors
     /// [`RosterFull`].
-    pub fn add_client(&mut self, client: Client, counter: u64) -> Result<(), RosterFull> {
-        self.clients.push((client, counter)).map_err(|_| RosterFull)
+    pub fn add_client(
+        &mut self,
+        client: Client,
+        used: Used,
+        totp: Option<TotpSecret>,
+    ) -> Result<(), RosterFull> {
+        self.clients.push(Enrolled { client, used, totp }).map_err(|_| RosterFull)
     }
 
     /// Adds a book whose first number that was never offered is `cursor`.
@@ -160,30 +209,34 @@ impl<const N: usize> FixedRoster<N> {
     pub fn add_book(&mut self, book: Book, cursor: u32) -> Result<(), RosterFull> {
         self.books.push((book, cursor)).map_err(|_| RosterFull)
     }
+
+    fn enrolled(&self, client: ClientId) -> Option<&Enrolled> {
+        self.clients.iter().find(|enrolled| enrolled.client.id == client)
+    }
 }
 
 impl<const N: usize> Roster for FixedRoster<N> {
     fn client(&self, key: &PublicKey) -> Option<&Client> {
-        self.clients.iter().map(|(client, _)| client).find(|client| client.key == *key)
+        let has = |client: &&Client| client.key == *key || client.former.is_some_and(|f| f.key == *key);
+        self.clients.iter().map(|enrolled| &enrolled.client).find(has)
     }
 
     fn book(&self, id: BookId) -> Option<&Book> {
         self.books.iter().map(|(book, _)| book).find(|book| book.id() == id)
     }
 
-    fn counter(&self, client: ClientId) -> u64 {
-        // A client that is not there has used up every counter: nothing of it can be admitted.
-        self.clients.iter().find(|(known, _)| known.id == client).map_or(u64::MAX, |(_, counter)| *counter)
+    fn used(&self, client: ClientId) -> Used {
+        self.enrolled(client).map_or(Used::EVERYTHING, |enrolled| enrolled.used)
     }
 
-    fn set_counter(&mut self, client: ClientId, counter: u64) {
-        if let Some((_, last)) = self.clients.iter_mut().find(|(known, _)| known.id == client) {
-            *last = counter;
+    fn set_used(&mut self, client: ClientId, used: Used) {
+        if let Some(enrolled) = self.clients.iter_mut().find(|enrolled| enrolled.client.id == client) {
+            enrolled.used = used;
         }
     }
 
     fn cursor(&self, book: BookId) -> u32 {
-        // Likewise: a book that is not there is used up.
+        // A book that is not there is used up.
         self.books.iter().find(|(known, _)| known.id() == book).map_or(u32::MAX, |(_, cursor)| *cursor)
     }
 
@@ -191,6 +244,10 @@ impl<const N: usize> Roster for FixedRoster<N> {
         if let Some((_, cursor)) = self.books.iter_mut().find(|(known, _)| known.id() == book) {
             *cursor = next;
         }
+    }
+
+    fn totp(&self, client: ClientId) -> Option<&TotpSecret> {
+        self.enrolled(client)?.totp.as_ref()
     }
 }
 
@@ -220,7 +277,7 @@ mod tests {
     #[test]
     fn a_client_that_is_gone_can_do_nothing() {
         let roster = FixedRoster::<1>::new();
-        assert_eq!(roster.counter(ClientId(1)), u64::MAX);
+        assert_eq!(roster.used(ClientId(1)), Used::EVERYTHING);
         assert_eq!(roster.cursor(BookId([0; 8])), u32::MAX);
     }
 }

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Microseconds since the gate started, from a clock that never goes back and counts while the machine sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Instant(u64);
@@ -29,7 +31,7 @@ impl Instant {
 }
 
 /// Microseconds since 1970-01-01 00:00 UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UnixTime(u64);
 
 impl UnixTime {
@@ -42,6 +44,16 @@ impl UnixTime {
     pub const fn as_micros(self) -> u64 {
         self.0
     }
+
+    /// This moment and `duration`; a sum beyond the calendar is the end of time.
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(micros(duration)))
+    }
+
+    /// How long it is from `now` until this moment; zero once it has passed.
+    pub fn left(self, now: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(now.0))
+    }
 }
 
 /// What the host's clocks say at one moment.
@@ -49,7 +61,8 @@ impl UnixTime {
 pub struct Now {
     /// Drives every deadline.
     pub instant: Instant,
-    /// Told to clients and policies, never used for a decision of the core. A gateway without a clock has none.
+    /// Told to clients and policies. The core decides by it only what cannot be decided otherwise: whether an enrolment or a
+    /// former key has ended, the code of a second factor, the age of a message. A gateway without a clock has none.
     pub unix: Option<UnixTime>,
 }
 

@@ -4,11 +4,12 @@ use core::net::IpAddr;
 
 use rand_core::CryptoRng;
 
-use crate::action::{Action, ExchangeId, HoldId, Outcome, Peer, Record};
-use crate::envelope::{self, Direction, Inner, Message};
+use crate::action::{Action, ExchangeId, HoldId, Origin, Outcome, Peer, Record};
+use crate::book::BookId;
+use crate::envelope::{self, Direction, Inner, Message, Unsealed};
 use crate::grant::Grant;
 use crate::handshake::Responder;
-use crate::key::{Identity, PublicKey};
+use crate::key::{DoorKey, Identity, PublicKey};
 use crate::limits::{MAX_ANSWER_GRANTS, POLICY_DEADLINE};
 use crate::message::{Answer, Offer, OpenService, Request, RequestError, Verdict};
 use crate::note::Note;
@@ -18,6 +19,8 @@ use crate::roster::{Client, ClientId, Roster};
 use crate::time::{Instant, Now, millis};
 
 use super::Gate;
+use super::decide::Openings;
+use super::packet::{Ask, Unwanted};
 
 /// A question whose answer is still in the making.
 pub(super) struct Exchange {
@@ -26,8 +29,8 @@ pub(super) struct Exchange {
     pub(super) client: ClientId,
     pub(super) key: PublicKey,
     pub(super) source: IpAddr,
-    /// Which door key the question was sealed under; the answer is sealed under the same.
-    door_key: usize,
+    /// The door key that the question was sealed under; the answer is sealed under the same.
+    door_key: DoorKey,
     responder: Responder,
     pub(super) step: Step,
     pub(super) until: Instant,
@@ -42,29 +45,54 @@ pub(super) enum Step {
     Remembering(Then),
     /// The host shall show the decoys, or is at it.
     Watching(HoldId),
+    /// The policy shall be asked.
+    ConsultDue(Ask),
+    /// The policy is thinking.
+    Consulting(Ask),
+    /// The policy has agreed; openings are under way.
+    Opening(Openings),
     /// Nothing: it can be sent.
     AnswerDue(Reply),
 }
 
-/// What follows once the record is stored.
+/// What follows once it is durable that the request was used.
 #[derive(Clone, Copy)]
 pub(super) enum Then {
-    /// The decoys are shown to the holder.
-    Watch(HoldId),
+    /// A number of a book is used up, and the decoys are shown to its holder.
+    Watch {
+        hold: HoldId,
+        book: BookId,
+        next: u32,
+    },
+    /// The policy is asked.
+    Consult(Ask),
+    /// Grants are closed.
+    Close(Unwanted),
     /// The answer is sent: the question was turned away, and would be a good one again if its counter were forgotten.
     Answer(Reply),
+    /// The answer is sent at once: nothing was changed, so told a second time after a crash, it tells nobody but the client
+    /// anything.
+    Tell(Reply),
 }
 
 impl Step {
     /// The hold that the answer is about, as long as there is no answer.
     fn waits_for(&self) -> Option<HoldId> {
         match *self {
-            Self::RememberDue(_, Then::Watch(hold))
-            | Self::Remembering(Then::Watch(hold))
+            Self::RememberDue(_, Then::Watch { hold, .. })
+            | Self::Remembering(Then::Watch { hold, .. })
             | Self::Watching(hold) => Some(hold),
-            Self::RememberDue(_, Then::Answer(_))
-            | Self::Remembering(Then::Answer(_))
-            | Self::AnswerDue(_) => None,
+            Self::RememberDue(..) | Self::Remembering(_) => None,
+            Self::ConsultDue(_) | Self::Consulting(_) | Self::Opening(_) | Self::AnswerDue(_) => None,
+        }
+    }
+
+    /// What to tell somebody who has waited for too long; `None` if nothing.
+    pub(super) fn failure(&self) -> Option<Refusal> {
+        match self {
+            Self::ConsultDue(_) | Self::Consulting(_) => Some(Refusal::PolicyFailed),
+            Self::Opening(_) => Some(Refusal::Unavailable),
+            Self::RememberDue(..) | Self::Remembering(_) | Self::Watching(_) | Self::AnswerDue(_) => None,
         }
     }
 }
@@ -93,10 +121,9 @@ impl Reply {
 
 /// Who has sent a fresh request.
 pub(super) struct Asker<'a> {
-    pub(super) source: IpAddr,
+    pub(super) origin: Origin,
     pub(super) client: &'a Client,
     pub(super) key: PublicKey,
-    pub(super) counter: u64,
 }
 
 /// A request as the handshake delivers it, with the way to answer it.
@@ -108,66 +135,108 @@ pub(super) struct Asked {
 impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
     Gate<R, G, E, H, N, L>
 {
-    /// Takes a message that came from `source`, on the way back to which `peer` is known.
+    /// Takes a message.
     ///
     /// # Errors
     /// The reason, for the host's counters and its debug log, if the message is to be met with silence. Whoever sent it
     /// must not be able to tell.
-    pub fn handle_message(
-        &mut self,
-        now: Now,
-        peer: Peer,
-        source: IpAddr,
-        message: &Message,
-    ) -> Result<(), Refusal> {
-        self.receive(now, peer, source.to_canonical(), message).map_err(|refusal| self.refuse(refusal))
+    pub fn handle_message(&mut self, now: Now, origin: Origin, message: &Message) -> Result<(), Refusal> {
+        let Some(unsealed) = self.doorkeeper.unseal(message) else {
+            return Err(self.refuse(Refusal::Unsealed));
+        };
+        self.handle_unsealed(now, origin, unsealed)
     }
 
-    fn receive(&mut self, now: Now, peer: Peer, source: IpAddr, message: &Message) -> Result<(), Refusal> {
-        let (door_key, inner) = self.unseal(message).ok_or(Refusal::Unsealed)?;
-        let authentic = self.authenticate(&inner)?;
+    /// Takes a message that the host has had opened by the gate's [`Doorkeeper`](envelope::Doorkeeper).
+    ///
+    /// # Errors
+    /// As [`Gate::handle_message`].
+    pub fn handle_unsealed(&mut self, now: Now, origin: Origin, message: Unsealed) -> Result<(), Refusal> {
+        let origin = Origin { source: origin.source.to_canonical(), ..origin };
+        self.receive(now, origin, message).map_err(|refusal| self.refuse(refusal))
+    }
+
+    fn receive(&mut self, now: Now, origin: Origin, message: Unsealed) -> Result<(), Refusal> {
+        let Unsealed { inner, door_key } = message;
+        let authentic = self.authenticate(now, &inner)?;
         let key = authentic.key;
         // Without room for the answer the counter is not burnt, so the client can send the same question again.
         if self.exchanges.is_full() {
             return Err(Refusal::Overloaded);
         }
-        let Fresh { client, payload: Asked { request, responder }, counter, .. } =
-            replay::admit(authentic, &mut self.roster)?;
+        let fresh = replay::admit(authentic, &mut self.roster, &self.config.burnt, now.unix)?;
+        let Fresh { client, payload: Asked { request, responder }, counter, .. } = fresh;
 
-        let asker = Asker { source, client: &client, key, counter };
+        let before = self.roster.used(client.id).code_step;
+        let asker = Asker { origin, client: &client, key };
         let served = match request {
             Ok(request) => self.serve(now, &asker, &request),
             Err(_) => Err(Reply::refused(Refusal::Unsupported)),
         };
-        let step = served.unwrap_or_else(|reply| {
-            self.note_refusal(client.id, source, &reply);
-            Step::RememberDue(Record::Counter { client: client.id, counter }, Then::Answer(reply))
+        let then = served.unwrap_or_else(|reply| {
+            self.note_refusal(client.id, origin.source, &reply);
+            Then::Answer(reply)
         });
+        // A lease covers counters, not codes.
+        let covered = self.lease.is_some_and(|lease| lease.contains(counter))
+            && before == self.roster.used(client.id).code_step;
+        let step = self.after_storing(now.instant, client.id, then, covered);
         if let Step::RememberDue(..) = step {
             self.settle_older(client.id);
         }
         self.next_exchange = self.next_exchange.wrapping_add(1);
-        let id = ExchangeId(self.next_exchange);
-        let until = now.instant.after(POLICY_DEADLINE * 4);
-        let exchange =
-            Exchange { id, peer, client: client.id, key, source, door_key, responder, step, until };
+        let exchange = Exchange {
+            id: ExchangeId(self.next_exchange),
+            peer: origin.peer,
+            client: client.id,
+            key,
+            source: origin.source,
+            door_key,
+            responder,
+            step,
+            until: now.instant.after(POLICY_DEADLINE * 4),
+        };
         // The responder keeps the ephemeral key for its answer, so the next message needs another one.
         self.ephemeral = Identity::generate(&mut self.rng);
         self.stirred = true;
         self.exchanges.push(exchange).map_err(|_| Refusal::Overloaded)
     }
 
-    fn unseal(&self, message: &Message) -> Option<(usize, Inner)> {
-        let open = |key| envelope::open(key, self.config.gate, Direction::Request, message);
-        self.config.door_keys.iter().enumerate().find_map(|(at, key)| Some((at, open(key)?)))
+    /// What is to be done first: to store what was used, unless it need not be.
+    fn after_storing(&mut self, now: Instant, client: ClientId, then: Then, covered: bool) -> Step {
+        let used = self.roster.used(client);
+        match then {
+            Then::Tell(reply) => Step::AnswerDue(reply),
+            // The position in a book is no counter: no lease covers it.
+            Then::Watch { book, next, .. } => {
+                Step::RememberDue(Record::Offer { client, used, book, next }, then)
+            }
+            Then::Consult(_) | Then::Close(_) | Then::Answer(_) if covered => self.stored(now, then),
+            Then::Consult(_) | Then::Close(_) | Then::Answer(_) => {
+                Step::RememberDue(Record::Counter { client, used }, then)
+            }
+        }
     }
 
-    fn authenticate(&self, inner: &Inner) -> Result<Authentic<Asked>, Refusal> {
+    /// What follows now that it is durable.
+    fn stored(&mut self, now: Instant, then: Then) -> Step {
+        match then {
+            Then::Watch { hold, .. } => {
+                self.start_watching(now, hold);
+                Step::Watching(hold)
+            }
+            Then::Consult(ask) => Step::ConsultDue(ask),
+            Then::Close(unwanted) => Step::AnswerDue(self.close_unwanted(now, unwanted)),
+            Then::Answer(reply) | Then::Tell(reply) => Step::AnswerDue(reply),
+        }
+    }
+
+    fn authenticate(&self, now: Now, inner: &Inner) -> Result<Authentic<Asked>, Refusal> {
         let (responder, key, payload) =
             Responder::read(&self.config.identity, &self.ephemeral, self.config.gate, inner)
                 .map_err(|_| Refusal::Unauthentic)?;
         // A stranger with a door key may have any key pair; only the roster makes him a client.
-        if self.roster.client(&key).is_none() {
+        if !self.roster.client(&key).is_some_and(|client| client.has_key(&key, now.unix)) {
             return Err(Refusal::UnknownClient);
         }
         let request = Request::decode(&payload);
@@ -187,17 +256,22 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         self.stirred = true;
         let Some(exchange) = self.exchanges.iter_mut().find(|exchange| exchange.id == id) else { return };
         let Step::Remembering(then) = exchange.step else { return };
-        let client = exchange.client;
-        match (then, outcome) {
-            (Then::Watch(hold), Outcome::Done) => {
-                exchange.step = Step::Watching(hold);
-                self.start_watching(now.instant, hold);
+        let (client, source) = (exchange.client, exchange.source);
+        let step = match (outcome, then) {
+            (Outcome::Done, then) => self.stored(now.instant, then),
+            (Outcome::Failed, Then::Watch { .. }) => {
+                return self.end_attempt(now.instant, client, Refusal::Unavailable);
             }
-            (Then::Watch(_), Outcome::Failed) => {
-                self.end_attempt(now.instant, client, Refusal::Unavailable);
+            (Outcome::Failed, Then::Consult(_) | Then::Close(_)) => {
+                let reply = Reply::refused(Refusal::Unavailable);
+                self.note_refusal(client, source, &reply);
+                Step::AnswerDue(reply)
             }
             // A refusal that could not be stored is a refusal all the same.
-            (Then::Answer(reply), Outcome::Done | Outcome::Failed) => exchange.step = Step::AnswerDue(reply),
+            (Outcome::Failed, Then::Answer(reply) | Then::Tell(reply)) => Step::AnswerDue(reply),
+        };
+        if let Some(exchange) = self.exchanges.iter_mut().find(|exchange| exchange.id == id) {
+            exchange.step = step;
         }
     }
 
@@ -252,10 +326,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             book_left: self.book_left(&exchange.key),
             offer,
             open: self.open_to(now.instant, exchange.client, exchange.source),
+            seen: Some(exchange.source),
+            door_key: self.doorkeeper.current().filter(|key| !key.is(&exchange.door_key)).cloned(),
         };
         let inner = exchange.responder.answer(&answer.encode()).ok()?;
-        let door_key = self.config.door_keys.get(exchange.door_key)?;
-        envelope::seal(door_key, self.config.gate, Direction::Answer, &inner, &mut self.rng)
+        envelope::seal(&exchange.door_key, self.config.gate, Direction::Answer, &inner, &mut self.rng)
     }
 
     fn book_left(&self, key: &PublicKey) -> u32 {
@@ -270,7 +345,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         source: IpAddr,
     ) -> heapless::Vec<OpenService, MAX_ANSWER_GRANTS> {
         let mut open = heapless::Vec::<OpenService, MAX_ANSWER_GRANTS>::new();
-        let his = |grant: &&Grant| grant.client == client && grant.source == source && grant.deadline() > now;
+        let his = |grant: &&Grant| grant.client == client && grant.to.contains(source) && grant.deadline() > now;
         for grant in self.open_grants().filter(his) {
             let left_ms = millis(grant.deadline().left(now));
             let at = open.iter().position(|other| other.left_ms < left_ms).unwrap_or(open.len());

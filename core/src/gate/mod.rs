@@ -6,7 +6,7 @@
 //!
 //! - getters change nothing;
 //! - `handle_*` tell the gate that something has happened;
-//! - commands ([`Gate::revoke`], [`Gate::adopt_grant`]) come from the operator;
+//! - commands ([`Gate::revoke`], [`Gate::adopt_grant`], [`Gate::set_lease`]) come from the operator or the host;
 //! - `poll_*` ask what the host shall do next.
 //!
 //! After any `handle_*` call or command the host calls [`Gate::poll_action`] and [`Gate::poll_note`] until both return
@@ -17,8 +17,11 @@
 //!
 //! Nothing is ever answered to a stranger: an answer exists only after the handshake.
 
+mod decide;
 mod exchange;
+mod follow;
 mod knock;
+mod packet;
 mod poll;
 mod request;
 mod timeout;
@@ -29,20 +32,23 @@ use core::time::Duration;
 use heapless::{Deque, Vec};
 use rand_core::CryptoRng;
 
-use crate::action::{GrantId, Outcome};
-use crate::address::SourcePrefix;
+use crate::action::{GrantId, Outcome, Waiter};
+use crate::address::{Network, SourcePrefix};
 use crate::book::{Decoys, Order};
-use crate::grant::{self, Grant, Grants};
+use crate::envelope::Doorkeeper;
+use crate::grant::{self, Flows, Grant, Grants};
 use crate::hold::{Holds, Phase};
-use crate::key::{DoorKey, GateId, Identity};
+use crate::key::{DoorKey, GateId, Identity, SecretKey};
 use crate::limits::{MAX_DOOR_KEYS, MAX_LOCKOUT, MAX_SERVICES};
 use crate::lockout::Lockouts;
 use crate::message::Mode;
 use crate::note::{CloseReason, KnockEnd, Locked, Note};
 use crate::refusal::{Refusal, Refusals};
+use crate::replay::{Burnt, Lease};
 use crate::roster::{ClientId, Roster};
 use crate::time::{Instant, Now};
 
+pub(crate) use decide::Openings;
 use exchange::{Exchange, Reply};
 
 /// Notes that wait for [`Gate::poll_note`] at most. One call leaves at most two for each entry it ends.
@@ -66,9 +72,32 @@ pub struct Service {
     pub open: Duration,
     /// How long a grant lasts at most.
     pub max_open: Duration,
+    /// Whether a packet knock is to be confirmed from its address before it opens.
+    pub confirm: bool,
+    /// Whether a code of the second factor is needed.
+    pub second_factor: bool,
+    /// Whether a grant lasts as long as connections go through it, up to `max_open`, and ends soon after the last one.
+    pub follow: bool,
+    /// The widest prefixes that it can be opened to; none if only to single addresses.
+    pub prefixes: Option<Prefixes>,
+}
+
+/// The least bits that those to whom a service is opened must share with the knocker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefixes {
+    /// Of IPv4 addresses; 32 for single ones only.
+    pub v4: u8,
+    /// Of IPv6 addresses; 128 for single ones only.
+    pub v6: u8,
 }
 
 impl Service {
+    /// Bits of the widest prefix around `source` that it can be opened to, if to any.
+    fn prefix(&self, source: IpAddr) -> Option<u8> {
+        let Prefixes { v4, v6 } = self.prefixes?;
+        if source.is_ipv4() { Some(v4).filter(|&bits| bits < 32) } else { Some(v6).filter(|&bits| bits < 128) }
+    }
+
     /// Seconds of a grant when `asked` were asked for; 0 asks for the usual time.
     fn seconds(&self, asked: u32) -> u32 {
         let asked = if asked == 0 { self.open } else { Duration::from_secs(u64::from(asked)) };
@@ -99,6 +128,10 @@ pub struct Config {
     pub lockout: Duration,
     /// Whom it locks out.
     pub lockout_scope: LockoutScope,
+    /// The oldest message that is served, by the gate's clock; none if any age will do.
+    pub max_age: Option<Duration>,
+    /// Counters that may have been used before an unclean stop.
+    pub burnt: Burnt,
     /// What is guarded.
     pub services: Vec<Service, MAX_SERVICES>,
 }
@@ -140,6 +173,11 @@ pub struct Gate<R, G, const EXCHANGES: usize, const HOLDS: usize, const GRANTS: 
     rng: G,
     /// The ephemeral key of the next answer, made beforehand: a stranger's message never costs its generation.
     ephemeral: Identity,
+    doorkeeper: Doorkeeper,
+    /// Counters that need not be stored one by one; none if all must be.
+    lease: Option<Lease>,
+    /// Makes the tokens by which addresses are confirmed. A restart makes another one, and clients ask again.
+    token_key: SecretKey,
     exchanges: Vec<Exchange, EXCHANGES>,
     next_exchange: u32,
     holds: Holds<HOLDS>,
@@ -160,9 +198,12 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     /// A gate that is shut to everybody.
     pub fn new(config: Config, roster: R, mut rng: G) -> Self {
         Self {
+            doorkeeper: Doorkeeper::new(config.gate, config.door_keys.clone()),
             config,
             roster,
             ephemeral: Identity::generate(&mut rng),
+            lease: None,
+            token_key: SecretKey::generate(&mut rng),
             rng,
             exchanges: Vec::new(),
             next_exchange: 0,
@@ -192,6 +233,36 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         &mut self.roster
     }
 
+    /// Tells messages of this gate's clients from noise, for a host that wants to do so before it bothers the gate.
+    pub fn doorkeeper(&self) -> &Doorkeeper {
+        &self.doorkeeper
+    }
+
+    /// Changes the door keys, the one in force first. A client that uses the other one is told the one in force.
+    pub fn set_door_keys(&mut self, keys: Vec<DoorKey, MAX_DOOR_KEYS>) {
+        self.doorkeeper = Doorkeeper::new(self.config.gate, keys.clone());
+        self.config.door_keys = keys;
+    }
+
+    /// The counters that are admitted from memory alone from now on. They must be durable as such, and stay so until another
+    /// lease is set; `None` has every counter stored by itself again.
+    ///
+    /// A host that renews its lease first sets what old and new have in common, then stores the new one together with
+    /// everything that was used, and then sets the new one: so nothing is admitted that neither would cover.
+    pub fn set_lease(&mut self, lease: Option<Lease>) {
+        self.lease = lease;
+    }
+
+    /// The counters that are admitted from memory alone.
+    pub fn lease(&self) -> Option<Lease> {
+        self.lease
+    }
+
+    /// Counts messages that the host has found to be noise by itself.
+    pub fn handle_noise(&mut self, messages: u64) {
+        self.refusals.add(Refusal::Unsealed, messages);
+    }
+
     /// How often each refusal happened.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
@@ -215,26 +286,27 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         now: Now,
         id: GrantId,
         client: ClientId,
-        source: IpAddr,
+        to: Network,
         service: u16,
         left: Duration,
     ) -> bool {
         let deadline = now.instant.after(left);
-        let in_force = Some(deadline);
-        let phase = grant::Phase::Open;
-        self.grants
-            .adopt(Grant {
-                id,
-                client,
-                source,
-                service,
-                deadline,
-                in_force,
-                offered: None,
-                phase,
-                hold: None,
-            })
-            .is_ok()
+        let longest = self.config.service(service).map_or(left, |service| service.max_open.max(left));
+        let grant = Grant {
+            id,
+            client,
+            to,
+            service,
+            deadline,
+            limit: now.instant.after(longest),
+            flows: Flows::None,
+            in_force: Some(deadline),
+            offered: None,
+            phase: grant::Phase::Open,
+            waiter: None,
+            notable: false,
+        };
+        self.grants.adopt(grant).is_ok()
     }
 
     /// Takes a grant back.
@@ -256,7 +328,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         self.end_attempt(now.instant, client, Refusal::UnknownClient);
         if let Some(hold) = self.holds.of_client(client).filter(|hold| hold.phase.is_deciding()) {
             let id = hold.id;
-            self.fail(now.instant, id, Refusal::UnknownClient);
+            self.fail(now.instant, Waiter::Hold(id), Refusal::UnknownClient);
         }
     }
 
@@ -272,9 +344,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     fn finish_grant(&mut self, id: GrantId, reason: CloseReason) {
-        let Some(&mut Grant { client, source, service, .. }) = self.grants.by_id(id) else { return };
+        let Some(&mut Grant { client, to, service, .. }) = self.grants.by_id(id) else { return };
         self.grants.remove(id);
-        self.note(Note::GrantClosed { grant: id, client, source, service, reason });
+        self.note(Note::GrantClosed { grant: id, client, to, service, reason });
     }
 
     /// What is to be written into the audit log next.

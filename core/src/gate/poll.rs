@@ -1,10 +1,9 @@
 //! What the host shall do next, computed from the tables: an action cannot be lost in a queue.
 
-use core::net::IpAddr;
-
 use rand_core::CryptoRng;
 
 use crate::action::{Action, Bearer, GrantId};
+use crate::address::Network;
 use crate::grant::{Grant, Phase};
 use crate::hold;
 use crate::note::CloseReason;
@@ -30,7 +29,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             .or_else(|| self.poll_remember())
             .or_else(|| self.poll_watch(now.instant))
             .or_else(|| self.poll_open(now.instant))
-            .or_else(|| self.poll_consult(now.instant))
+            .or_else(|| self.poll_consult(now))
             .or_else(|| self.poll_answer(now));
         self.stirred = action.is_some();
         action
@@ -61,10 +60,10 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         grant.phase = Phase::Opening;
         grant.offered = Some(grant.deadline);
         let own = *grant;
-        let (source, service) = (own.source, own.service);
-        let last = self.last_to_end(now, source, service).copied().unwrap_or(own);
+        let (to, service) = (own.to, own.service);
+        let last = self.last_to_end(now, to, service).copied().unwrap_or(own);
         let bearer = Bearer { grant: last.id, client: last.client };
-        Some(Action::Open { grant: own.id, bearer, source, service, lasts: last.deadline.left(now) })
+        Some(Action::Open { grant: own.id, bearer, to, service, lasts: last.deadline.left(now) })
     }
 
     fn poll_close(&mut self, now: Instant) -> Option<Action> {
@@ -72,7 +71,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             let due = |grant: &Grant| grant.close_reason(now).map(|reason| (*grant, reason));
             let (grant, reason) = self.grants.iter().find_map(due)?;
             if !self.hand_over(now, grant.id, reason) {
-                return Some(Action::Close { grant: grant.id, source: grant.source, service: grant.service });
+                return Some(Action::Close { grant: grant.id, to: grant.to, service: grant.service });
             }
         }
     }
@@ -82,8 +81,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     fn hand_over(&mut self, now: Instant, id: GrantId, reason: CloseReason) -> bool {
         let Some(grant) = self.grants.by_id(id) else { return false };
         grant.phase = Phase::Closing(reason);
-        let (source, service) = (grant.source, grant.service);
-        let Some(heir) = self.grants.iter_mut().find(|other| other.keeps_open(now, source, service)) else {
+        let (to, service) = (grant.to, grant.service);
+        let Some(heir) = self.grants.iter_mut().find(|other| other.keeps_open(now, to, service)) else {
             return false;
         };
         if heir.phase == Phase::Open {
@@ -94,15 +93,15 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     /// Of the grants that share this opening, the one that ends last.
-    fn last_to_end(&self, now: Instant, source: IpAddr, service: u16) -> Option<&Grant> {
-        let shares = |grant: &&Grant| grant.keeps_open(now, source, service);
+    fn last_to_end(&self, now: Instant, to: Network, service: u16) -> Option<&Grant> {
+        let shares = |grant: &&Grant| grant.keeps_open(now, to, service);
         self.grants.iter().filter(shares).max_by_key(|grant| grant.deadline)
     }
 }
 
 impl Grant {
-    fn keeps_open(&self, now: Instant, source: IpAddr, service: u16) -> bool {
-        let shared = self.source == source && self.service == service;
+    fn keeps_open(&self, now: Instant, to: Network, service: u16) -> bool {
+        let shared = self.to == to && self.service == service;
         shared && self.deadline > now && matches!(self.phase, Phase::OpenDue | Phase::Opening | Phase::Open)
     }
 }

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use rand_core::CryptoRng;
 
-use crate::action::{HoldId, Outcome, Record};
+use crate::action::{HoldId, Origin, Outcome};
 use crate::attempt::Attempt;
 use crate::hold::{Hold, NoPlace, Phase};
 use crate::limits::{PENDING_RETRY, PROBE_GAP};
@@ -12,25 +12,40 @@ use crate::message::{Kind, Offer, Request, Verdict};
 use crate::note::Note;
 use crate::refusal::Refusal;
 use crate::roster::{Client, ClientId, Roster};
-use crate::time::{Instant, Now, millis};
+use crate::time::{Instant, Now, UnixTime, millis};
 
 use super::Gate;
-use super::exchange::{Asker, Reply, Step, Then};
+use super::exchange::{Asker, Reply, Then};
+use super::packet::Factor;
 
 impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
     Gate<R, G, E, H, N, L>
 {
-    /// Serves a fresh request; `Err` answers one that was turned away.
-    pub(super) fn serve(&mut self, now: Now, asker: &Asker<'_>, request: &Request) -> Result<Step, Reply> {
-        if request.source.is_some_and(|claimed| claimed != asker.source) {
+    /// Serves a fresh request: what follows once it is durable that it was used. `Err` answers one that was turned away.
+    pub(super) fn serve(&mut self, now: Now, asker: &Asker<'_>, request: &Request) -> Result<Then, Reply> {
+        let Asker { origin, client, .. } = asker;
+        if request.source.is_some_and(|claimed| claimed != origin.source) {
             return Err(Reply::refused(Refusal::WrongSource));
         }
-        match request.kind {
-            // Changes nothing, so there is nothing to store: answered a second time after a crash, it tells nobody but the
-            // client anything.
-            Kind::Status => Ok(Step::AnswerDue(self.status(now.instant, asker.source, asker.client.id))),
-            Kind::NextNumber => self.next_number(now, asker, request),
+        if client.has_expired(now.unix) {
+            return Err(Reply::refused(Refusal::Expired));
         }
+        if self.is_stale(now, request) {
+            return Err(Reply::refused(Refusal::Stale));
+        }
+        match request.kind {
+            Kind::Status => Ok(Then::Tell(self.status(now.instant, origin.source, client.id))),
+            Kind::NextNumber => self.next_number(now, asker, request),
+            Kind::Open => self.open_request(now, asker, request),
+            Kind::Renew => self.renew_request(now, asker, request),
+            Kind::Close => self.close_request(asker, request),
+        }
+    }
+
+    /// Whether a request is older than this gate accepts. A counter is the time at which it was written, or later.
+    fn is_stale(&self, now: Now, request: &Request) -> bool {
+        let (Some(most), Some(unix)) = (self.config.max_age, now.unix) else { return false };
+        UnixTime::from_micros(request.counter).after(most) < unix
     }
 
     fn status(&mut self, now: Instant, source: IpAddr, client: ClientId) -> Reply {
@@ -47,14 +62,16 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
     }
 
-    fn next_number(&mut self, now: Now, asker: &Asker<'_>, request: &Request) -> Result<Step, Reply> {
-        let &Asker { source, client, key, counter } = asker;
-        self.admit_holder(now.instant, source, client, request.service)?;
+    fn next_number(&mut self, now: Now, asker: &Asker<'_>, request: &Request) -> Result<Then, Reply> {
+        let &Asker { origin: Origin { source, .. }, client, key } = asker;
+        self.admit_knock(now.instant, asker, request.service)?;
+        self.admit_holder(now.instant, source, client)?;
         let book = self.roster.book(client.book).ok_or(Reply::refused(Refusal::Unavailable))?;
         let (id, number) = (book.id(), self.roster.cursor(client.book));
         let sequence =
             book.sequence(number, &self.config.decoys).ok_or(Reply::refused(Refusal::Exhausted))?;
 
+        let second_factor = self.check_factor(now, asker, request)? == Factor::Shown;
         self.end_attempt(now.instant, client.id, Refusal::Superseded);
         self.holds
             .make_room(now.instant, client.id)
@@ -74,27 +91,16 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             strays: 0,
             service: request.service,
             seconds: request.seconds,
+            reach: request.reach,
+            second_factor,
             phase: Phase::Storing,
             until: now.instant.after(self.config.hold),
         });
-        let record = Record::Offer { client: client.id, counter, book: id, next };
-        Ok(Step::RememberDue(record, Then::Watch(hold)))
+        Ok(Then::Watch { hold, book: id, next })
     }
 
-    /// Whether a client may hold a number now.
-    fn admit_holder(
-        &mut self,
-        now: Instant,
-        source: IpAddr,
-        client: &Client,
-        service: u16,
-    ) -> Result<(), Reply> {
-        if let Some(left) = self.lockouts.left(now, source, client.id) {
-            return Err(Reply::refused(Refusal::LockedOut).retry(left));
-        }
-        if self.config.service(service).is_none() || !client.may_use(service) {
-            return Err(Reply::refused(Refusal::NotAllowed));
-        }
+    /// Whether a client that may knock may also hold a number now.
+    fn admit_holder(&mut self, now: Instant, source: IpAddr, client: &Client) -> Result<(), Reply> {
         if self.holds.of_client(client.id).is_some_and(|hold| hold.phase.is_deciding() && hold.until > now) {
             return Err(Reply::of(Verdict::Pending).retry(PENDING_RETRY));
         }

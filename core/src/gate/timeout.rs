@@ -3,8 +3,9 @@
 use heapless::Vec;
 use rand_core::CryptoRng;
 
+use crate::action::Waiter;
 use crate::hold::Phase;
-use crate::limits::TIMEOUTS_PER_CALL;
+use crate::limits::{POLICY_DEADLINE, TIMEOUTS_PER_CALL};
 use crate::note::CloseReason;
 use crate::refusal::Refusal;
 use crate::roster::Roster;
@@ -25,11 +26,29 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     pub fn handle_timeout(&mut self, now: Now) {
         self.stirred = true;
         let now = now.instant;
-        self.exchanges.retain(|exchange| exchange.until > now);
+        self.expire_exchanges(now);
         self.lockouts.expire(now);
         self.holds.forget(now);
         self.expire_grants(now);
         self.expire_holds(now);
+    }
+
+    /// Whoever waits for a decision is told that there is none; anybody else asks again.
+    fn expire_exchanges(&mut self, now: Instant) {
+        let due: Vec<_, TIMEOUTS_PER_CALL> = self
+            .exchanges
+            .iter()
+            .filter(|exchange| exchange.until <= now)
+            .filter_map(|exchange| Some((exchange.id, exchange.step.failure()?)))
+            .take(TIMEOUTS_PER_CALL)
+            .collect();
+        for (id, refusal) in due {
+            self.fail(now, Waiter::Exchange(id), refusal);
+            if let Some(exchange) = self.exchanges.iter_mut().find(|exchange| exchange.id == id) {
+                exchange.until = now.after(POLICY_DEADLINE);
+            }
+        }
+        self.exchanges.retain(|exchange| exchange.until > now || exchange.step.failure().is_some());
     }
 
     fn expire_grants(&mut self, now: Instant) {
@@ -54,8 +73,10 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                     self.end_attempt(now, client, Refusal::Unavailable);
                 }
                 Phase::Held => self.end_attempt(now, client, Refusal::TooLate),
-                Phase::ConsultDue | Phase::Consulting => self.fail(now, id, Refusal::PolicyFailed),
-                Phase::Opening { .. } => self.fail(now, id, Refusal::Unavailable),
+                Phase::ConsultDue | Phase::Consulting => {
+                    self.fail(now, Waiter::Hold(id), Refusal::PolicyFailed);
+                }
+                Phase::Opening(_) => self.fail(now, Waiter::Hold(id), Refusal::Unavailable),
                 Phase::Granted | Phase::Failed(_) => {}
             }
         }
