@@ -205,7 +205,7 @@ pub enum Verdict {
     Closed,
 }
 
-/// The gate's answer. Without `Debug`, as it can hold a key.
+/// The gate's answer.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Answer {
     /// The gist.
@@ -251,6 +251,22 @@ impl Answer {
     /// If it is not an answer of this version.
     pub fn decode(payload: &[u8; ANSWER_LEN]) -> Result<Self, AnswerError> {
         postcard::take_from_bytes(payload).map(|(answer, _)| answer).map_err(|_| AnswerError)
+    }
+}
+
+/// Without the door key: keys are not shown.
+impl core::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { verdict, retry_ms, time, book_left, offer, open, seen, door_key: _ } = self;
+        f.debug_struct("Answer")
+            .field("verdict", verdict)
+            .field("retry_ms", retry_ms)
+            .field("time", time)
+            .field("book_left", book_left)
+            .field("offer", offer)
+            .field("open", open)
+            .field("seen", seen)
+            .finish_non_exhaustive()
     }
 }
 

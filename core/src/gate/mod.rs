@@ -92,6 +92,11 @@ pub struct Prefixes {
 }
 
 impl Service {
+    /// A service that opens to single addresses, for a fixed time, without further proof.
+    pub const fn new(id: u16, open: Duration, max_open: Duration) -> Self {
+        Self { id, open, max_open, confirm: false, second_factor: false, follow: false, prefixes: None }
+    }
+
     /// Bits of the widest prefix around `source` that it can be opened to, if to any.
     fn prefix(&self, source: IpAddr) -> Option<u8> {
         let Prefixes { v4, v6 } = self.prefixes?;
