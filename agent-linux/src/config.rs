@@ -6,7 +6,9 @@
 
 mod check;
 mod document;
+mod policy;
 mod read;
+mod service;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;

@@ -7,7 +7,8 @@ use knockgate_core::message::Mode;
 use knockgate_core::profile::Protocol;
 
 use super::document::Section;
-use super::read::{ServiceDraft, too_many};
+use super::read::too_many;
+use super::service::ServiceDraft;
 use super::{Central, Config, DecoyAudience, LockoutScope, PolicyChoice};
 
 /// The network interfaces of the namespace that the reader is in, two lines of headings first.
