@@ -15,6 +15,7 @@ use knockgate_core::message::Mode;
 use toml::de::DeTable;
 
 use super::document::{At, Problems, Section};
+use super::packet::packet;
 use super::policy::policy;
 use super::service::{ServiceDraft, service};
 use super::{
@@ -42,12 +43,19 @@ pub(super) fn config(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
 /// `None` only if a problem was noted.
 fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
     let gate = gate(&root.section("gate"));
-    let central = central(&root.section("central"));
+    let packet = packet(root);
+    let central = central(root);
     let sequence = sequence(&root.section("sequence"));
     let lockout = lockout(&root.section("lockout"));
     let drafts: Vec<_> =
         root.named_sections("service").iter().map(|(name, section)| service(name, section)).collect();
-    check::services(root, &drafts, central);
+    check::services(root, &drafts);
+    if let Some(central) = central.flatten() {
+        drafts.iter().for_each(|service| check::beside_central(root, service, central));
+    }
+    if let Some(packet) = &packet {
+        drafts.iter().for_each(|service| check::beside_packets(root, service, packet));
+    }
     let policy = policy(root, &drafts);
     root.refuse_unknown_keys();
 
@@ -56,6 +64,7 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
     Some(Config {
         path: path.to_owned(),
         gate: gate?,
+        packet: packet?,
         central: central?,
         sequence: sequence?,
         lockout: lockout?,
@@ -110,11 +119,14 @@ pub(super) fn path(section: &Section<'_>, key: &'static str, remedy: &str) -> Op
     accept(section, key, text.line, value::absolute_path(text.value))
 }
 
-fn central(section: &Section<'_>) -> Option<Central> {
+/// `Some(None)` if there shall be no central port.
+fn central(root: &Section<'_>) -> Option<Option<Central>> {
+    let section = root.section("central");
     let port = section.number("port", &(1..=u16::MAX));
-    let port = or_default(section, "port", port, DEFAULT_CENTRAL_PORT);
+    let port = or_default(&section, "port", port, DEFAULT_CENTRAL_PORT);
     section.refuse_unknown_keys();
-    Some(Central { port: port? })
+    let central = Central { port: port? };
+    Some(root.has("central").then_some(central))
 }
 
 fn sequence(section: &Section<'_>) -> Option<Sequence> {

@@ -16,6 +16,10 @@ use super::value;
 const DEFAULT_OPEN: Duration = Duration::from_secs(60);
 const DEFAULT_MAX_OPEN: Duration = Duration::from_secs(3600);
 const GRANTS: RangeInclusive<Duration> = Duration::from_secs(1)..=MAX_GRANT;
+/// Networks that can be opened to: at least two addresses, at most what one network administrator has.
+const PREFIXES_V4: RangeInclusive<u8> = 8..=31;
+/// See [`PREFIXES_V4`].
+const PREFIXES_V6: RangeInclusive<u8> = 32..=127;
 
 /// A service as far as it could be read, with the lines that later messages point at.
 pub(super) struct ServiceDraft {
@@ -29,6 +33,11 @@ pub(super) struct ServiceDraft {
     forward_v4: Option<std::net::SocketAddrV4>,
     forward_v6: Option<std::net::SocketAddrV6>,
     masquerade: bool,
+    confirm: bool,
+    second_factor: bool,
+    follow: bool,
+    prefix_v4: Option<u8>,
+    prefix_v6: Option<u8>,
 }
 
 pub(super) fn service(name: &At<&str>, section: &Section<'_>) -> ServiceDraft {
@@ -48,6 +57,10 @@ pub(super) fn service(name: &At<&str>, section: &Section<'_>) -> ServiceDraft {
             format!("{} needs forward; add it or leave masquerade out", section.path("masquerade")),
         );
     }
+    let [confirm, second_factor, follow] =
+        ["confirm", "second-factor", "follow"].map(|key| flag(section, key));
+    let prefix_v4 = section.number("prefix-v4", &PREFIXES_V4);
+    let prefix_v6 = section.number("prefix-v6", &PREFIXES_V6);
     section.refuse_unknown_keys();
     ServiceDraft {
         line: section.line,
@@ -60,7 +73,17 @@ pub(super) fn service(name: &At<&str>, section: &Section<'_>) -> ServiceDraft {
         forward_v4,
         forward_v6,
         masquerade: masquerade.is_some_and(|masquerade| masquerade.value),
+        confirm,
+        second_factor,
+        follow,
+        prefix_v4: prefix_v4.map(|bits| bits.value),
+        prefix_v6: prefix_v6.map(|bits| bits.value),
     }
+}
+
+/// False also if what stands there is wrong; that was noted.
+fn flag(section: &Section<'_>, key: &'static str) -> bool {
+    section.flag(key).is_some_and(|flag| flag.value)
 }
 
 fn ports(section: &Section<'_>) -> Vec<At<u16>> {
@@ -160,6 +183,11 @@ impl ServiceDraft {
             forward_v4: self.forward_v4,
             forward_v6: self.forward_v6,
             masquerade: self.masquerade,
+            confirm: self.confirm,
+            second_factor: self.second_factor,
+            follow: self.follow,
+            prefix_v4: self.prefix_v4,
+            prefix_v6: self.prefix_v6,
         })
     }
 }
