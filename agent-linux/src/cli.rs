@@ -63,6 +63,9 @@ struct Init {
     /// What to guard: NAME=tcp/PORT or udp/PORT, several ports with commas [default: ssh=tcp/22]
     #[arg(long, value_name = "NAME=PROTOCOL/PORT", requires = "address")]
     service: Vec<NewService>,
+    /// Also let clients ask over TCP, at port 62201, for networks that block UDP
+    #[arg(long, requires = "address")]
+    central: bool,
     /// Where keys and state will be [default: /var/lib/knockgate]
     #[arg(long, value_name = "DIR", requires = "address")]
     state_dir: Option<PathBuf>,
@@ -188,13 +191,14 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
 }
 
 fn make_gate(config: PathBuf, arguments: Init) -> anyhow::Result<String> {
-    let Init { address, service, state_dir, audit_log, yes } = arguments;
+    let Init { address, service, central, state_dir, audit_log, yes } = arguments;
     let consent = init::consent(yes);
     let Some(address) = address else { return init::complete(&config, consent) };
     let request = init::Request {
         config,
         address,
         services: if service.is_empty() { vec![NewService::ssh()] } else { service },
+        central: init::central_port(central),
         state_dir: state_dir.unwrap_or_else(|| "/var/lib/knockgate".into()),
         audit_log: audit_log.unwrap_or_else(|| "/var/log/knockgate/audit.jsonl".into()),
     };

@@ -6,7 +6,10 @@
 
 mod check;
 mod document;
+mod packet;
+mod policy;
 mod read;
+mod service;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;
@@ -15,6 +18,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::net::{SocketAddrV4, SocketAddrV6};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,7 +43,9 @@ pub struct Config {
     /// The file that it was read from.
     pub path: PathBuf,
     pub gate: Gate,
-    pub central: Central,
+    pub packet: Packet,
+    /// The TCP central port, if there shall be one. Without it, clients knock with packets; one of the two there is.
+    pub central: Option<Central>,
     pub sequence: Sequence,
     pub lockout: Lockout,
     /// In the order of their numbers. Never empty.
@@ -58,6 +64,59 @@ pub struct Gate {
     pub audit_log: PathBuf,
     /// The interfaces that are guarded; empty means every one but loopback.
     pub interfaces: Vec<String>,
+}
+
+/// `[packet]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Packet {
+    pub mode: PacketMode,
+    pub ports: PacketPorts,
+    /// Knocks that were made earlier than this are refused.
+    pub max_age: Option<Duration>,
+    /// How long a counter may count as admitted by memory alone; zero if each waits for the disk.
+    pub lease: Duration,
+}
+
+/// How packet knocks come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketMode {
+    /// The guard takes them out of the stream; no port is open.
+    Watch,
+    /// Through bound sockets.
+    Socket,
+    /// Not at all.
+    Off,
+}
+
+/// The UDP ports of packet knocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PacketPorts {
+    /// At least one, none twice; the first goes into profiles.
+    Listed(Vec<RangeInclusive<u16>>),
+    /// Whatever has no established flow. Only with [`PacketMode::Watch`].
+    Any,
+}
+
+impl Default for PacketPorts {
+    fn default() -> Self {
+        Self::Listed(vec![packet::DEFAULT_PORT..=packet::DEFAULT_PORT])
+    }
+}
+
+impl Packet {
+    /// Whether `port` is listed as one for packet knocks alone.
+    pub fn hears(&self, port: u16) -> bool {
+        self.listed().iter().any(|range| range.contains(&port))
+    }
+
+    /// The ports that are for packet knocks alone.
+    pub fn listed(&self) -> &[RangeInclusive<u16>] {
+        match (self.mode, &self.ports) {
+            (PacketMode::Watch | PacketMode::Socket, PacketPorts::Listed(ranges)) => ranges,
+            (PacketMode::Watch | PacketMode::Socket, PacketPorts::Any) | (PacketMode::Off, _) => &[],
+        }
+    }
 }
 
 /// `[central]`
@@ -127,6 +186,15 @@ pub struct Service {
     pub forward_v4: Option<SocketAddrV4>,
     pub forward_v6: Option<SocketAddrV6>,
     pub masquerade: bool,
+    /// Opens only after the client has answered from its address.
+    pub confirm: bool,
+    /// Opens only with a one-time code.
+    pub second_factor: bool,
+    /// Stays open while a connection through it is established, up to `max_open`, and closes soon after the last one.
+    pub follow: bool,
+    /// The widest networks that a client may ask to open to, in bits.
+    pub prefix_v4: Option<u8>,
+    pub prefix_v6: Option<u8>,
 }
 
 /// `[policy]` and `[policy-module.*]`
@@ -205,10 +273,16 @@ impl Config {
         }
     }
 
-    /// Every port that must not be a decoy: those of the services, the central one, the one behind the decoys.
+    /// Every port that must not be a decoy: those of the services, the central one, the one behind the decoys, and those
+    /// of packet knocks where decoys hear datagrams, too.
     pub fn taken_ports(&self) -> impl Iterator<Item = u16> {
         let services = self.services.iter().flat_map(|service| service.ports.iter().copied());
-        services.chain([self.central.port]).chain(self.sequence.listener)
+        let central = self.central.map(|central| central.port);
+        let packets = match self.sequence.mode {
+            Mode::Closed => self.packet.listed(),
+            Mode::Connect => &[],
+        };
+        services.chain(central).chain(self.sequence.listener).chain(packets.iter().cloned().flatten())
     }
 
     /// What is allowed and yet should be thought over, a sentence each.

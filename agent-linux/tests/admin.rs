@@ -21,11 +21,44 @@ fn init_makes_a_gate_that_check_accepts() {
     let said = scene.run(&["check"]).good();
 
     assert!(said.contains("guards    web (1): tcp/8080, open for 1m, at most 1h\n"), "{said}");
+    assert!(
+        said.contains("packets   udp/62201, which the guard watches; no port is open; of any age"),
+        "{said}"
+    );
+    assert!(said.contains("central   none\n"), "{said}");
     assert!(said.contains("keyspace  8.58e11 sequences in order (39.6 bits)\n"), "{said}");
     assert!(
         said.contains("decoys    100 in 10000 to 32767, that answer only the holder of a number\n"),
         "{said}"
     );
+}
+
+#[test]
+fn check_says_how_knocks_come_in_and_what_a_service_asks_for() {
+    let scene = Scene::new();
+    scene.init(&["--central"]).good();
+    let text = fs::read_to_string(scene.config()).unwrap();
+    assert!(scene.run(&["check"]).good().contains("central   tcp/62201\n"));
+    let text = text
+        .replace("# mode = \"watch\"", "mode = \"socket\"")
+        .replace("# ports = [62201]", "ports = [53, \"60000-60009\"]")
+        .replace("# max-age = \"5m\"", "max-age = \"5m\"")
+        .replace("# lease = \"60s\"", "lease = \"0s\"")
+        .replace("# confirm = false", "confirm = true")
+        .replace("# second-factor = false", "second-factor = true")
+        .replace("# follow = false", "follow = true")
+        .replace("# prefix-v4 = 24", "prefix-v4 = 24");
+
+    let said = scene.run_with_config(&text, &["check"]).good();
+
+    assert!(
+        said.contains(
+            "packets   udp/53,60000-60009, each a socket; at most 5m old, each stored before it counts\n"
+        ),
+        "{said}"
+    );
+    let service = "at most 1h, after a confirmation, with a one-time code, while it is in use, to networks of up to /24 on demand\n";
+    assert!(said.contains(service), "{said}");
 }
 
 #[test]
@@ -98,7 +131,7 @@ fn init_that_fails_at_its_last_step_leaves_nothing_behind() {
 #[test]
 fn init_with_values_that_cannot_be_says_which() {
     let scene = Scene::new();
-    let said = scene.init(&["--service", "central=tcp/62201"]).bad(1);
+    let said = scene.init(&["--central", "--service", "central=tcp/62201"]).bad(1);
     assert!(said.contains("guards tcp port 62201, which is the central port"), "{said}");
     let said = scene.init(&["--service", "a=tcp/1", "--service", "b=tcp/1"]).bad(1);
     assert!(said.contains("services a and b both guard tcp port 1"), "{said}");
@@ -168,7 +201,7 @@ fn a_client_gets_a_whole_profile_that_only_it_can_read() {
 
     assert_eq!(
         (profile.client.as_str(), profile.address.as_str(), profile.central_port),
-        ("alice", "gate.example", 62201)
+        ("alice", "gate.example", 0)
     );
     assert_eq!(
         profile.services.iter().map(|service| (service.id, service.port)).collect::<Vec<_>>(),

@@ -9,8 +9,9 @@ use knockgate_agent::config::Config;
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/agent-toml.md");
 
 /// The tables of the file as the document's headings call them, and one of each with a key that nobody knows.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     ("gate", "[gate]\nno-such-key = 1"),
+    ("packet", "[packet]\nno-such-key = 1"),
     ("central", "[central]\nno-such-key = 1"),
     ("sequence", "[sequence]\nno-such-key = 1"),
     ("lockout", "[lockout]\nno-such-key = 1"),

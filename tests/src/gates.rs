@@ -24,10 +24,10 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// The gate's own section with everything in the lab's folder; no service yet.
+    /// The gate's own section with everything in the lab's folder, and a central port; no service yet.
     pub fn bare(lab: &Lab, address: &str) -> Self {
         let text = format!(
-            "[gate]\naddress = \"{address}\"\nstate-dir = \"{}\"\naudit-log = \"{}\"\n",
+            "[gate]\naddress = \"{address}\"\nstate-dir = \"{}\"\naudit-log = \"{}\"\n\n[central]\n",
             lab.path("state").display(),
             lab.path("audit.jsonl").display()
         );
@@ -42,6 +42,10 @@ impl Configuration {
 
     /// Adds a section or more.
     pub fn with(mut self, toml: &str) -> Self {
+        // A table stands in the file once.
+        if toml.starts_with("[central]") {
+            self.text = self.text.replace("\n[central]\n", "\n");
+        }
         self.text.push('\n');
         self.text.push_str(toml);
         self.text.push('\n');

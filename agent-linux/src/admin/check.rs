@@ -1,6 +1,7 @@
 //! `knockgated check`: would the agent start, and what would it do?
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use knockgate_core::message::Mode;
 
 use super::book::keyspace;
 use super::{SetUp, counted};
-use crate::config::{Config, DecoyAudience, LockoutScope, Service};
+use crate::config::{Config, DecoyAudience, LockoutScope, Packet, PacketMode, PacketPorts, Service};
 use crate::state::{RosterFile, Store};
 
 /// Checks everything that a start would, without touching the firewall.
@@ -89,16 +90,18 @@ fn describe(config: &Config) -> String {
         Order::Strict => "in order",
         Order::Any => "in any order",
     };
+    let central = config.central.map_or("none".into(), |central| format!("tcp/{}", central.port));
     let scope = match lockout.scope {
         LockoutScope::Source => "for the source and the client",
         LockoutScope::Global => "for everybody",
     };
     format!(
-        "gate      {}, on {interfaces}\nguards    {}\ncentral   tcp/{}\ndecoys    {} in {} to {}, {audience}\n\
+        "gate      {}, on {interfaces}\nguards    {}\npackets   {}\ncentral   {central}\n\
+         decoys    {} in {} to {}, {audience}\n\
          knock     {} ports {in_order} within {}, {how}\nkeyspace  {}\nlockout   {} {scope}\n",
         gate.address,
         services.join("\n          "),
-        config.central.port,
+        packets(config),
         shape.decoys(),
         shape.ports().start(),
         shape.ports().end(),
@@ -109,6 +112,36 @@ fn describe(config: &Config) -> String {
     )
 }
 
+/// How packet knocks come in.
+fn packets(config: &Config) -> String {
+    let Packet { mode, ports, max_age, lease, .. } = &config.packet;
+    let ports = match ports {
+        PacketPorts::Any => "any port without an established flow".into(),
+        PacketPorts::Listed(ranges) => {
+            format!("udp/{}", ranges.iter().map(port_range).collect::<Vec<_>>().join(","))
+        }
+    };
+    let how = match mode {
+        PacketMode::Watch => "which the guard watches; no port is open",
+        PacketMode::Socket => "each a socket",
+        PacketMode::Off => return "none".into(),
+    };
+    let age = max_age.map_or("of any age".into(), |age| format!("at most {} old", format_duration(age)));
+    let stored = if lease.is_zero() {
+        "each stored before it counts".into()
+    } else {
+        format!("stored ahead for {}", format_duration(*lease))
+    };
+    format!("{ports}, {how}; {age}, {stored}")
+}
+
+fn port_range(range: &RangeInclusive<u16>) -> String {
+    match (range.start(), range.end()) {
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}-{last}"),
+    }
+}
+
 /// A service in one line.
 pub(super) fn service_line(service: &Service) -> String {
     let ports: Vec<_> = service.ports.iter().map(u16::to_string).collect();
@@ -116,14 +149,28 @@ pub(super) fn service_line(service: &Service) -> String {
     let forward: Vec<_> = v4.into_iter().chain(v6).collect();
     let forward = if forward.is_empty() { String::new() } else { format!(" to {}", forward.join(" and ")) };
     format!(
-        "{} ({}): {}/{}{forward}, open for {}, at most {}",
+        "{} ({}): {}/{}{forward}, open for {}, at most {}{}",
         service.name,
         service.id,
         service.protocol.word(),
         ports.join(","),
         format_duration(service.open),
         format_duration(service.max_open),
+        conditions(service),
     )
+}
+
+/// What else it takes to open a service, and for whom and how long it opens then.
+fn conditions(service: &Service) -> String {
+    let widest = [service.prefix_v4, service.prefix_v6].map(|bits| bits.map(|bits| format!("/{bits}")));
+    let widest: Vec<_> = widest.into_iter().flatten().collect();
+    let said = [
+        service.confirm.then(|| "after a confirmation".to_owned()),
+        service.second_factor.then(|| "with a one-time code".to_owned()),
+        service.follow.then(|| "while it is in use".to_owned()),
+        (!widest.is_empty()).then(|| format!("to networks of up to {} on demand", widest.join(" and "))),
+    ];
+    said.into_iter().flatten().map(|said| format!(", {said}")).collect()
 }
 
 fn roster_warnings(config: &Config, roster: &RosterFile) -> Vec<String> {

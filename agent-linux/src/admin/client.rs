@@ -117,7 +117,7 @@ fn profile(
     Profile {
         client: name.clone(),
         address: gate.config.gate.address.clone(),
-        central_port: gate.config.central.port,
+        central_port: gate.config.central.map_or(0, |central| central.port),
         gate: gate.identity.id,
         gate_key: gate.identity.secret.public(),
         door_key: gate.identity.door_key().clone(),

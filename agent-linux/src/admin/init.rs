@@ -23,8 +23,21 @@ pub struct Request {
     pub config: PathBuf,
     pub address: String,
     pub services: Vec<NewService>,
+    pub central: CentralPort,
     pub state_dir: PathBuf,
     pub audit_log: PathBuf,
+}
+
+/// Whether clients can also ask over TCP.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum CentralPort {
+    Wanted,
+    NotAsked,
+}
+
+/// `--central` on the command line.
+pub fn central_port(wanted: bool) -> CentralPort {
+    if wanted { CentralPort::Wanted } else { CentralPort::NotAsked }
 }
 
 /// A service on the command line.
@@ -196,7 +209,11 @@ impl Drop for Undo {
 }
 
 fn configuration(request: &Request) -> anyhow::Result<String> {
-    let Request { address, services, state_dir, audit_log, .. } = request;
+    let Request { address, services, central, state_dir, audit_log, .. } = request;
+    let mark = match central {
+        CentralPort::Wanted => "",
+        CentralPort::NotAsked => "# ",
+    };
     let (state_dir, audit_log) = (quoted_path(state_dir)?, quoted_path(audit_log)?);
     let mut text = format!(
         r#"# Knockgate agent. `knockgated check` validates this file and says what it means.
@@ -207,8 +224,16 @@ state-dir = {state_dir}
 audit-log = {audit_log}
 # interfaces = ["eth0"]    # default: every interface but loopback
 
-[central]
-port = 62201    # where clients ask which knock is next
+# Knocks of one UDP datagram. The guard takes them out of what comes in: no port is open.
+[packet]
+# mode = "watch"    # or "socket": a bound UDP socket; or "off"
+# ports = [62201]    # goes into profiles; also ranges such as "60000-60099", or "any" instead of the list
+# max-age = "5m"    # default: any age. Needs clients whose clocks are right
+# lease = "60s"
+
+# An open TCP port where clients can ask as well. Wanted where a network on the way blocks UDP.
+{mark}[central]
+{mark}port = 62201
 
 # Defaults. What the books are made of (decoy-count, port-range) cannot change once clients are enrolled.
 [sequence]
@@ -237,7 +262,11 @@ port = 62201    # where clients ask which knock is next
         write!(
             text,
             "\n[service.{name}]\nid = {id}    # never change it: profiles and policies use it\nprotocol = \"{protocol}\"\n\
-             ports = {ports:?}\n# open = \"60s\"\n# max-open = \"1h\"\n# forward = [\"10.0.0.5:22\"]    # to an inner host\n"
+             ports = {ports:?}\n# open = \"60s\"\n# max-open = \"1h\"\n# forward = [\"10.0.0.5:22\"]    # to an inner host\n\
+             # confirm = false    # open only once the client has answered from its address\n\
+             # second-factor = false    # needs a one-time code: `knockgated client totp`\n\
+             # follow = false    # stay open while it is in use, up to max-open\n\
+             # prefix-v4 = 24    # clients may ask to open to their network, at most this wide; prefix-v6 likewise\n"
         )?;
     }
     Ok(text)
@@ -293,14 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn a_central_port_is_there_only_if_it_was_asked_for() {
+        let mut request = request();
+        for (central, port) in [(CentralPort::NotAsked, None), (CentralPort::Wanted, Some(62201))] {
+            request.central = central;
+            let config = Config::parse(&request.config, &configuration(&request).unwrap()).unwrap();
+            assert_eq!(config.central.map(|central| central.port), port);
+        }
+    }
+
+    #[test]
     fn the_made_configuration_is_valid_and_shows_the_defaults() {
-        let request = Request {
-            config: "/x/agent.toml".into(),
-            address: "gate.example".into(),
-            services: vec!["ssh=tcp/22".parse().unwrap(), "a.b=udp/53,54".parse().unwrap()],
-            state_dir: "/s \"quoted\"".into(),
-            audit_log: "/l".into(),
-        };
+        let request = request();
         let text = configuration(&request).unwrap();
         let config = Config::parse(&request.config, &text).unwrap();
         assert_eq!(config.gate.state_dir, request.state_dir);
@@ -312,7 +345,11 @@ mod tests {
             .map(|line| {
                 line.strip_prefix("# ")
                     .filter(|rest| rest.contains(" = "))
-                    .filter(|rest| !["forward", "listener"].iter().any(|key| rest.starts_with(key)))
+                    .filter(|rest| {
+                        !["forward", "listener", "max-age", "prefix-v4", "port ="]
+                            .iter()
+                            .any(|key| rest.starts_with(key))
+                    })
                     .unwrap_or(line)
             })
             .map(|line| format!("{line}\n"))
@@ -320,6 +357,18 @@ mod tests {
         let spelled_out = Config::parse(&request.config, &uncommented).unwrap();
         assert_eq!(spelled_out.gate.interfaces, ["eth0"]);
         assert_eq!(format!("{:?}", spelled_out.sequence), format!("{:?}", config.sequence));
+        assert_eq!((&spelled_out.packet, spelled_out.central.is_none()), (&config.packet, true));
         assert_eq!(format!("{:?}", spelled_out.services), format!("{:?}", config.services));
+    }
+
+    fn request() -> Request {
+        Request {
+            config: "/x/agent.toml".into(),
+            address: "gate.example".into(),
+            services: vec!["ssh=tcp/22".parse().unwrap(), "a.b=udp/53,54".parse().unwrap()],
+            central: CentralPort::NotAsked,
+            state_dir: "/s \"quoted\"".into(),
+            audit_log: "/l".into(),
+        }
     }
 }

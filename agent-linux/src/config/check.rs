@@ -1,4 +1,4 @@
-//! What must fit together: services among each other, services and the central port; and what is worth a warning.
+//! What must fit together: services among each other, services and the ports of knocks; and what is worth a warning.
 
 use std::path::Path;
 
@@ -7,15 +7,16 @@ use knockgate_core::message::Mode;
 use knockgate_core::profile::Protocol;
 
 use super::document::Section;
-use super::read::{ServiceDraft, too_many};
-use super::{Central, Config, DecoyAudience, LockoutScope, PolicyChoice};
+use super::read::too_many;
+use super::service::ServiceDraft;
+use super::{Central, Config, DecoyAudience, LockoutScope, Packet, PolicyChoice};
 
 /// The network interfaces of the namespace that the reader is in, two lines of headings first.
 const INTERFACES: &str = "/proc/thread-self/net/dev";
 /// Where Linux keeps the ports of its own outgoing connections.
 const EPHEMERAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
-pub(super) fn services(root: &Section<'_>, services: &[ServiceDraft], central: Option<Central>) {
+pub(super) fn services(root: &Section<'_>, services: &[ServiceDraft]) {
     if services.is_empty() && !root.has("service") {
         root.note(
             root.line,
@@ -28,9 +29,6 @@ pub(super) fn services(root: &Section<'_>, services: &[ServiceDraft], central: O
     for (at, service) in services.iter().enumerate() {
         for other in services.iter().take(at) {
             pair(root, other, service);
-        }
-        if let Some(central) = central {
-            beside_central(root, service, central);
         }
     }
 }
@@ -58,7 +56,7 @@ fn pair(root: &Section<'_>, one: &ServiceDraft, two: &ServiceDraft) {
     }
 }
 
-fn beside_central(root: &Section<'_>, service: &ServiceDraft, central: Central) {
+pub(super) fn beside_central(root: &Section<'_>, service: &ServiceDraft, central: Central) {
     let Some(port) = service.ports.iter().find(|port| port.value == central.port) else { return };
     if let (Some(Protocol::Tcp), Some(name)) = (service.protocol, &service.name) {
         let number = port.value;
@@ -67,6 +65,19 @@ fn beside_central(root: &Section<'_>, service: &ServiceDraft, central: Central) 
             format!("service {name} guards tcp port {number}, which is the central port; set [central] port to another one"),
         );
     }
+}
+
+/// A datagram to a guarded port is for the service; a knock would have to be told from what its clients send.
+pub(super) fn beside_packets(root: &Section<'_>, service: &ServiceDraft, packet: &Packet) {
+    let (Some(Protocol::Udp), Some(name)) = (service.protocol, &service.name) else { return };
+    let Some(port) = service.ports.iter().find(|port| packet.hears(port.value)) else { return };
+    let number = port.value;
+    root.note(
+        port.line,
+        format!(
+            "service {name} guards udp port {number}, where packet knocks come in; take it out of [packet] ports,              62201 unless it says otherwise"
+        ),
+    );
 }
 
 pub(super) fn warnings(config: &Config) -> Vec<String> {

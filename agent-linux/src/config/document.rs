@@ -25,6 +25,18 @@ impl<T> At<T> {
     }
 }
 
+/// An item of a list in which numbers and texts may stand.
+pub(super) enum Scalar<'t> {
+    Number(i64),
+    Text(&'t str),
+}
+
+/// A list, or the one word that may stand in its place.
+pub(super) enum WordOrList<'t> {
+    Word,
+    List(Vec<At<Scalar<'t>>>),
+}
+
 /// Everything that has been found wrong so far.
 pub(super) struct Problems {
     line_ends: Vec<usize>,
@@ -191,6 +203,29 @@ impl<'t> Section<'t> {
         Some(list.with(list.value.iter().filter_map(item).collect()))
     }
 
+    /// A list of whole numbers and texts, or `word` alone.
+    pub(super) fn word_or_list(&self, key: &'static str, word: &str) -> Option<At<WordOrList<'t>>> {
+        let found = self.value(key)?;
+        if let Some(text) = found.value.as_str() {
+            if text != word {
+                let path = self.path(key);
+                self.note(
+                    found.line,
+                    format!("{path} is {text:?}; it must be {word:?} or a list in square brackets"),
+                );
+            }
+            return (text == word).then_some(found.with(WordOrList::Word));
+        }
+        let list = self.items(key, &found, &format!("a list in square brackets, or {word:?}"))?;
+        let item = |item: &Value<'t>| {
+            let text = item.value.as_str().map(Scalar::Text);
+            let scalar = text.or_else(|| integer(item.value).map(Scalar::Number));
+            self.expect(key, item, scalar, "a list of whole numbers and texts")
+        };
+        let items: Vec<_> = list.value.iter().map(item).collect::<Option<_>>()?;
+        Some(list.with(WordOrList::List(items)))
+    }
+
     /// To be called last: refuses the keys that nobody asked for.
     pub(super) fn refuse_unknown_keys(&self) {
         let asked = self.asked.borrow();
@@ -214,7 +249,11 @@ impl<'t> Section<'t> {
 
     fn list(&self, key: &'static str) -> Option<At<Vec<Value<'t>>>> {
         let found = self.value(key)?;
-        let list = self.expect(key, &found, found.value.as_array(), "a list in square brackets")?;
+        self.items(key, &found, "a list in square brackets")
+    }
+
+    fn items(&self, key: &str, found: &Value<'t>, wanted: &str) -> Option<At<Vec<Value<'t>>>> {
+        let list = self.expect(key, found, found.value.as_array(), wanted)?;
         let at = |item: &'t Spanned<DeValue<'t>>| At {
             line: self.problems.line_of(item.span().start),
             value: item.get_ref(),

@@ -29,7 +29,13 @@ fn the_shortest_configuration_has_the_defaults_of_the_paper() {
         (config.lockout.duration, config.lockout.scope),
         (Duration::from_secs(60), LockoutScope::Source)
     );
-    assert_eq!((config.central.port, config.policy.chain.clone()), (62201, PolicyChoice::BuiltIn));
+    assert_eq!(
+        (config.packet.mode, &config.packet.ports),
+        (PacketMode::Watch, &PacketPorts::Listed(vec![62201..=62201]))
+    );
+    assert_eq!((config.packet.max_age, config.packet.lease), (None, Duration::from_secs(60)));
+    assert!(config.central.is_none());
+    assert_eq!(config.policy.chain, PolicyChoice::BuiltIn);
     assert_eq!(
         (config.services[0].open, config.services[0].max_open),
         (Duration::from_secs(60), Duration::from_secs(3600))
@@ -44,6 +50,11 @@ fn every_key_is_read() {
         state-dir = "/var/lib/knockgate"
         audit-log = "/var/log/knockgate/audit.jsonl"
         interfaces = ["eth0", "wg-1"]
+        [packet]
+        mode = "socket"
+        ports = [62201, "53-54"]
+        max-age = "5m"
+        lease = "0s"
         [central]
         port = 4000
         [sequence]
@@ -67,6 +78,11 @@ fn every_key_is_read() {
         max-open = "30s"
         forward = ["10.0.0.5:8443", "[fd00::5]:8443"]
         masquerade = true
+        confirm = true
+        second-factor = true
+        follow = true
+        prefix-v4 = 24
+        prefix-v6 = 64
         [service.ssh]
         id = 3
         protocol = "tcp"
@@ -89,13 +105,46 @@ fn every_key_is_read() {
     let web = config.service("web").unwrap();
     assert_eq!(web.forward_v4, Some("10.0.0.5:8443".parse().unwrap()));
     assert_eq!(web.forward_v6, Some("[fd00::5]:8443".parse().unwrap()));
+    assert_eq!((web.confirm, web.second_factor, web.follow), (true, true, true));
+    assert_eq!((web.prefix_v4, web.prefix_v6), (Some(24), Some(64)));
+    assert_eq!(
+        (config.packet.mode, config.packet.listed()),
+        (PacketMode::Socket, &[62201..=62201, 53..=54][..])
+    );
+    assert_eq!(
+        (config.packet.max_age, config.packet.lease),
+        (Some(Duration::from_secs(300)), Duration::ZERO)
+    );
     let module = config.deciding_module().unwrap();
     assert_eq!(
         (module.services.clone(), module.max_seconds, module.sha256.map(|hash| hash[0])),
         (vec![3], 100, Some(0xab))
     );
-    assert_eq!(config.taken_ports().collect::<Vec<_>>(), [22, 2222, 443, 4000]);
+    assert_eq!(config.taken_ports().collect::<Vec<_>>(), [22, 2222, 443, 4000, 62201, 53, 54]);
     assert_eq!(config.warnings().iter().filter(|text| text.contains("lockout.scope")).count(), 1);
+}
+
+#[test]
+fn the_central_port_is_there_only_with_its_table() {
+    let port = |text: &str| parsed(&format!("{GATE}{text}{SSH}")).central.map(|central| central.port);
+    assert_eq!([port(""), port("[central]\n"), port("[central]\nport = 7\n")], [None, Some(62201), Some(7)]);
+}
+
+#[test]
+fn any_port_and_no_port_leave_guarded_udp_ports_alone() {
+    let dns = "[service.dns]\nid = 2\nprotocol = \"udp\"\nports = [62201]\n";
+    let any = parsed(&format!("{GATE}{SSH}{dns}[packet]\nports = \"any\"\n"));
+    assert_eq!((&any.packet.ports, any.packet.listed().len()), (&PacketPorts::Any, 0));
+    parsed(&format!("{GATE}{SSH}{dns}[packet]\nmode = \"off\"\n[central]\n"));
+}
+
+#[test]
+fn a_packet_port_may_be_a_decoy_unless_decoys_hear_datagrams() {
+    let taken = |mode: &str| {
+        let config = parsed(&format!("{GATE}{SSH}[sequence]\nmode = \"{mode}\"\n"));
+        config.taken_ports().collect::<Vec<_>>()
+    };
+    assert_eq!((taken("connect"), taken("closed")), (vec![22], vec![22, 62201]));
 }
 
 #[test]
@@ -118,7 +167,7 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         // Syntax and structure.
         (1, "[central\nport = 1", 5, "not valid TOML"),
         (2, "[central]\nport = 1\nport = 2", 7, "not valid TOML: duplicate key; correct this line"),
-        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, central, sequence, lockout, service"),
+        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, packet, central, sequence, lockout, service"),
         (4, "central = 7", 5, "gate.central is not known"),
         (5, "[central]\nPort = 1", 6, "central.Port is not known; known here: port"),
         (6, "[[central]]\nport = 1", 5, "central is a list; write a table [central]"),
@@ -137,6 +186,27 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         (24, "[central]\nport = 1.5", 6, "central.port is a number with a fraction; write a whole number"),
         (25, "[central]\nport = 99999999999999999999", 6, "central.port is 9223372036854775807; it must be 1 to 65535"),
         (26, "[central]\nport = 22", 10, "service ssh guards tcp port 22, which is the central port; set [central] port"),
+        // [packet]
+        (300, "[packet]\nmode = \"listen\"", 6, "packet.mode is \"listen\"; it must be \"watch\" or \"socket\" or \"off\""),
+        (301, "[packet]\nmode = \"off\"", 6, "there is no [central], so nobody could knock; add [central]"),
+        (302, "[packet]\nports = 62201", 6, "packet.ports is a number; write a list in square brackets, or \"any\""),
+        (303, "[packet]\nports = \"all\"", 6, "packet.ports is \"all\"; it must be \"any\" or a list"),
+        (304, "[packet]\nports = []", 6, "packet.ports is empty; name a port, or switch this off"),
+        (305, "[packet]\nports = [0]", 6, "packet.ports: port 0; ports are 1 to 65535"),
+        (306, "[packet]\nports = [70000]", 6, "packet.ports: port 70000; ports are 1 to 65535"),
+        (307, "[packet]\nports = [\"53\"]", 6, "packet.ports: \"53\" is no range of ports; write \"FIRST-LAST\""),
+        (308, "[packet]\nports = [\"60-50\"]", 6, "\"60-50\" ends before it begins; write \"50-60\""),
+        (309, "[packet]\nports = [\n  5,\n  \"1-9\",\n]", 8, "packet.ports names port 5 twice; leave one out"),
+        (310, "[packet]\nports = [true]", 6, "packet.ports is true or false; write a list of whole numbers and texts"),
+        (311, "[packet]\nmode = \"socket\"\nports = \"any\"", 7, "packet.ports is \"any\", but with mode = \"socket\" each port"),
+        (312, "[packet]\nmode = \"socket\"\nports = [\"1-16\", 99]", 7, "packet.ports is 17 ports, but with mode"),
+        (313, "[packet]\nmax-age = \"0s\"", 6, "packet.max-age is 0s; it must be 1s to 1day"),
+        (314, "[packet]\nmax-age = 5", 6, "packet.max-age is no duration; write a text"),
+        (315, "[packet]\nlease = \"11m\"", 6, "packet.lease is 11m; it must be 0s to 10m"),
+        (316, "[packet]\nport = 1", 6, "packet.port is not known; known here: mode, ports, max-age, lease"),
+        (317, "[service.dns]\nid = 2\nprotocol = \"udp\"\nports = [53, 62201]", 8,
+            "service dns guards udp port 62201, where packet knocks come in; take it out of [packet] ports"),
+        (318, "[service.dns]\nid = 2\nprotocol = \"udp\"\nports = [53]\n[packet]\nports = [\"50-60\"]", 8, "guards udp port 53"),
         // [sequence]
         (30, "[sequence]\nmode = \"open\"", 6, "sequence.mode is \"open\"; it must be \"connect\" or \"closed\""),
         (31, "[sequence]\ndecoys = \"never\"", 6, "sequence.decoys is \"never\"; it must be \"holder\" or \"always\""),
@@ -194,6 +264,10 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         (94, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1, 2]\nforward = [\"10.0.0.5:1\"]", 9, "needs a service of one port"),
         (95, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nmasquerade = true", 9, "masquerade needs forward; add it"),
         (96, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nport = 1", 9, "service.other.port is not known; known here: id"),
+        (97, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nconfirm = \"yes\"", 9, "confirm is a text; write true or false"),
+        (98, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nsecond-factor = 1", 9, "is a number; write true or false"),
+        (99, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nprefix-v4 = 32", 9, "prefix-v4 is 32; it must be 8 to 31"),
+        (990, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nprefix-v6 = 31", 9, "prefix-v6 is 31; it must be 32 to 127"),
         // [policy] and [policy-module.*]
         (100, "[policy]\nchain = []", 6, "policy.chain has 0 entries; it must have one, such as \"default\""),
         (101, "[policy]\nchain = [\"default\", \"x\"]", 6, "policy.chain has 2 entries"),
@@ -260,7 +334,7 @@ fn all_problems_are_reported_at_once_in_the_order_of_their_lines() {
 
 #[test]
 fn one_port_may_be_guarded_for_tcp_and_udp() {
-    parsed(&format!("{GATE}{SSH}[service.dns]\nid = 2\nprotocol = \"udp\"\nports = [22, 62201]\n"));
+    parsed(&format!("{GATE}{SSH}[service.dns]\nid = 2\nprotocol = \"udp\"\nports = [22, 62202]\n"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Values with rules of their own. Each function says what is wrong and the remedy, or returns the value.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use knockgate_core::Name;
@@ -67,6 +68,21 @@ pub(super) fn port(number: i64) -> Result<u16, String> {
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| format!("port {number}; ports are 1 to 65535"))
+}
+
+/// Ports from the first to the last: `60000-60100`.
+pub(super) fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let number = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port != 0);
+    let ends = text.split_once('-').and_then(|(first, last)| Some((number(first)?, number(last)?)));
+    let Some((first, last)) = ends else {
+        return Err(format!(
+            r#"{text:?} is no range of ports; write "FIRST-LAST" with ports of 1 to 65535, such as "60000-60099""#
+        ));
+    };
+    if last < first {
+        return Err(format!(r#"{text:?} ends before it begins; write "{last}-{first}""#));
+    }
+    Ok(first..=last)
 }
 
 /// Where a service is forwarded to.
@@ -136,6 +152,18 @@ mod tests {
         ];
         for (case, text, good) in cases {
             assert_eq!(inner_host(text).is_ok(), good, "case {case}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_ports_has_two_ends_in_their_order() {
+        #[rustfmt::skip]
+        let cases = [
+            (1, "1-65535", Some(1..=65535)), (2, "53 - 54", Some(53..=54)), (3, "7-7", Some(7..=7)), (4, "7", None), (5, "8-7", None),
+            (6, "0-7", None), (7, "7-65536", None), (8, "-7", None), (9, "7-", None), (10, "1-2-3", None), (11, "any", None), (12, "", None),
+        ];
+        for (case, text, expected) in cases {
+            assert_eq!(port_range(text).ok(), expected, "case {case}: {text}");
         }
     }
 

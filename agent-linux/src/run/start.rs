@@ -53,7 +53,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let audit = Arc::new(Audit::open(&config.gate.audit_log)?);
     let signals = Signals::catch()?;
 
-    let central = listen(config.central.port, "the central port")?;
+    let central = config.central.map(|central| listen(central.port, "the central port")).transpose()?;
     let decoy_listener = decoy_listener(&config, &identity.decoys())?;
     let probe_log = probe_log(&config)?;
     let listener_port =
@@ -199,18 +199,20 @@ fn take_over(gate: &mut LinuxGate, grant: &ExistingGrant) -> bool {
 }
 
 fn closing(grant: ExistingGrant) -> crate::firewall::Grant {
-    let ExistingGrant { id, client, service, source, protocol, ports, .. } = grant;
-    crate::firewall::Grant { id, client, service, source, protocol, ports, timeout: Duration::ZERO }
+    let ExistingGrant { id, client, service, source, reach, protocol, ports, .. } = grant;
+    crate::firewall::Grant { id, client, service, source, reach, protocol, ports, timeout: Duration::ZERO }
 }
 
 fn open_ears(
-    central: TcpListener,
+    central: Option<TcpListener>,
     decoy_listener: Option<TcpListener>,
     probe_log: Option<ProbeLog>,
     inputs: &Inputs,
     audit: &Arc<Audit>,
 ) -> anyhow::Result<()> {
-    tokio::spawn(central::serve(central, inputs.clone(), Arc::clone(audit)));
+    if let Some(listener) = central {
+        tokio::spawn(central::serve(listener, inputs.clone(), Arc::clone(audit)));
+    }
     if let Some(listener) = decoy_listener {
         tokio::spawn(decoys::serve(listener, inputs.clone()));
     }
@@ -225,6 +227,6 @@ fn announce(driver: &Driver) {
     let clients = gate.roster().clients().count();
     let services: Vec<String> = config.services.iter().map(|service| service.name.to_string()).collect();
     audit.write(AuditRecord::started(&services, clients));
-    let (port, mode) = (config.central.port, config.sequence.mode);
+    let (port, mode) = (config.central.map(|central| central.port), config.sequence.mode);
     tracing::info!(clients, central_port = port, ?mode, "gate up: guarding {}", services.join(", "));
 }

@@ -140,9 +140,7 @@ impl GateIdentity {
         if let Some(port) = config.taken_ports().find(|port| decoys.contains(*port)) {
             return Err(StateError::refused(
                 &config.path,
-                format!(
-                    "port {port} is one of this gate's decoys and cannot be a service or the central port"
-                ),
+                format!("port {port} is one of this gate's decoys and cannot be a service or hear knocks"),
                 format!("choose a port outside sequence.port-range for it, {anew}"),
             ));
         }
