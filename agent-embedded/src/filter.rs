@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use heapless::Vec;
 use knockgate_core::limits::MAX_SERVICES;
 use knockgate_core::profile::Protocol;
-use knockgate_core::{Instant, Outcome};
+use knockgate_core::{Instant, Network, Outcome};
 
 use crate::config::GuardedService;
 use crate::limits::GRANTS;
@@ -26,7 +26,7 @@ pub struct Target {
 
 #[derive(Clone, Copy)]
 struct Opening {
-    source: IpAddr,
+    to: Network,
     service: u16,
     until: Instant,
 }
@@ -47,24 +47,24 @@ impl Filter {
     pub fn allows(&self, now: Instant, source: IpAddr, target: Target) -> bool {
         self.open
             .iter()
-            .filter(|opening| opening.source == source && opening.until > now)
+            .filter(|opening| opening.to.contains(source) && opening.until > now)
             .filter_map(|opening| self.services.iter().find(|service| service.id == opening.service))
             .any(|service| service.is_at(target))
     }
 
-    /// Opens `service` to `source` until `until`, in place of an earlier opening of the same.
-    pub(crate) fn open(&mut self, now: Instant, source: IpAddr, service: u16, until: Instant) -> Outcome {
+    /// Opens `service` to an address or a prefix until `until`, in place of an earlier opening of the same.
+    pub(crate) fn open(&mut self, now: Instant, to: Network, service: u16, until: Instant) -> Outcome {
         if !self.services.iter().any(|known| known.id == service) {
             return Outcome::Failed;
         }
-        self.close(source, service);
+        self.close(to, service);
         self.open.retain(|opening| opening.until > now);
-        self.open.push(Opening { source, service, until }).map_or(Outcome::Failed, |()| Outcome::Done)
+        self.open.push(Opening { to, service, until }).map_or(Outcome::Failed, |()| Outcome::Done)
     }
 
-    /// Closes `service` to `source`. What is not open is closed already.
-    pub(crate) fn close(&mut self, source: IpAddr, service: u16) {
-        self.open.retain(|opening| (opening.source, opening.service) != (source, service));
+    /// Closes `service` to those that it was opened to. What is not open is closed already.
+    pub(crate) fn close(&mut self, to: Network, service: u16) {
+        self.open.retain(|opening| (opening.to, opening.service) != (to, service));
     }
 }
 

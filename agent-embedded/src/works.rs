@@ -1,6 +1,6 @@
 //! What happens between the two ports: frames in, actions carried out, deadlines kept.
 
-use knockgate_core::{Action, Instant, Now, Outcome, Probe, ProbeKind, Roster};
+use knockgate_core::{Action, Instant, Now, Origin, Outcome, Probe, ProbeKind, Roster, Way};
 use rand_core::CryptoRng;
 use smoltcp::phy::{Device, TxToken};
 
@@ -78,7 +78,8 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
         let front = &mut self.front;
         while let Some(heard) = front.central.next_message(&mut front.sockets, now.instant) {
             // A refusal is counted by the gate. The connection stays as it is: silent, like any stranger's.
-            if self.gate.handle_message(now, heard.peer, heard.source, &heard.what).is_ok() {
+            let origin = Origin { peer: heard.peer, source: heard.source, way: Way::Connection };
+            if self.gate.handle_message(now, origin, &heard.what).is_ok() {
                 front.central.recognise(heard.peer);
             }
         }
@@ -117,12 +118,12 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
                 let decision = environment.decide(now, &question);
                 gate.handle_decision(now, question.ticket, decision);
             }
-            Action::Open { grant, source, service, lasts, .. } => {
-                let outcome = bridge.filter.open(now.instant, source, service, now.instant.after(lasts));
+            Action::Open { grant, to, service, lasts, .. } => {
+                let outcome = bridge.filter.open(now.instant, to, service, now.instant.after(lasts));
                 gate.handle_opened(now, grant, outcome);
             }
-            Action::Close { grant, source, service } => {
-                bridge.filter.close(source, service);
+            Action::Close { grant, to, service } => {
+                bridge.filter.close(to, service);
                 gate.handle_closed(now, grant, Outcome::Done);
             }
             Action::Answer { peer, message } => {

@@ -70,7 +70,7 @@ fn ask_gate(
     };
     let deadline = started + reach.patience();
     let ledger = open_ledger(store, name, deadline, voice)?;
-    let mut session = Session::new(&profile, ledger, voice, facts, (reach, deadline));
+    let mut session = Session::new(&profile, ledger, voice, facts, (reach, deadline))?;
 
     let result = match (asked, service) {
         (Asked::Knock { seconds, .. }, Some(service)) => {

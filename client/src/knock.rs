@@ -94,6 +94,7 @@ fn obtain_offer(
                 continue;
             }
             Verdict::Nothing | Verdict::Granted => return Err(Failure::Unexpected),
+            Verdict::Confirm(_) | Verdict::Closed => return Err(Failure::Unexpected),
         };
         match Refusal::from_code(code) {
             Some(Refusal::Busy | Refusal::Overloaded) => {
@@ -163,7 +164,12 @@ fn explain(session: &mut Session<'_>, held: &Held, blocked: Blocked) -> Failure 
     match answer {
         Ok(answer) => match answer.verdict {
             Verdict::Refused(code) => refused(code, &answer),
-            Verdict::Nothing | Verdict::Offered | Verdict::Granted | Verdict::Pending => {
+            Verdict::Nothing
+            | Verdict::Offered
+            | Verdict::Granted
+            | Verdict::Pending
+            | Verdict::Confirm(_)
+            | Verdict::Closed => {
                 Failure::Unconfirmed(Doubt::Blocked { blocked, ports })
             }
         },
@@ -190,6 +196,7 @@ fn await_verdict(session: &mut Session<'_>, held: &Held) -> Result<Answered, Fai
             Verdict::Granted => return Ok(answered),
             Verdict::Refused(code) => return Err(refused(code, &answered.answer)),
             Verdict::Nothing => return Err(Failure::Unconfirmed(Doubt::Forgotten)),
+            Verdict::Confirm(_) | Verdict::Closed => return Err(Failure::Unexpected),
             Verdict::Pending | Verdict::Offered => {}
         }
         if passes < held.passes() && sent.elapsed() >= RESEND && Instant::now() < held.deadline {

@@ -323,6 +323,18 @@ pub(crate) fn because(refusal: Refusal, facts: &Facts) -> String {
             format!("its policy failed or did not decide in time; {ask}, whose log says why")
         }
         Refusal::Unavailable => format!("it could not store, watch or open; {ask}, whose log says why"),
+        Refusal::Stale => "the message is older than it accepts: this machine's clock is behind, or the network kept the \
+             message back; correct the clock, or try again"
+            .to_owned(),
+        Refusal::CodeWanted => {
+            "it wants a code of the second factor; give the one that your authenticator shows with --code".to_owned()
+        }
+        Refusal::WrongCode => {
+            "the code of the second factor is wrong or was used before; wait for the next one, and try again"
+                .to_owned()
+        }
+        Refusal::NoGrant => format!("nothing of that kind is open to this client; knock with `knockgate knock {profile}`"),
+        Refusal::Expired => format!("the enrolment of this client has ended; {ask} to prolong it"),
     }
 }
 

@@ -84,8 +84,8 @@ pub(crate) struct LastKnock {
 impl LastKnock {
     pub(crate) fn of(answer: &Answer) -> Self {
         let verdict = match answer.verdict {
-            Verdict::Nothing => "nothing",
-            Verdict::Offered | Verdict::Pending => "pending",
+            Verdict::Nothing | Verdict::Closed => "nothing",
+            Verdict::Offered | Verdict::Pending | Verdict::Confirm(_) => "pending",
             Verdict::Granted => "granted",
             Verdict::Refused(_) => "refused",
         };

@@ -40,9 +40,10 @@ impl<'a> Session<'a> {
         voice: &'a Voice,
         facts: &'a mut Facts,
         (reach, deadline): (&Reach, Instant),
-    ) -> Self {
-        let (keys, family, patience) = (Keys::of(profile), reach.family(), reach.patience());
-        Self { profile, ledger, voice, facts, deadline, patience, keys, family, route: None }
+    ) -> Result<Self, Failure> {
+        let keys = Keys::of(profile).map_err(|_| Failure::BadKeys)?;
+        let (family, patience) = (reach.family(), reach.patience());
+        Ok(Self { profile, ledger, voice, facts, deadline, patience, keys, family, route: None })
     }
 
     /// Asks the gate. The first answer decides which address is used from then on.
@@ -96,7 +97,7 @@ impl<'a> Session<'a> {
     ) -> Result<Answered, Failure> {
         let counter = self.ledger.next_counter().map_err(Failure::Ledger)?;
         // Behind an address translation the client does not know the address that the gate sees, so it claims none.
-        let request = Request { kind, counter, service, seconds, source: None };
+        let request = Request { service, seconds, ..Request::new(kind, counter) };
         exchange(&self.keys, &request, (to, from), self.deadline, &mut UnwrapErr(SysRng)).map_err(|why| {
             match why {
                 NoAnswer::NewerGate => Failure::NewerGate,

@@ -34,7 +34,8 @@ fn refusal_of_the_question(answer: &Answer) -> Option<Failure> {
         Some(refusal) => match refusal {
             Refusal::Unsealed | Refusal::Unauthentic | Refusal::UnknownClient | Refusal::Replayed => true,
             Refusal::Malformed | Refusal::WrongSource | Refusal::Unsupported | Refusal::Overloaded => true,
-            Refusal::LockedOut => true,
+            Refusal::LockedOut | Refusal::Stale | Refusal::Expired => true,
+            Refusal::CodeWanted | Refusal::WrongCode | Refusal::NoGrant => false,
             Refusal::NotAllowed | Refusal::Busy | Refusal::Exhausted => false,
             Refusal::WrongPort | Refusal::TooManyStrays | Refusal::TooLate | Refusal::Superseded => false,
             Refusal::Denied | Refusal::PolicyFailed | Refusal::Unavailable => false,
@@ -50,6 +51,6 @@ fn remark(answer: &Answer, facts: &Facts) -> Option<String> {
         Verdict::Refused(_) => {
             answer.refusal().map(|refusal| format!("the last knock was refused: {}", because(refusal, facts)))
         }
-        Verdict::Nothing | Verdict::Granted => None,
+        Verdict::Nothing | Verdict::Granted | Verdict::Confirm(_) | Verdict::Closed => None,
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use knockgate_core::Name;
 use knockgate_core::file::FileError;
-use knockgate_core::profile::Profile;
+use knockgate_core::profile::{PortRange, Profile};
 use thiserror::Error;
 
 use crate::private_file::{self, FileFault};
@@ -186,8 +186,8 @@ fn parse(bytes: &[u8]) -> Result<Profile, Unreadable> {
     if profile.services.is_empty() {
         return Err(Unreadable::Nonsense("it names no service"));
     }
-    if profile.central_port == 0 {
-        return Err(Unreadable::Nonsense("its central port is 0"));
+    if profile.central_port == 0 && !profile.packet_ports.is_some_and(PortRange::is_valid) {
+        return Err(Unreadable::Nonsense("it names no port to knock at"));
     }
     if !is_host(&profile.address) {
         return Err(Unreadable::Nonsense("the gate's address is no host name and no IP address"));

@@ -37,11 +37,8 @@ pub fn add(
     let secret = SecretKey::generate(&mut system_rng());
     let profile = profile(&gate, &name, &secret, &services, &book);
     let enrol = |id| Client {
-        id,
-        name: name.clone(),
-        key: secret.public(),
         services: services.iter().map(|service| service.id).collect(),
-        book: book.book.id(),
+        ..Client::new(id, name.clone(), secret.public(), book.book.id())
     };
     let id = edit.roster.add(enrol, book.clone())?.id;
     write_profile(&out, &profile)?;
@@ -121,7 +118,8 @@ fn profile(
         gate: gate.identity.id,
         gate_key: gate.identity.secret.public(),
         door_key: gate.identity.door_key().clone(),
-        secret: secret.clone(),
+        secret: Some(secret.clone()),
+        packet_ports: None,
         services: services.iter().map(service).collect(),
         book: book.book.clone(),
     }

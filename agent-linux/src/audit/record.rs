@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use knockgate_core::Refusal;
+use knockgate_core::message::Kind;
 use knockgate_core::note::{CloseReason, KnockEnd, Locked, Note};
 use knockgate_core::{ClientId, GrantId};
 use knockgate_policy_host::{Action, Decision, Event, Verdict};
@@ -46,6 +47,13 @@ pub enum AuditRecord {
         source: IpAddr,
         reason: &'static str,
     },
+    /// A packet knock; what became of it follows.
+    PacketKnock {
+        client: String,
+        source: IpAddr,
+        kind: &'static str,
+        service: String,
+    },
     Knock {
         client: String,
         source: IpAddr,
@@ -72,7 +80,8 @@ pub enum AuditRecord {
     GrantOpened {
         grant: u32,
         client: String,
-        source: IpAddr,
+        /// An address, or a prefix as `192.0.2.0/24`.
+        source: String,
         service: String,
         seconds: u64,
     },
@@ -80,14 +89,16 @@ pub enum AuditRecord {
     GrantAdopted {
         grant: u32,
         client: String,
-        source: IpAddr,
+        /// An address, or a prefix as `192.0.2.0/24`.
+        source: String,
         service: String,
         seconds: u64,
     },
     GrantClosed {
         grant: u32,
         client: String,
-        source: IpAddr,
+        /// An address, or a prefix as `192.0.2.0/24`.
+        source: String,
         service: String,
         reason: &'static str,
     },
@@ -156,6 +167,12 @@ impl AuditRecord {
             Note::Refused { client: id, source, refusal } => {
                 Self::Refused { client: client(id), source: *source, reason: refusal.word() }
             }
+            Note::Packet { client: id, source, kind: wanted, service: asked } => Self::PacketKnock {
+                client: client(id),
+                source: *source,
+                kind: kind(*wanted),
+                service: service(asked),
+            },
             Note::KnockEnded { client: id, source, book, number, service: asked, end, seen } => Self::Knock {
                 client: client(id),
                 source: *source,
@@ -168,20 +185,20 @@ impl AuditRecord {
             Note::LockedOut { who, lasts } => {
                 Self::Lockout { who: locked(who, client), seconds: seconds(lasts) }
             }
-            Note::GrantOpened { grant: GrantId(grant), client: id, source, service: asked, lasts } => {
+            Note::GrantOpened { grant: GrantId(grant), client: id, to, service: asked, lasts } => {
                 Self::GrantOpened {
                     grant: *grant,
                     client: client(id),
-                    source: *source,
+                    source: to.to_string(),
                     service: service(asked),
                     seconds: seconds(lasts),
                 }
             }
-            Note::GrantClosed { grant: GrantId(grant), client: id, source, service: asked, reason } => {
+            Note::GrantClosed { grant: GrantId(grant), client: id, to, service: asked, reason } => {
                 Self::GrantClosed {
                     grant: *grant,
                     client: client(id),
-                    source: *source,
+                    source: to.to_string(),
                     service: service(asked),
                     reason: closed(*reason),
                 }
@@ -232,10 +249,21 @@ fn ended(end: KnockEnd) -> &'static str {
     }
 }
 
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Status => "status",
+        Kind::NextNumber => "next-number",
+        Kind::Open => "open",
+        Kind::Renew => "renew",
+        Kind::Close => "close",
+    }
+}
+
 fn closed(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::Expired => "expired",
         CloseReason::Revoked => "revoked",
+        CloseReason::ByClient => "by-client",
         CloseReason::Failed => "failed",
     }
 }

@@ -12,7 +12,8 @@ use getrandom::SysRng;
 use knockgate_core::envelope::Message;
 use knockgate_core::gate::Gate;
 use knockgate_core::{
-    Action, Bearer, Consultation, Decision, GrantId, Now, Outcome, Peer, Probe, Record, Verdict,
+    Action, Bearer, Consultation, Decision, GrantId, Network, Now, Origin, Outcome, Peer, Probe, Record, Verdict,
+    Way,
 };
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
@@ -98,7 +99,7 @@ impl Driver {
     /// Questions that change nothing are not stored one by one; after a clean stop they are not answered again either.
     fn save_counters(&self) {
         let counters = self.gate.roster().counters();
-        let records: Vec<_> = counters.map(|(client, counter)| Record::Counter { client, counter }).collect();
+        let records: Vec<_> = counters.map(|(client, used)| Record::Counter { client, used }).collect();
         if let Err(error) = self.store.write(&records) {
             tracing::warn!("cannot store the counters of status questions: {error}");
         }
@@ -126,7 +127,8 @@ impl Driver {
 
     fn message(&mut self, now: Now, source: IpAddr, message: &Message, answer: oneshot::Sender<Message>) {
         self.next_peer = self.next_peer.wrapping_add(1);
-        let result = self.gate.handle_message(now, Peer(self.next_peer), source, message);
+        let origin = Origin { peer: Peer(self.next_peer), source, way: Way::Connection };
+        let result = self.gate.handle_message(now, origin, message);
         self.audit.write(AuditRecord::central_connection(source, result));
         match result {
             Ok(()) => drop(self.peers.insert(self.next_peer, answer)),
@@ -171,12 +173,12 @@ impl Driver {
             }
             Action::Unwatch { source } => self.unwatch(source),
             Action::Consult(consultation) => self.consult(now, consultation),
-            Action::Open { grant, bearer, source, service, lasts } => {
-                let outcome = self.open(bearer, source, service, lasts);
+            Action::Open { grant, bearer, to, service, lasts } => {
+                let outcome = self.open(bearer, to, service, lasts);
                 self.gate.handle_opened(now, grant, outcome);
             }
-            Action::Close { grant, source, service } => {
-                let outcome = self.close(grant, source, service);
+            Action::Close { grant, to, service } => {
+                let outcome = self.close(grant, to, service);
                 self.gate.handle_closed(now, grant, outcome);
             }
             Action::Answer { peer, message } => {
@@ -206,17 +208,17 @@ impl Driver {
         }
     }
 
-    fn open(&mut self, bearer: Bearer, source: IpAddr, service: u16, lasts: Duration) -> Outcome {
+    fn open(&mut self, bearer: Bearer, to: Network, service: u16, lasts: Duration) -> Outcome {
         let Some(service) = self.config.service_by_id(service) else { return Outcome::Failed };
         let Bearer { grant, client } = bearer;
-        let grant = firewall::Grant { client: client.0, timeout: lasts, ..opening(grant, source, service) };
+        let grant = firewall::Grant { client: client.0, timeout: lasts, ..opening(grant, to, service) };
         outcome("cannot open a service", self.firewall.open(&grant))
     }
 
-    fn close(&mut self, grant: GrantId, source: IpAddr, service: u16) -> Outcome {
+    fn close(&mut self, grant: GrantId, to: Network, service: u16) -> Outcome {
         // A service that left the configuration is guarded no more: there is nothing to close.
         let Some(service) = self.config.service_by_id(service) else { return Outcome::Done };
-        outcome("cannot close a service", self.firewall.close(&opening(grant, source, service)))
+        outcome("cannot close a service", self.firewall.close(&opening(grant, to, service)))
     }
 
     fn deadline(&self) -> Instant {
@@ -260,12 +262,12 @@ impl Driver {
 }
 
 /// How a grant reads to the firewall. The client and the time are the opener's to fill in.
-pub(super) fn opening(grant: GrantId, source: IpAddr, service: &Service) -> firewall::Grant {
+pub(super) fn opening(grant: GrantId, to: Network, service: &Service) -> firewall::Grant {
     firewall::Grant {
         id: grant.0,
         client: 0,
         service: service.id,
-        source,
+        source: to.address(),
         protocol: super::plan::protocol(service.protocol),
         ports: service.ports.clone(),
         timeout: Duration::ZERO,

@@ -91,7 +91,7 @@ impl Judge {
                 failures: asked.failures,
                 grants: asked.grants.client,
                 oldest_grant: asked.grants.oldest.map(|grant| grant.0.into()),
-                second_factor: false,
+                second_factor: asked.second_factor,
             }),
             source: Some(host::Source {
                 address: asked.source,
@@ -105,10 +105,22 @@ impl Judge {
                 seconds: asked.seconds,
                 grants: asked.grants.service,
             }),
-            book: Some(host::Book { number: asked.number, left: asked.book_left }),
+            book: asked.number.map(|number| host::Book { number, left: asked.book_left }),
+            grant: asked.grant.map(|(grant, left)| host::Grant {
+                id: grant.0.into(),
+                left: u32::try_from(left.as_secs()).unwrap_or(u32::MAX),
+            }),
             grants_open: asked.grants.all,
-            ..Event::new(Cause::Sequence, HostKind::Linux)
+            ..Event::new(cause(asked.cause), HostKind::Linux)
         }
+    }
+}
+
+fn cause(cause: knockgate_core::Cause) -> Cause {
+    match cause {
+        knockgate_core::Cause::Sequence => Cause::Sequence,
+        knockgate_core::Cause::Packet => Cause::Packet,
+        knockgate_core::Cause::Renew => Cause::Renew,
     }
 }
 
@@ -132,7 +144,10 @@ fn effect(action: &host::Action) -> Option<Effect> {
         }
         host::Action::Revoke { grant } => grant_id(grant).map(|grant| Effect::Revoke { grant }),
         host::Action::Lockout { seconds } => Some(Effect::Lockout { seconds }),
-        host::Action::OpenPrefix { .. } | host::Action::Start { .. } | host::Action::Notify { .. } => None,
+        host::Action::OpenPrefix { service, bits, seconds } => {
+            Some(Effect::OpenPrefix { service, bits, seconds })
+        }
+        host::Action::Start { .. } | host::Action::Notify { .. } => None,
     }
 }
 

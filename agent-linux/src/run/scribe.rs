@@ -33,15 +33,18 @@ impl Scribe<'_> {
         match *note {
             Note::Offered { client, book, left, .. } => self.watch_book(client, book, left),
             Note::Refused { client, refusal: Refusal::Exhausted, .. } => self.exhausted(client),
-            Note::GrantOpened { client, source, service, lasts, .. } => {
+            Note::GrantOpened { client, to, service, lasts, .. } => {
                 let (client, service) = (self.name(client), self.service_name(service));
-                tracing::info!(%client, %source, %service, seconds = lasts.as_secs(), "opened");
+                tracing::info!(%client, %to, %service, seconds = lasts.as_secs(), "opened");
             }
-            Note::GrantClosed { client, source, service, .. } => {
+            Note::GrantClosed { client, to, service, .. } => {
                 let (client, service) = (self.name(client), self.service_name(service));
-                tracing::info!(%client, %source, %service, "closed");
+                tracing::info!(%client, %to, %service, "closed");
             }
-            Note::Refused { .. } | Note::KnockEnded { .. } | Note::LockedOut { .. } => {
+            Note::Refused { .. }
+            | Note::Packet { .. }
+            | Note::KnockEnded { .. }
+            | Note::LockedOut { .. } => {
                 tracing::debug!(?note, "noted");
             }
         }

@@ -13,7 +13,8 @@ use knockgate_core::book::Decoys;
 use knockgate_core::gate::{self, Gate};
 use knockgate_core::key::Identity;
 use knockgate_core::note::{CloseReason, Note};
-use knockgate_core::{ClientId, GrantId, message};
+use knockgate_core::replay::Burnt;
+use knockgate_core::{ClientId, GrantId, Network, message};
 use tokio::net::TcpListener;
 
 use crate::admin::unguard;
@@ -119,11 +120,8 @@ fn probe_log(config: &Config) -> anyhow::Result<Option<ProbeLog>> {
 }
 
 fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster) -> Box<LinuxGate> {
-    let services = config.services.iter().map(|service| gate::Service {
-        id: service.id,
-        open: service.open,
-        max_open: service.max_open,
-    });
+    let services =
+        config.services.iter().map(|service| gate::Service::new(service.id, service.open, service.max_open));
     let core = gate::Config {
         gate: identity.id,
         identity: Identity::new(identity.secret.clone()),
@@ -138,6 +136,8 @@ fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster) -> Box
             LockoutScope::Source => gate::LockoutScope::Source,
             LockoutScope::Global => gate::LockoutScope::Everybody,
         },
+        max_age: None,
+        burnt: Burnt::default(),
         services: services.collect(),
     };
     Box::new(Gate::new(core, roster, system_rng()))
@@ -164,7 +164,7 @@ fn adopt(
                 audit.write(AuditRecord::GrantAdopted {
                     grant: grant.id,
                     client: client.name.to_string(),
-                    source: grant.source,
+                    source: grant.source.to_string(),
                     service: service.name.to_string(),
                     seconds: grant.remaining.as_secs(),
                 });
@@ -174,7 +174,7 @@ fn adopt(
                 let note = Note::GrantClosed {
                     grant: GrantId(grant.id),
                     client: ClientId(grant.client),
-                    source: grant.source,
+                    to: Network::host(grant.source),
                     service: grant.service,
                     reason: CloseReason::Revoked,
                 };
@@ -195,7 +195,7 @@ fn guards(service: &Service, grant: &ExistingGrant) -> bool {
 
 fn take_over(gate: &mut LinuxGate, grant: &ExistingGrant) -> bool {
     let &ExistingGrant { id, client, service, source, remaining, .. } = grant;
-    gate.adopt_grant(clock::now(), GrantId(id), ClientId(client), source, service, remaining)
+    gate.adopt_grant(clock::now(), GrantId(id), ClientId(client), Network::host(source), service, remaining)
 }
 
 fn closing(grant: ExistingGrant) -> crate::firewall::Grant {

@@ -91,7 +91,7 @@ impl Upkeep {
                 continue;
             };
             let client = grant.client().0;
-            firewall.open(&Grant { client, timeout, ..opening(grant.id(), grant.source(), service) })?;
+            firewall.open(&Grant { client, timeout, ..opening(grant.id(), grant.to(), service) })?;
         }
         Ok(())
     }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use knockgate_core::book::{Book, BookId};
 use knockgate_core::key::PublicKey;
+use knockgate_core::replay::Used;
+use knockgate_core::totp::TotpSecret;
 use knockgate_core::{Client, ClientId, Name, Roster};
 
 use super::roster_file::RosterFile;
@@ -19,7 +21,7 @@ pub struct LiveRoster {
     /// Of everybody who was ever on it in this run: what is closed for a client that went shall bear his name.
     names: HashMap<ClientId, Name>,
     books: HashMap<BookId, Book>,
-    counters: HashMap<ClientId, u64>,
+    counters: HashMap<ClientId, Used>,
     cursors: HashMap<BookId, u32>,
 }
 
@@ -65,8 +67,8 @@ impl LiveRoster {
     }
 
     /// The highest counter of every client that has sent one.
-    pub fn counters(&self) -> impl Iterator<Item = (ClientId, u64)> {
-        self.counters.iter().map(|(client, counter)| (*client, *counter))
+    pub fn counters(&self) -> impl Iterator<Item = (ClientId, Used)> {
+        self.counters.iter().map(|(client, used)| (*client, *used))
     }
 
     /// Numbers that a book has left; `None` if there is no such book.
@@ -96,15 +98,18 @@ impl Roster for LiveRoster {
         self.books.get(&id)
     }
 
-    fn counter(&self, client: ClientId) -> u64 {
-        // A client that is not there has used up every counter: nothing of it can be admitted.
-        let unknown = if self.keys.contains_key(&client) { 0 } else { u64::MAX };
+    fn used(&self, client: ClientId) -> Used {
+        let unknown = if self.keys.contains_key(&client) { Used::NOTHING } else { Used::EVERYTHING };
         self.counters.get(&client).copied().unwrap_or(unknown)
     }
 
-    fn set_counter(&mut self, client: ClientId, counter: u64) {
-        let last = self.counters.entry(client).or_default();
-        *last = counter.max(*last);
+    fn set_used(&mut self, client: ClientId, used: Used) {
+        let known = self.counters.entry(client).or_insert(Used::NOTHING);
+        *known = known.merged(used);
+    }
+
+    fn totp(&self, _: ClientId) -> Option<&TotpSecret> {
+        None
     }
 
     fn cursor(&self, book: BookId) -> u32 {

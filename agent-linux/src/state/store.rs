@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use knockgate_core::action::Record;
 use knockgate_core::book::BookId;
 use knockgate_core::key::GateId;
+use knockgate_core::replay::Used;
 use knockgate_core::{Client, ClientId};
 use redb::{
     Builder, ConcurrencyMode, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError,
@@ -52,7 +53,7 @@ pub struct Store {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// The highest counter of every client that has sent one.
-    pub counters: HashMap<ClientId, u64>,
+    pub counters: HashMap<ClientId, Used>,
     /// The first number of every book that was never offered.
     pub cursors: HashMap<BookId, u32>,
 }
@@ -323,7 +324,7 @@ fn read(database: &impl ReadableDatabase) -> Result<Loaded, redb::Error> {
     let mut loaded = Loaded::default();
     for row in transaction.open_table(COUNTERS)?.iter()? {
         let (client, counter) = row?;
-        loaded.counters.insert(ClientId(client.value()), counter.value());
+        loaded.counters.insert(ClientId(client.value()), Used { last: counter.value(), ..Used::NOTHING });
     }
     for row in transaction.open_table(CURSORS)?.iter()? {
         let (book, next) = row?;
@@ -338,7 +339,8 @@ fn write(database: &Database, records: &[Record]) -> Result<(), redb::Error> {
         let mut counters = transaction.open_table(COUNTERS)?;
         let mut cursors = transaction.open_table(CURSORS)?;
         for record in records {
-            let (Record::Counter { client, counter } | Record::Offer { client, counter, .. }) = *record;
+            let (Record::Counter { client, used } | Record::Offer { client, used, .. }) = *record;
+            let counter = used.last;
             let before = counters.get(client.0)?.map_or(0, |value| value.value());
             counters.insert(client.0, counter.max(before))?;
             if let Record::Offer { book, next, .. } = *record {
@@ -378,7 +380,7 @@ fn fill(database: &Database, gate: GateId, used: &Loaded) -> Result<(), redb::Er
         transaction.open_table(POLICIES)?;
         let mut counters = transaction.open_table(COUNTERS)?;
         for (client, counter) in &used.counters {
-            counters.insert(client.0, *counter)?;
+            counters.insert(client.0, counter.last)?;
         }
         let mut cursors = transaction.open_table(CURSORS)?;
         for (book, next) in &used.cursors {
@@ -391,7 +393,7 @@ fn fill(database: &Database, gate: GateId, used: &Loaded) -> Result<(), redb::Er
 fn all_used_up(roster: &RosterFile, now: SystemTime) -> Loaded {
     let past = now.checked_add(CLOCK_MARGIN).and_then(|then| then.duration_since(UNIX_EPOCH).ok());
     let past = past.and_then(|time| u64::try_from(time.as_micros()).ok()).unwrap_or(u64::MAX);
-    let counter = |client: &Client| (client.id, past);
+    let counter = |client: &Client| (client.id, Used { last: past, ..Used::NOTHING });
     let cursor = |enrolled: &EnrolledBook| (enrolled.book.id(), enrolled.book.shape().count());
     Loaded {
         counters: roster.clients().iter().map(counter).collect(),
@@ -401,8 +403,8 @@ fn all_used_up(roster: &RosterFile, now: SystemTime) -> Loaded {
 
 fn merge(used: &mut Loaded, old: Loaded) {
     for (client, counter) in old.counters {
-        let last = used.counters.entry(client).or_default();
-        *last = counter.max(*last);
+        let known = used.counters.entry(client).or_insert(Used::NOTHING);
+        *known = known.merged(counter);
     }
     for (book, next) in old.cursors {
         let cursor = used.cursors.entry(book).or_default();

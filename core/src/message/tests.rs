@@ -9,11 +9,15 @@ fn used(payload: &[u8]) -> usize {
 
 fn longest_request() -> Request {
     Request {
-        kind: Kind::NextNumber,
+        kind: Kind::Close,
         counter: u64::MAX,
         service: u16::MAX,
         seconds: u32::MAX,
         source: Some(IpAddr::V6(Ipv6Addr::from_bits(u128::MAX))),
+        grant: u32::MAX,
+        code: Some(u32::MAX),
+        token: Some(Token([0xff; TOKEN_LEN])),
+        reach: Reach::Prefix,
     }
 }
 
@@ -28,12 +32,14 @@ fn longest_answer() -> Answer {
     };
     let service = OpenService { service: u16::MAX, left_ms: u32::MAX, grant: u32::MAX };
     Answer {
-        verdict: Verdict::Refused(u8::MAX),
+        verdict: Verdict::Confirm(Token([0xff; TOKEN_LEN])),
         retry_ms: u32::MAX,
         time: u64::MAX,
         book_left: u32::MAX,
         offer: Some(offer),
         open: core::iter::repeat_n(service, MAX_ANSWER_GRANTS).collect(),
+        seen: Some(IpAddr::V6(Ipv6Addr::from_bits(u128::MAX))),
+        door_key: Some(DoorKey::from_bytes([0xff; 32])),
     }
 }
 
@@ -45,10 +51,31 @@ fn the_longest_request_fits() {
 }
 
 #[test]
-fn the_longest_answer_fits() {
-    let payload = longest_answer().encode();
-    assert_eq!(used(&payload), 99);
-    assert_eq!(Answer::decode(&payload), Ok(longest_answer()));
+fn the_longest_answer_without_grants_fits() {
+    let payload = Answer { open: Vec::new(), ..longest_answer() }.encode();
+    assert_eq!(used(&payload), 0);
+    assert!(read(&payload).open.is_empty());
+}
+
+#[test]
+fn where_not_everything_fits_the_grants_that_end_first_are_left_out() {
+    let ending = |left_ms| OpenService { service: u16::MAX, left_ms, grant: u32::MAX };
+    let open = [4, 3, 2, 1].map(|rank| ending(rank * 1_000_000_000));
+    let answer = |seen, door_key| Answer { open: open.into_iter().collect(), seen, door_key, ..longest_answer() };
+    let Answer { seen, door_key, .. } = longest_answer();
+    #[rustfmt::skip]
+    let cases = [
+        (1, answer(None, None), 4),
+        (2, answer(seen, None), 2),
+        (3, answer(seen, door_key.clone()), 1),
+        (4, Answer { offer: None, ..answer(seen, door_key.clone()) }, 3),
+        (5, Answer { offer: None, ..answer(None, door_key) }, 4),
+    ];
+    for (case, answer, fit) in cases {
+        let read = read(&answer.clone().encode());
+        assert_eq!(read.open, open[..fit], "case {case}");
+        assert_eq!(read.encode(), answer.encode(), "case {case}");
+    }
 }
 
 proptest! {
@@ -59,7 +86,8 @@ proptest! {
 
     #[test]
     fn an_answer_that_was_encoded_is_decoded(answer in answers()) {
-        prop_assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
+        let payload = answer.encode();
+        prop_assert_eq!(read(&payload).encode(), payload);
     }
 
     #[test]
@@ -70,8 +98,9 @@ proptest! {
         if let Ok(read) = Request::decode(&request) {
             prop_assert_eq!(Request::decode(&read.encode()), Ok(read));
         }
-        if let Ok(read) = Answer::decode(&answer) {
-            prop_assert_eq!(Answer::decode(&read.encode()), Ok(read));
+        if let Ok(found) = Answer::decode(&answer) {
+            let payload = found.encode();
+            prop_assert_eq!(read(&payload).encode(), payload);
         }
     }
 }
@@ -84,7 +113,7 @@ fn a_payload_of_zeros_is_no_request() {
 
 #[test]
 fn a_request_of_a_kind_to_come_still_gives_its_counter_away() {
-    for kind in [0u8, 3, 127, 255] {
+    for kind in [0u8, 6, 127, 255] {
         let payload = padded(&(kind, 77u64, 1u16, 60u32, None::<IpAddr>));
         assert_eq!(Request::decode(&payload), Err(RequestError::UnknownKind { counter: 77 }), "kind {kind}");
     }
@@ -113,7 +142,7 @@ fn an_answer_that_makes_no_sense_is_refused() {
     #[rustfmt::skip]
     let cases: [(u8, &[u8]); 5] = [
         (1, &[0xff; ANSWER_LEN]),
-        (2, &[5, 0, 0, 0, 0, 0]),                                  // a verdict to come
+        (2, &[7, 0, 0, 0, 0, 0]),                                  // a verdict to come
         (3, &[0, 0, 0, 0, 2, 0]),                                  // neither an offer nor none
         (4, &[0, 0, 0, 0, 0, 5]),                                  // more grants than there is room for
         (5, &[1, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 2, 0, 0, 0]), // a mode to come
@@ -121,7 +150,7 @@ fn an_answer_that_makes_no_sense_is_refused() {
     for (case, bytes) in cases {
         let mut payload = [0; ANSWER_LEN];
         payload[..bytes.len()].copy_from_slice(bytes);
-        assert_eq!(Answer::decode(&payload), Err(AnswerError), "case {case}");
+        assert_eq!(Answer::decode(&payload).err(), Some(AnswerError), "case {case}");
     }
 }
 
@@ -137,7 +166,7 @@ fn a_refusal_is_known_by_its_number_and_an_unknown_number_is_still_a_refusal() {
     let with = |verdict| Answer { verdict, ..longest_answer() };
     assert_eq!(with(Verdict::Refused(Refusal::Busy.code())).refusal(), Some(Refusal::Busy));
     assert_eq!(with(Verdict::Refused(250)).refusal(), None);
-    for verdict in [Verdict::Nothing, Verdict::Offered, Verdict::Granted, Verdict::Pending] {
+    for verdict in [Verdict::Nothing, Verdict::Offered, Verdict::Granted, Verdict::Pending, Verdict::Closed] {
         assert_eq!(with(verdict).refusal(), None);
     }
 }
@@ -145,36 +174,52 @@ fn a_refusal_is_known_by_its_number_and_an_unknown_number_is_still_a_refusal() {
 mod growth {
     use super::*;
 
-    /// The request of a later version: the fields of this one, and some at the end.
-    type LaterRequest = (u8, u64, u16, u32, Option<IpAddr>, Option<u32>, u16);
-    type LaterAnswer =
-        (Verdict, u32, u64, u32, Option<Offer>, Vec<OpenService, MAX_ANSWER_GRANTS>, Option<u64>, u8);
+    /// What the first version wrote and read.
+    type FirstRequest = (u8, u64, u16, u32, Option<IpAddr>);
+    type FirstAnswer = (Verdict, u32, u64, u32, Option<Offer>, Vec<OpenService, MAX_ANSWER_GRANTS>);
+    /// The messages of a later version: the fields of this one, and some at the end.
+    type LaterRequest = (FirstRequest, u32, Option<u32>, Option<Token>, Reach, Option<u32>, u16);
+    type LaterAnswer = (FirstAnswer, Option<IpAddr>, Option<DoorKey>, Option<u64>, u8);
+
+    const FIRST: FirstRequest = (2, 9, 1, 60, None);
+    const EXPECTED: Request = Request { service: 1, seconds: 60, ..Request::new(Kind::NextNumber, 9) };
+
+    fn first_answer() -> FirstAnswer {
+        (Verdict::Pending, 20, 5, 6, None, Vec::new())
+    }
 
     #[test]
     fn a_field_that_is_added_later_is_not_seen_by_this_version() {
-        let later: LaterRequest = (Kind::NEXT_NUMBER, 9, 1, 60, None, Some(u32::MAX), u16::MAX);
-        let expected = Request { kind: Kind::NextNumber, counter: 9, service: 1, seconds: 60, source: None };
-        assert_eq!(Request::decode(&padded(&later)), Ok(expected));
+        let later: LaterRequest = (FIRST, 0, None, None, Reach::Address, Some(u32::MAX), u16::MAX);
+        assert_eq!(Request::decode(&padded(&later)), Ok(EXPECTED));
 
-        let later: LaterAnswer = (Verdict::Pending, 20, 5, 6, None, Vec::new(), Some(u64::MAX), u8::MAX);
-        let expected = Answer {
-            verdict: Verdict::Pending,
-            retry_ms: 20,
-            time: 5,
-            book_left: 6,
-            offer: None,
-            open: Vec::new(),
-        };
-        assert_eq!(Answer::decode(&padded(&later)), Ok(expected));
+        let later: LaterAnswer = (first_answer(), None, None, Some(u64::MAX), u8::MAX);
+        let read = read(&padded(&later));
+        assert_eq!((read.verdict, read.retry_ms, read.time, read.book_left), (Verdict::Pending, 20, 5, 6));
+        assert_eq!(read.encode(), padded(&first_answer()));
     }
 
     #[test]
     fn a_field_that_is_added_later_reads_as_zero_or_none_from_this_version() {
         let (later, _) = postcard::take_from_bytes::<LaterRequest>(&longest_request().encode()).unwrap();
         assert_eq!((later.5, later.6), (None, 0));
-        let (later, _) = postcard::take_from_bytes::<LaterAnswer>(&longest_answer().encode()).unwrap();
-        assert_eq!((later.6, later.7), (None, 0));
+        let answer = Answer { open: Vec::new(), ..longest_answer() };
+        let (later, _) = postcard::take_from_bytes::<LaterAnswer>(&answer.encode()).unwrap();
+        assert_eq!((later.3, later.4), (None, 0));
     }
+
+    #[test]
+    fn the_first_version_and_this_one_read_each_other() {
+        assert_eq!(Request::decode(&padded(&FIRST)), Ok(EXPECTED));
+        let (first, _) = postcard::take_from_bytes::<FirstRequest>(&EXPECTED.encode()).unwrap();
+        assert_eq!(first, FIRST);
+        let read = read(&padded(&first_answer()));
+        assert!(read.seen.is_none() && read.door_key.is_none());
+    }
+}
+
+fn read(payload: &[u8; ANSWER_LEN]) -> Answer {
+    Answer::decode(payload).unwrap()
 }
 
 fn padded<const N: usize>(content: &impl Serialize) -> [u8; N] {
@@ -184,12 +229,31 @@ fn padded<const N: usize>(content: &impl Serialize) -> [u8; N] {
 }
 
 fn requests() -> impl Strategy<Value = Request> {
-    let kind = prop_oneof![Just(Kind::Status), Just(Kind::NextNumber)];
+    let kind = prop::sample::select(Kind::ALL.to_vec());
+    let reach = prop_oneof![Just(Reach::Address), Just(Reach::Prefix)];
+    let first = (kind, any::<u64>(), any::<u16>(), any::<u32>(), proptest::option::of(addresses()));
+    let added = (any::<u32>(), any::<Option<u32>>(), proptest::option::of(tokens()), reach);
+    (first, added).prop_map(|((kind, counter, service, seconds, source), (grant, code, token, reach))| Request {
+        kind,
+        counter,
+        service,
+        seconds,
+        source,
+        grant,
+        code,
+        token,
+        reach,
+    })
+}
+
+fn addresses() -> impl Strategy<Value = IpAddr> {
     let v4 = any::<u32>().prop_map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
     let v6 = any::<u128>().prop_map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits)).to_canonical());
-    (kind, any::<u64>(), any::<u16>(), any::<u32>(), proptest::option::of(prop_oneof![v4, v6])).prop_map(
-        |(kind, counter, service, seconds, source)| Request { kind, counter, service, seconds, source },
-    )
+    prop_oneof![v4, v6]
+}
+
+fn tokens() -> impl Strategy<Value = Token> {
+    any::<[u8; TOKEN_LEN]>().prop_map(Token)
 }
 
 fn answers() -> impl Strategy<Value = Answer> {
@@ -199,18 +263,24 @@ fn answers() -> impl Strategy<Value = Answer> {
         Just(Verdict::Granted),
         Just(Verdict::Pending),
         any::<u8>().prop_map(Verdict::Refused),
+        tokens().prop_map(Verdict::Confirm),
+        Just(Verdict::Closed),
     ];
     let open = proptest::collection::vec(any::<(u16, u32, u32)>(), 0..=MAX_ANSWER_GRANTS).prop_map(|open| {
         open.into_iter().map(|(service, left_ms, grant)| OpenService { service, left_ms, grant }).collect()
     });
-    (verdict, any::<u32>(), any::<u64>(), any::<u32>(), proptest::option::of(offers()), open).prop_map(
-        |(verdict, retry_ms, time, book_left, offer, open)| Answer {
+    let first = (verdict, any::<u32>(), any::<u64>(), any::<u32>(), proptest::option::of(offers()), open);
+    let door_key = proptest::option::of(any::<[u8; 32]>().prop_map(DoorKey::from_bytes));
+    (first, proptest::option::of(addresses()), door_key).prop_map(
+        |((verdict, retry_ms, time, book_left, offer, open), seen, door_key)| Answer {
             verdict,
             retry_ms,
             time,
             book_left,
             offer,
             open,
+            seen,
+            door_key,
         },
     )
 }

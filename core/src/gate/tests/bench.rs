@@ -8,19 +8,24 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::action::{Action, Consultation, Decision, Effect, GrantId, Outcome, Peer, Ticket, Verdict};
+use crate::action::{
+    Action, Consultation, Decision, Effect, GrantId, Origin, Outcome, Peer, Record, Ticket, Verdict, Way,
+};
+use crate::address::Network;
 use crate::book::{Book, DecoySeed, Order, Shape};
 use crate::client::{Keys, Question};
 use crate::envelope::Message;
-use crate::gate::{Config, Gate, LockoutScope, Probe, ProbeKind, Service};
+use crate::gate::{Config, Gate, LockoutScope, Prefixes, Probe, ProbeKind, Service};
 use crate::key::{DoorKey, GateId, Identity, SecretKey};
 use crate::message::{Answer, Kind, Mode, Request};
 use crate::note::Note;
 use crate::profile::Profile;
 use crate::refusal::Refusal;
-use crate::roster::{Client, ClientId, FixedRoster, Roster};
+use crate::replay::{Burnt, Used};
+use crate::roster::{Client, ClientId, FixedRoster, FormerKey, Roster};
 use crate::testing::TestRng;
 use crate::time::{Instant, Now, UnixTime};
+use crate::totp::TotpSecret;
 
 /// Has a book of her own.
 pub(super) const ALICE: usize = 0;
@@ -41,6 +46,9 @@ pub(super) const WEB: u16 = 2;
 pub(super) const VAULT: u16 = 3;
 /// Not there.
 pub(super) const NOWHERE: u16 = 99;
+
+/// The calendar when the bench is set up, in microseconds.
+pub(super) const START: u64 = 1_700_000_000_000_000;
 
 pub(super) const BOOK: u32 = 50;
 pub(super) const HOLD: Duration = Duration::from_secs(10);
@@ -91,6 +99,9 @@ struct Person {
     keys: &'static Keys,
     book: Book,
     counter: u64,
+    totp: Option<TotpSecret>,
+    /// Off the roster.
+    gone: bool,
 }
 
 /// A question on its way.
@@ -110,6 +121,10 @@ pub(super) struct Bench<const E: usize, const H: usize, const N: usize, const L:
     answers: HashMap<Peer, Message>,
     people: Vec<Person>,
     rng: TestRng,
+    /// How messages come.
+    pub(super) way: Way,
+    /// The host has a calendar.
+    pub(super) calendar: bool,
     micros: u64,
     peers: u64,
 }
@@ -142,18 +157,14 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
         let mut people = Vec::new();
         for (id, book) in (1..).zip([&own, &shared, &shared, &own]) {
             let secret = SecretKey::generate(&mut rng);
-            let client = Client {
-                id: ClientId(id),
-                name: format!("client-{id}").parse().unwrap(),
-                key: secret.public(),
-                services: [SSH, WEB].into_iter().collect(),
-                book: book.id(),
-            };
+            let name = format!("client-{id}").parse().unwrap();
+            let mut client = Client::new(ClientId(id), name, secret.public(), book.id());
+            client.services = [SSH, WEB].into_iter().collect();
             let keys = keys(&config, 0, &secret, book);
-            people.push(Person { client, secret, keys, book: book.clone(), counter: 0 });
+            people.push(Person { client, secret, keys, book: book.clone(), counter: 0, totp: None, gone: id == 4 });
         }
-        for person in &people[..STRANGER] {
-            roster.add_client(person.client.clone(), 0).unwrap();
+        for person in people.iter().filter(|person| !person.gone) {
+            roster.add_client(person.client.clone(), Used::NOTHING, None).unwrap();
         }
         roster.add_book(own, 0).unwrap();
         roster.add_book(shared, 0).unwrap();
@@ -167,13 +178,15 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
             answers: HashMap::new(),
             people,
             rng,
+            way: Way::Connection,
+            calendar: true,
             micros: 0,
             peers: 0,
         }
     }
 
     pub(super) fn now(&self) -> Now {
-        let unix = Some(UnixTime::from_micros(1_700_000_000_000_000 + self.micros));
+        let unix = self.calendar.then(|| UnixTime::from_micros(START + self.micros));
         Now { instant: Instant::from_micros(self.micros), unix }
     }
 
@@ -281,13 +294,7 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
     ) -> (Question<'static>, Message) {
         let person = &mut self.people[who];
         person.counter += 1;
-        let mut request = Request {
-            kind: Kind::NextNumber,
-            counter: person.counter,
-            service: SSH,
-            seconds: 0,
-            source: None,
-        };
+        let mut request = Request { service: SSH, ..Request::new(Kind::NextNumber, person.counter) };
         change(&mut request);
         person.keys.ask(&request, &mut self.rng).unwrap()
     }
@@ -297,7 +304,8 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
         self.peers += 1;
         let peer = Peer(self.peers);
         let now = self.now();
-        let result = self.gate.handle_message(now, peer, from, message);
+        let origin = Origin { peer, source: from, way: self.way };
+        let result = self.gate.handle_message(now, origin, message);
         self.turn();
         result.map(|()| peer)
     }
@@ -360,7 +368,7 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
 
     /// Who is let in, and where to.
     pub(super) fn open(&self) -> Vec<(u32, IpAddr, u16)> {
-        self.gate.open_grants().map(|grant| (grant.client().0, grant.source(), grant.service())).collect()
+        self.gate.open_grants().map(|grant| (grant.client().0, grant.to().address(), grant.service())).collect()
     }
 
     /// The only grant that is open.
@@ -401,21 +409,60 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
 
     /// The roster loses `who`, and the gate is told.
     pub(super) fn remove(&mut self, who: usize) {
+        self.people[who].gone = true;
+        self.enrol();
+        let (now, gone) = (self.now(), self.people[who].client.id);
+        self.gate.forget_client(now, gone);
+        self.turn();
+    }
+
+    /// The roster learns something else about `who`.
+    pub(super) fn change_client(&mut self, who: usize, change: impl FnOnce(&mut Client)) {
+        change(&mut self.people[who].client);
+        self.enrol();
+    }
+
+    /// Makes the roster anew; what was used stays used.
+    fn enrol(&mut self) {
         let old = self.gate.roster();
         let mut roster = FixedRoster::new();
-        for person in self.people[..STRANGER].iter().filter(|person| old.client(&person.client.key).is_some())
-        {
-            if person.client.id != self.people[who].client.id {
-                roster.add_client(person.client.clone(), old.counter(person.client.id)).unwrap();
-            }
+        for Person { client, totp, .. } in self.people.iter().filter(|person| !person.gone) {
+            roster.add_client(client.clone(), old.used(client.id), totp.clone()).unwrap();
         }
         for book in [ALICE, BOB].map(|who| &self.people[who].book) {
             roster.add_book(book.clone(), old.cursor(book.id())).unwrap();
         }
         *self.gate.roster_mut() = roster;
-        let (now, gone) = (self.now(), self.people[who].client.id);
-        self.gate.forget_client(now, gone);
-        self.turn();
+    }
+
+    /// Gives `who` an authenticator.
+    pub(super) fn give_authenticator(&mut self, who: usize) {
+        self.people[who].totp = Some(TotpSecret::generate(&mut self.rng));
+        self.enrol();
+    }
+
+    /// What the authenticator of `who` shows `ahead` seconds from now.
+    pub(super) fn code(&self, who: usize, ahead: i64) -> u32 {
+        let seconds = self.unix_seconds().checked_add_signed(ahead).unwrap();
+        self.people[who].totp.as_ref().unwrap().code_at(seconds / 30)
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        START / 1_000_000 + self.micros / 1_000_000
+    }
+
+    /// `who` makes a new key; the gate takes the old one for a former key until then.
+    pub(super) fn change_key(&mut self, who: usize, until: Option<UnixTime>) {
+        let person = &mut self.people[who];
+        let former = until.map(|until| FormerKey { key: person.client.key, until });
+        person.secret = SecretKey::generate(&mut self.rng);
+        (person.client.key, person.client.former) = (person.secret.public(), former);
+        self.enrol();
+    }
+
+    /// `who` puts the key that it had last into its profile.
+    pub(super) fn use_new_key(&mut self, who: usize) {
+        self.use_door_key(who, 0);
     }
 
     /// Gives `who` a profile with another door key of the gate.
@@ -434,7 +481,7 @@ pub(super) fn refused(answer: &Answer) -> Refusal {
 }
 
 fn config(rng: &mut TestRng, book: &Book) -> Config {
-    let service = |id, open, max_open| Service { id, open: seconds(open), max_open: seconds(max_open) };
+    let service = |id, open, max_open| Service::new(id, seconds(open), seconds(max_open));
     Config {
         gate: GateId([7; 16]),
         identity: Identity::generate(rng),
@@ -446,6 +493,8 @@ fn config(rng: &mut TestRng, book: &Book) -> Config {
         strays: 2,
         lockout: LOCKOUT,
         lockout_scope: LockoutScope::Source,
+        max_age: None,
+        burnt: Burnt::default(),
         services: [service(SSH, 60, 3600), service(WEB, 30, 300), service(VAULT, 60, 60)]
             .into_iter()
             .collect(),
@@ -453,17 +502,19 @@ fn config(rng: &mut TestRng, book: &Book) -> Config {
 }
 
 fn keys(config: &Config, door_key: usize, secret: &SecretKey, book: &Book) -> &'static Keys {
-    Box::leak(Box::new(Keys::of(&Profile {
+    let profile = Profile {
         client: "somebody".parse().unwrap(),
         address: "gate.example".try_into().unwrap(),
         central_port: 62_201,
+        packet_ports: None,
         gate: config.gate,
         gate_key: config.identity.public(),
         door_key: config.door_keys[door_key].clone(),
-        secret: secret.clone(),
+        secret: Some(secret.clone()),
         services: heapless::Vec::new(),
         book: book.clone(),
-    })))
+    };
+    Box::leak(Box::new(Keys::of(&profile).expect("a profile with its secret")))
 }
 
 fn decision(verdict: Verdict, effects: &[Effect]) -> Decision {
@@ -476,10 +527,10 @@ fn word(action: &Action) -> String {
         Action::Watch { source, .. } => format!("watch {source}"),
         Action::Unwatch { source } => format!("unwatch {source}"),
         Action::Consult(_) => "consult".into(),
-        Action::Open { source, service, lasts, .. } => {
-            format!("open {service} to {source} for {}", lasts.as_secs())
+        Action::Open { to, service, lasts, .. } => {
+            format!("open {service} to {to} for {}", lasts.as_secs())
         }
-        Action::Close { source, service, .. } => format!("close {service} to {source}"),
+        Action::Close { to, service, .. } => format!("close {service} to {to}"),
         Action::Answer { .. } => "answer".into(),
     }
 }

@@ -133,7 +133,7 @@ fn the_counter_is_burnt_before_the_host_stores_it() {
     let (_, message) = bench.message(ALICE, |_| {});
     bench.send(HOME, &message).unwrap();
     assert_eq!(bench.send(HOME, &message), Err(Refusal::Replayed));
-    assert_eq!(bench.gate.roster().counter(crate::ClientId(1)), 1);
+    assert_eq!(bench.gate.roster().used(crate::ClientId(1)).last, 1);
 }
 
 #[test]

@@ -5,13 +5,13 @@ use crate::limits::CLOSE_RETRY;
 use crate::message::Verdict;
 use crate::note::CloseReason;
 use crate::refusal::Refusal;
-use crate::{Action, Bearer, ClientId, Effect, GrantId, Note, Outcome};
+use crate::{Action, Bearer, ClientId, Effect, GrantId, Network, Note, Outcome};
 
-fn closings(notes: &[Note]) -> std::vec::Vec<(u32, CloseReason)> {
+pub(super) fn closings(notes: &[Note]) -> std::vec::Vec<(u32, CloseReason)> {
     let closing = |note: &Note| match note {
         Note::GrantClosed { grant, reason, .. } => Some((grant.0, *reason)),
         Note::Offered { .. } | Note::Refused { .. } | Note::LockedOut { .. } => None,
-        Note::KnockEnded { .. } | Note::GrantOpened { .. } => None,
+        Note::KnockEnded { .. } | Note::GrantOpened { .. } | Note::Packet { .. } => None,
     };
     notes.iter().filter_map(closing).collect()
 }
@@ -274,7 +274,7 @@ fn grants_at_other_addresses_and_for_other_services_share_nothing() {
 fn a_grant_of_an_earlier_run_is_open_until_its_time_is_over() {
     let mut bench = bench();
     let now = bench.now();
-    assert!(bench.gate.adopt_grant(now, GrantId(40), ClientId(1), HOME, SSH, seconds(5)));
+    assert!(bench.gate.adopt_grant(now, GrantId(40), ClientId(1), Network::host(HOME), SSH, seconds(5)));
     bench.turn();
     assert_eq!((bench.actions().len(), bench.open()), (0, [(1, HOME, SSH)].to_vec()));
     assert_eq!(bench.status(ALICE, HOME).open[0].grant, 40);
@@ -290,7 +290,7 @@ fn a_grant_of_an_earlier_run_is_open_until_its_time_is_over() {
 fn a_grant_with_the_highest_number_of_an_earlier_run_is_not_numbered_again() {
     let mut bench = bench();
     let now = bench.now();
-    bench.gate.adopt_grant(now, GrantId(u32::MAX), ClientId(1), HOME, SSH, seconds(500));
+    bench.gate.adopt_grant(now, GrantId(u32::MAX), ClientId(1), Network::host(HOME), SSH, seconds(500));
     bench.knock(BOB, CAFE, |_| {});
     let last = bench.gate.open_grants().last().unwrap().id();
     assert_ne!(last, GrantId(u32::MAX));

@@ -5,7 +5,7 @@ use crate::limits::POLICY_DEADLINE;
 use crate::message::Verdict as Answered;
 use crate::note::CloseReason;
 use crate::refusal::Refusal;
-use crate::{ClientId, Effect, GrantId, Note, Outcome, Verdict};
+use crate::{ClientId, Effect, GrantId, Network, Note, Outcome, Verdict};
 
 const OPEN_SSH: Effect = Effect::Open { service: SSH, seconds: 0 };
 
@@ -16,7 +16,7 @@ fn the_policy_is_told_who_knocks_from_where_for_what_and_how_long() {
     let consultation = bench.consultations.pop().unwrap();
     assert_eq!((consultation.client, consultation.name.as_str()), (ClientId(1), "client-1"));
     assert_eq!((consultation.source, consultation.service, consultation.seconds), (HOME, WEB, 120));
-    assert_eq!((consultation.number, consultation.book_left), (0, BOOK - 1));
+    assert_eq!((consultation.number, consultation.book_left), (Some(0), BOOK - 1));
     assert_eq!((consultation.failures, consultation.grants.client, consultation.grants.oldest), (0, 0, None));
 }
 
@@ -308,7 +308,7 @@ fn a_grant_that_is_just_being_opened_can_be_extended() {
 fn a_service_that_the_client_may_no_longer_use_is_not_extended() {
     let mut bench = bench();
     let now = bench.now();
-    bench.gate.adopt_grant(now, GrantId(5), ClientId(1), HOME, VAULT, seconds(9));
+    bench.gate.adopt_grant(now, GrantId(5), ClientId(1), Network::host(HOME), VAULT, seconds(9));
     bench.script.judge = Judge::commit(&[Effect::Extend { grant: GrantId(5), seconds: 60 }]);
     bench.knock(ALICE, HOME, |_| {});
     assert_eq!(bench.left(), [9]);

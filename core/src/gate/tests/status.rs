@@ -3,7 +3,7 @@
 use super::bench::*;
 use crate::message::Verdict;
 use crate::refusal::Refusal;
-use crate::{Effect, Outcome};
+use crate::{Effect, Network, Outcome};
 
 #[test]
 fn status_follows_a_knock_through_every_phase() {
@@ -80,12 +80,12 @@ fn what_has_run_out_is_not_listed_although_the_host_has_not_closed_it_yet() {
 
 #[test]
 fn an_answer_lists_the_four_grants_that_last_longest() {
-    let service = |id| crate::gate::Service { id, open: seconds(60), max_open: seconds(3600) };
+    let service = |id| crate::gate::Service::new(id, seconds(60), seconds(3600));
     let mut bench = bench_with(|config| config.services = (1..=6).map(service).collect());
     let lasting = [30, 10, 60, 40, 20, 50];
     for (id, lasts) in (1..).zip(lasting) {
         let now = bench.now();
-        bench.gate.adopt_grant(now, crate::GrantId(id), crate::ClientId(1), HOME, 1, seconds(lasts));
+        bench.gate.adopt_grant(now, crate::GrantId(id), crate::ClientId(1), Network::host(HOME), 1, seconds(lasts));
     }
     let open = bench.status(ALICE, HOME).open;
     let left: std::vec::Vec<_> = open.iter().map(|open| open.left_ms / 1000).collect();

@@ -3,7 +3,8 @@
 use super::bench::*;
 use crate::message::{Kind, Verdict};
 use crate::refusal::Refusal;
-use crate::{Action, ClientId, GrantId, Outcome};
+use crate::action::{Origin, Way};
+use crate::{Action, ClientId, GrantId, Network, Outcome};
 
 #[test]
 fn a_question_without_room_for_its_answer_is_not_burnt() {
@@ -89,7 +90,7 @@ fn a_full_table_of_grants_refuses_the_next_one_and_keeps_what_is_open() {
     assert_eq!(refused(&bench.status(BOB, CAFE)), Refusal::Unavailable);
     assert_eq!(bench.open(), [(1, HOME, SSH)]);
     let now = bench.now();
-    assert!(!bench.gate.adopt_grant(now, GrantId(9), ClientId(2), CAFE, SSH, seconds(9)));
+    assert!(!bench.gate.adopt_grant(now, GrantId(9), ClientId(2), Network::host(CAFE), SSH, seconds(9)));
 
     bench.wait(seconds(60));
     bench.knock(BOB, CAFE, |_| {});
@@ -115,7 +116,8 @@ fn notes_that_nobody_fetches_give_way_to_later_ones() {
     for _ in 0..100 {
         let (_, message) = bench.message(ALICE, |request| request.service = VAULT);
         let now = bench.now();
-        bench.gate.handle_message(now, crate::Peer(0), HOME, &message).unwrap();
+        let origin = Origin { peer: crate::Peer(0), source: HOME, way: Way::Connection };
+        bench.gate.handle_message(now, origin, &message).unwrap();
         while let Some(action) = bench.gate.poll_action(now) {
             if let Action::Remember { exchange, .. } = action {
                 bench.gate.handle_stored(now, exchange, Outcome::Done);

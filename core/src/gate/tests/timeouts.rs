@@ -3,7 +3,7 @@
 use super::bench::*;
 use crate::limits::TIMEOUTS_PER_CALL;
 use crate::note::CloseReason;
-use crate::{ClientId, GrantId, Note};
+use crate::{ClientId, GrantId, Network, Note};
 
 #[test]
 fn a_second_timeout_at_the_same_moment_changes_nothing() {
@@ -32,7 +32,7 @@ fn one_call_ends_a_bounded_number_of_entries_and_asks_for_another() {
     for id in 1..=20 {
         let now = bench.now();
         let from = core::net::IpAddr::from([198, 51, 100, u8::try_from(id).unwrap()]);
-        assert!(bench.gate.adopt_grant(now, GrantId(id), ClientId(1), from, SSH, seconds(5)));
+        assert!(bench.gate.adopt_grant(now, GrantId(id), ClientId(1), Network::host(from), SSH, seconds(5)));
     }
     bench.sleep(seconds(5));
     let mut calls = 0;
