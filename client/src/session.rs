@@ -9,12 +9,12 @@ use knockgate_core::message::{Kind, Request};
 use knockgate_core::profile::Profile;
 use rand_core::UnwrapErr;
 
-use crate::cli::{Family, Reach};
 use crate::dial;
 use crate::exchange::{Answered, NoAnswer, Route, exchange};
 use crate::ledger::Ledger;
 use crate::outcome::Failure;
 use crate::print::Facts;
+use crate::settings::{Choices, Family};
 use crate::voice::Voice;
 
 /// How often all addresses are tried. Once more, in case the first packets were lost; not if every address refused at once.
@@ -39,9 +39,9 @@ impl<'a> Session<'a> {
         ledger: Ledger,
         voice: &'a Voice,
         facts: &'a mut Facts,
-        (reach, deadline): (&Reach, Instant),
+        (choices, deadline): (&Choices, Instant),
     ) -> Self {
-        let (keys, family, patience) = (Keys::of(profile), reach.family(), reach.patience());
+        let (keys, family, patience) = (Keys::of(profile), choices.family(), choices.patience());
         Self { profile, ledger, voice, facts, deadline, patience, keys, family, route: None }
     }
 
