@@ -7,21 +7,40 @@ use std::time::Instant;
 use knockgate_core::Name;
 use knockgate_core::profile::{Profile, ProfileService};
 
-use crate::cli::Reach;
+use crate::cli::Form;
 use crate::journal::Journal;
 use crate::knock;
 use crate::ledger::Ledger;
 use crate::outcome::Failure;
 use crate::print::{self, Facts, Report};
 use crate::session::Session;
+use crate::settings::Choices;
 use crate::status;
 use crate::store::{Store, StoreFault};
 use crate::voice::Voice;
 
-/// What is asked of a gate.
+/// What is asked of a gate, as the command line says it.
+pub(crate) struct Call {
+    /// None for the default profile of the settings file.
+    pub(crate) profile: Option<Name>,
+    pub(crate) asked: Asked,
+    pub(crate) choices: Choices,
+    pub(crate) form: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    Knock { service: Option<Name>, seconds: u32 },
+    Knock,
     Status,
+}
+
+impl Asked {
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Knock => "knock",
+            Self::Status => "status",
+        }
+    }
 }
 
 /// What came of it.
@@ -30,17 +49,22 @@ struct Done {
     remark: Option<String>,
 }
 
+/// Whom it is asked of.
+struct Target<'a> {
+    store: &'a Store,
+    name: Name,
+    /// From the command line and, where that is silent, from the settings file.
+    choices: Choices,
+}
+
 /// One attempt: done, told, and written into the journal, whatever comes of it.
-pub(crate) fn attempt(name: &Name, asked: &Asked, reach: &Reach, voice: &Voice) -> u8 {
+pub(crate) fn attempt(call: &Call, voice: &Voice) -> u8 {
     let started = Instant::now();
-    let command = match asked {
-        Asked::Knock { .. } => "knock",
-        Asked::Status => "status",
-    };
-    let mut facts = Facts::of(command, name.as_str());
+    let mut facts = Facts::of(call.asked.command(), call.profile.as_ref().map_or("", Name::as_str));
     let store = Store::find();
     let result = match &store {
-        Ok(store) => ask_gate(store, name, asked, reach, (voice, started), &mut facts),
+        Ok(store) => find_target(store, call, &mut facts)
+            .and_then(|target| ask_gate(&target, call.asked, (voice, started), &mut facts)),
         Err(_) => Err(Failure::Store(StoreFault::NoHome)),
     };
     let done = result.unwrap_or_else(|failure| Done {
@@ -50,36 +74,44 @@ pub(crate) fn attempt(name: &Name, asked: &Asked, reach: &Reach, voice: &Voice) 
     if let Ok(store) = &store {
         write_journal(store, &done.report, voice);
     }
-    tell(&done, reach, voice);
+    tell(&done, call.form, voice);
     done.report.exit
 }
 
+fn find_target<'a>(store: &'a Store, call: &Call, facts: &mut Facts) -> Result<Target<'a>, Failure> {
+    let settings = store.settings().map_err(Failure::Settings)?;
+    let name = call.profile.as_ref().or(settings.default_profile.as_ref()).cloned();
+    let name =
+        name.ok_or_else(|| Failure::NoProfile { known: store.names(), config: store.config_path() })?;
+    facts.profile = name.to_string();
+    let choices = call.choices.clone().or(&settings.of(&name));
+    Ok(Target { store, name, choices })
+}
+
 fn ask_gate(
-    store: &Store,
-    name: &Name,
-    asked: &Asked,
-    reach: &Reach,
+    target: &Target<'_>,
+    asked: Asked,
     (voice, started): (&Voice, Instant),
     facts: &mut Facts,
 ) -> Result<Done, Failure> {
-    let profile = store.profile(name).map_err(Failure::Store)?;
-    facts.learn_profile(&profile);
+    let Target { store, name, choices } = target;
+    let profile = store.profile(name, choices).map_err(Failure::Store)?;
+    facts.learn_profile(&profile, choices);
     let service = match asked {
-        Asked::Knock { service, .. } => Some(choose(&profile, service.as_ref(), facts)?),
+        Asked::Knock => Some(choose(&profile, choices.service.as_ref(), facts)?),
         Asked::Status => None,
     };
-    let deadline = started + reach.patience();
+    let deadline = started + choices.patience();
     let ledger = open_ledger(store, name, deadline, voice)?;
-    let mut session = Session::new(&profile, ledger, voice, facts, (reach, deadline))?;
+    let mut session = Session::new(&profile, ledger, voice, facts, (choices, deadline))?;
 
     let result = match (asked, service) {
-        (Asked::Knock { seconds, .. }, Some(service)) => {
-            knock::knock(&mut session, service, *seconds).map(|opened| {
+        (Asked::Knock, Some(service)) => knock::knock(&mut session, service, choices.seconds.unwrap_or(0))
+            .map(|opened| {
                 let report = Report::knocked(session.facts, &opened, started.elapsed());
                 Done { report, remark: None }
-            })
-        }
-        (Asked::Knock { .. } | Asked::Status, _) => status::ask(&mut session).map(|standing| {
+            }),
+        (Asked::Knock | Asked::Status, _) => status::ask(&mut session).map(|standing| {
             let report =
                 Report::answered(session.facts, standing.open, standing.last_knock, started.elapsed());
             Done { report, remark: standing.remark }
@@ -115,6 +147,10 @@ fn open_ledger(store: &Store, name: &Name, deadline: Instant, voice: &Voice) -> 
 }
 
 fn write_journal(store: &Store, report: &Report, voice: &Voice) {
+    // Nobody was to be asked.
+    if report.profile.is_empty() {
+        return;
+    }
     let written = store
         .journal_dir()
         .map_err(|fault| fault.to_string())
@@ -124,12 +160,12 @@ fn write_journal(store: &Store, report: &Report, voice: &Voice) {
     }
 }
 
-fn tell(done: &Done, reach: &Reach, voice: &Voice) {
+fn tell(done: &Done, form: Form, voice: &Voice) {
     voice.end();
     if done.report.exit != 0 {
         voice.error(&done.report.message);
     }
-    if reach.json {
+    if form == Form::Json {
         print::lines([done.report.json()]);
     } else if done.report.exit == 0 {
         print::lines([&done.report.message]);

@@ -1,11 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use knockgate_core::Name;
-use knockgate_core::limits::MAX_GRANT;
+
+use crate::settings::{Choices, Family, Host, MAX_PATIENCE, max_seconds};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -21,6 +21,7 @@ Exit codes:
 
 Files, in $KNOCKGATE_HOME or else in the user's configuration directory under \"knockgate\"
 (Linux ~/.config, macOS ~/Library/Application Support, Windows %APPDATA%):
+  config             defaults and settings by profile, written like ssh_config; holds no secret
   profiles/NAME.kgp  the profile; holds secret keys, mode 0600
   state/NAME.json    the last counter and the highest number that was used of every book
   log.jsonl          every attempt, one JSON object per line; log.1.jsonl holds the ones before";
@@ -63,62 +64,79 @@ pub(crate) struct Import {
 
 #[derive(Debug, Args)]
 pub(crate) struct Knock {
-    /// Which profile
-    pub(crate) profile: Name,
-    /// Which service [default: the first one of the profile]
+    /// Which profile [default: DefaultProfile in the settings file]
+    pub(crate) profile: Option<Name>,
+    /// Which service [default: Service in the settings file, or the first one of the profile]
     pub(crate) service: Option<Name>,
     /// Keep the service open for this many seconds [default: as the gate is configured]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=max_seconds()))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(max_seconds())))]
     pub(crate) seconds: Option<u32>,
     #[command(flatten)]
-    pub(crate) reach: Reach,
+    pub(crate) gate: GateOptions,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Which profile
-    pub(crate) profile: Name,
+    /// Which profile [default: DefaultProfile in the settings file]
+    pub(crate) profile: Option<Name>,
     #[command(flatten)]
-    pub(crate) reach: Reach,
+    pub(crate) gate: GateOptions,
 }
 
 /// How to reach the gate and how to tell the result.
 #[derive(Debug, Args)]
-pub(crate) struct Reach {
+pub(crate) struct GateOptions {
     /// Print one JSON object on stdout, for success and failure alike
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
     /// Use IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
-    pub(crate) ipv4: bool,
+    ipv4: bool,
     /// Use IPv6 only
     #[arg(short = '6', long)]
-    pub(crate) ipv6: bool,
-    /// Give up after this many seconds, waiting for a busy gate included
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
-    pub(crate) timeout: u32,
+    ipv6: bool,
+    /// Give up after this many seconds, waiting for a busy gate included [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PATIENCE)))]
+    timeout: Option<u32>,
+    /// Where the gate is, instead of what the profile says
+    #[arg(long, value_name = "HOST")]
+    address: Option<Host>,
 }
 
-impl Reach {
-    pub(crate) fn family(&self) -> Family {
-        match (self.ipv4, self.ipv6) {
-            (true, _) => Family::Ipv4,
-            (false, true) => Family::Ipv6,
-            (false, false) => Family::Any,
-        }
+impl GateOptions {
+    /// How the result is told.
+    pub(crate) fn form(&self) -> Form {
+        Form::of_json(self.json)
     }
 
-    pub(crate) fn patience(&self) -> Duration {
-        Duration::from_secs(self.timeout.into())
+    /// What the command line chose; the settings file fills in the rest.
+    pub(crate) fn choices(&self) -> Choices {
+        let family = match (self.ipv4, self.ipv6) {
+            (true, _) => Some(Family::Ipv4),
+            (false, true) => Some(Family::Ipv6),
+            (false, false) => None,
+        };
+        Choices { family, timeout: self.timeout, address: self.address.clone(), ..Choices::default() }
     }
 }
 
-/// Which addresses of a gate are tried.
+impl Knock {
+    pub(crate) fn choices(&self) -> Choices {
+        Choices { service: self.service.clone(), seconds: self.seconds, ..self.gate.choices() }
+    }
+}
+
+/// How a result is told on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    Any,
-    Ipv4,
-    Ipv6,
+pub(crate) enum Form {
+    Text,
+    Json,
+}
+
+impl Form {
+    pub(crate) fn of_json(flag: bool) -> Self {
+        if flag { Self::Json } else { Self::Text }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -129,10 +147,6 @@ pub(crate) struct Log {
     /// One JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-fn max_seconds() -> i64 {
-    i64::try_from(MAX_GRANT.as_secs()).expect("thirty days fit")
 }
 
 #[cfg(test)]

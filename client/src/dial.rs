@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
-use crate::cli::Family;
 use crate::private_file::plain;
+use crate::settings::Family;
 
 /// How long one address may take to accept a connection: the first SYN and its retransmission after a second, over any path.
 pub(crate) const CONNECT_WAIT: Duration = Duration::from_secs(3);

@@ -18,8 +18,10 @@ mod print;
 mod private_file;
 mod sequence;
 mod session;
+pub mod settings;
 mod status;
 mod store;
+pub mod text_form;
 mod voice;
 
 use std::ffi::OsString;
@@ -29,7 +31,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use knockgate_core::Name;
 
-use crate::attempt::{Asked, attempt};
+use crate::attempt::{Asked, Call, attempt};
 use crate::cli::{Cli, Command};
 use crate::journal::Journal;
 use crate::outcome::Outcome;
@@ -52,10 +54,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Import(import) => finish(&voice, run_import(&import)),
         Command::Log(log) => finish(&voice, run_log(&log, &voice)),
         Command::Knock(knock) => {
-            let asked = Asked::Knock { service: knock.service, seconds: knock.seconds.unwrap_or(0) };
-            attempt(&knock.profile, &asked, &knock.reach, &voice)
+            let (choices, form) = (knock.choices(), knock.gate.form());
+            attempt(&Call { profile: knock.profile, asked: Asked::Knock, choices, form }, &voice)
         }
-        Command::Status(status) => attempt(&status.profile, &Asked::Status, &status.reach, &voice),
+        Command::Status(status) => {
+            let (choices, form) = (status.gate.choices(), status.gate.form());
+            attempt(&Call { profile: status.profile, asked: Asked::Status, choices, form }, &voice)
+        }
     };
     ExitCode::from(code)
 }

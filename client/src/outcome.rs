@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use knockgate_core::Refusal;
@@ -13,7 +14,8 @@ use crate::ledger::LedgerFault;
 use crate::print::{Facts, host_and_port, lasting};
 use crate::private_file::plain;
 use crate::sequence::Blocked;
-use crate::store::StoreFault;
+use crate::settings::file::SettingsFault;
+use crate::store::{StoreFault, there_are};
 
 /// The kinds of end, as scripts see them. Words and codes are never given a new meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(crate) enum Outcome {
     /// The gate answered a question of status.
     Answered,
     Failed,
+    /// The command line does not say enough.
+    Usage,
     NoAnswer,
     Refused,
     LockedOut,
@@ -37,6 +41,7 @@ impl Outcome {
             Self::Open => "open",
             Self::Answered => "ok",
             Self::Failed => "failed",
+            Self::Usage => "usage",
             Self::NoAnswer => "no-answer",
             Self::Refused => "refused",
             Self::LockedOut => "locked-out",
@@ -50,7 +55,8 @@ impl Outcome {
         match self {
             Self::Open | Self::Answered => 0,
             Self::Failed => 1,
-            // 2 is a wrong command line, which never becomes an attempt.
+            // Also what clap exits with.
+            Self::Usage => 2,
             Self::NoAnswer => 3,
             Self::Refused => 4,
             Self::LockedOut => 5,
@@ -64,6 +70,12 @@ impl Outcome {
 /// Why an attempt failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
+    Settings(SettingsFault),
+    /// No profile was named, and the settings file names none either.
+    NoProfile {
+        known: Vec<String>,
+        config: PathBuf,
+    },
     Store(StoreFault),
     Ledger(LedgerFault),
     /// The profile has no such service.
@@ -121,7 +133,10 @@ pub(crate) enum Doubt {
 impl Failure {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Store(_) | Self::Ledger(_) | Self::UnknownService { .. } => Outcome::Failed,
+            Self::Settings(_) | Self::Store(_) | Self::Ledger(_) | Self::UnknownService { .. } => {
+                Outcome::Failed
+            }
+            Self::NoProfile { .. } => Outcome::Usage,
             Self::BadKeys | Self::ForeignBook { .. } => Outcome::Failed,
             Self::Resolve(_) | Self::Unreachable(_) | Self::NewerGate | Self::Unexpected => Outcome::NoAnswer,
             Self::Refused { .. } | Self::UnknownRefusal(_) | Self::UsedNumber { .. } => Outcome::Refused,
@@ -135,6 +150,8 @@ impl Failure {
     /// A word that says more than the outcome's; never changes.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
+            Self::Settings(_) => "settings",
+            Self::NoProfile { .. } => "no-profile",
             Self::Store(_) => "profile",
             Self::Ledger(_) => "state",
             Self::UnknownService { .. } => "unknown-service",
@@ -166,7 +183,8 @@ impl Failure {
             Self::LockedOut(wait) | Self::Refused { wait, .. } | Self::Busy { retry: wait, .. } => {
                 Some(*wait).filter(|wait| !wait.is_zero())
             }
-            Self::Store(_) | Self::Ledger(_) | Self::UnknownService { .. } | Self::BadKeys => None,
+            Self::Settings(_) | Self::Store(_) | Self::Ledger(_) => None,
+            Self::NoProfile { .. } | Self::UnknownService { .. } | Self::BadKeys => None,
             Self::ForeignBook { .. } | Self::Resolve(_) | Self::Unreachable(_) | Self::NewerGate => None,
             Self::Unexpected | Self::UnknownRefusal(_) | Self::UsedNumber { .. } => None,
             Self::Exhausted | Self::Unconfirmed(_) => None,
@@ -177,6 +195,12 @@ impl Failure {
     pub(crate) fn sentence(&self, facts: &Facts) -> String {
         let (gate, host, profile) = (facts.gate_and_address(), &facts.host, &facts.profile);
         match self {
+            Self::Settings(fault) => fault.to_string(),
+            Self::NoProfile { known, config } => format!(
+                "no profile is named{}; name one, or choose one for always with DefaultProfile NAME in {}",
+                there_are(known),
+                config.display()
+            ),
             Self::Store(fault) => fault.to_string(),
             Self::Ledger(fault) => fault.to_string(),
             Self::UnknownService { asked, known } => format!(
@@ -431,6 +455,7 @@ mod tests {
             Outcome::Open,
             Outcome::Answered,
             Outcome::Failed,
+            Outcome::Usage,
             Outcome::NoAnswer,
             Outcome::Refused,
             Outcome::LockedOut,

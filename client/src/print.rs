@@ -10,13 +10,14 @@ use knockgate_core::profile::Profile;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Failure, Outcome};
+use crate::settings::Choices;
 
 /// What is known about an attempt, whether it succeeds or fails.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) command: &'static str,
     pub(crate) profile: String,
-    /// Host name or address from the profile.
+    /// Host name or address from the profile, or what was chosen instead.
     pub(crate) host: String,
     pub(crate) port: u16,
     /// The address that answered.
@@ -32,8 +33,9 @@ impl Facts {
         Self { command, profile: profile.to_owned(), ..Self::default() }
     }
 
-    pub(crate) fn learn_profile(&mut self, profile: &Profile) {
-        self.host = profile.address.to_string();
+    pub(crate) fn learn_profile(&mut self, profile: &Profile, choices: &Choices) {
+        let chosen = choices.address.as_ref().map(|host| host.as_str().to_owned());
+        self.host = chosen.unwrap_or_else(|| profile.address.to_string());
         self.port = profile.central_port;
     }
 

@@ -18,6 +18,8 @@ pub(crate) enum FileFault {
     Mode { path: PathBuf, mode: u32 },
     #[error("{}: mode {mode:04o} lets other users into this directory; run: chmod 700 {}", .path.display(), .path.display())]
     DirMode { path: PathBuf, mode: u32 },
+    #[error("{}: mode {mode:04o} lets other users change it; run: chmod go-w {}", .path.display(), .path.display())]
+    Writable { path: PathBuf, mode: u32 },
 }
 
 /// The text of an I/O error without the number that the standard library appends.
@@ -36,18 +38,40 @@ fn fault(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> FileFault
 
 /// The first `limit` bytes of a file to which nobody but its owner has access.
 pub(crate) fn read(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, FileFault> {
+    let file = open_regular(path)?;
+    if let Some(mode) = mode_beyond(&file, 0o077).map_err(fault(path, "read"))? {
+        return Err(FileFault::Mode { path: path.to_owned(), mode });
+    }
+    read_at_most(limit, &file, path)
+}
+
+/// The first `limit` bytes of a file without secrets, which nobody but its owner may write.
+pub(crate) fn read_unwritable(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, FileFault> {
+    let file = open_regular(path)?;
+    if let Some(mode) = mode_beyond(&file, 0o022).map_err(fault(path, "read"))? {
+        return Err(FileFault::Writable { path: path.to_owned(), mode });
+    }
+    read_at_most(limit, &file, path)
+}
+
+fn open_regular(path: &Path) -> Result<File, FileFault> {
     // A FIFO would block the opening for ever.
     let metadata = fs::metadata(path).map_err(fault(path, "read"))?;
     if !metadata.is_file() {
         return Err(FileFault::NotAFile(path.to_owned()));
     }
-    let file = File::open(path).map_err(fault(path, "read"))?;
-    if let Some(mode) = mode_beyond(&file, 0o077).map_err(fault(path, "read"))? {
-        return Err(FileFault::Mode { path: path.to_owned(), mode });
-    }
+    File::open(path).map_err(fault(path, "read"))
+}
+
+/// Reads into memory that does not move, so that one wiping is enough.
+pub(crate) fn read_at_most(
+    limit: usize,
+    source: impl Read,
+    path: &Path,
+) -> Result<Zeroizing<Vec<u8>>, FileFault> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    file.take(limit).read_to_end(&mut bytes).map_err(fault(path, "read"))?;
+    source.take(limit).read_to_end(&mut bytes).map_err(fault(path, "read"))?;
     Ok(bytes)
 }
 

@@ -9,12 +9,12 @@ use knockgate_core::message::{Kind, Request};
 use knockgate_core::profile::Profile;
 use rand_core::UnwrapErr;
 
-use crate::cli::{Family, Reach};
 use crate::dial;
 use crate::exchange::{Answered, NoAnswer, Route, exchange};
 use crate::ledger::Ledger;
 use crate::outcome::Failure;
 use crate::print::Facts;
+use crate::settings::{Choices, Family};
 use crate::voice::Voice;
 
 /// How often all addresses are tried. Once more, in case the first packets were lost; not if every address refused at once.
@@ -39,10 +39,10 @@ impl<'a> Session<'a> {
         ledger: Ledger,
         voice: &'a Voice,
         facts: &'a mut Facts,
-        (reach, deadline): (&Reach, Instant),
+        (choices, deadline): (&Choices, Instant),
     ) -> Result<Self, Failure> {
         let keys = Keys::of(profile).map_err(|_| Failure::BadKeys)?;
-        let (family, patience) = (reach.family(), reach.patience());
+        let (family, patience) = (choices.family(), choices.patience());
         Ok(Self { profile, ledger, voice, facts, deadline, patience, keys, family, route: None })
     }
 

@@ -13,6 +13,8 @@ use knockgate_core::profile::{PortRange, Profile};
 use thiserror::Error;
 
 use crate::private_file::{self, FileFault};
+use crate::settings::file::{self as settings_file, SettingsFault};
+use crate::settings::{Choices, Settings, is_host};
 
 /// First bytes of a knock book's file: what people are most likely to mistake for a profile.
 const BOOK_MARK: &[u8] = b"KGbk";
@@ -43,7 +45,8 @@ pub(crate) enum StoreFault {
     ExistsUnreadable { name: Name },
 }
 
-fn there_are(others: &[String]) -> String {
+/// The profiles that there are, in brackets.
+pub(crate) fn there_are(others: &[String]) -> String {
     if others.is_empty() { String::new() } else { format!(" (there are: {})", others.join(", ")) }
 }
 
@@ -100,8 +103,21 @@ impl Store {
         parse(&bytes).map_err(|what| StoreFault::Unreadable { path: path.to_owned(), what })
     }
 
-    /// The stored profile of that name.
-    pub(crate) fn profile(&self, name: &Name) -> Result<Profile, StoreFault> {
+    /// Where the settings file is, or would be.
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.dir.join("config")
+    }
+
+    /// What the settings file says.
+    pub(crate) fn settings(&self) -> Result<Settings, SettingsFault> {
+        settings_file::read(&self.config_path())
+    }
+
+    /// The profile of that name: stored here, or where the settings say.
+    pub(crate) fn profile(&self, name: &Name, choices: &Choices) -> Result<Profile, StoreFault> {
+        if let Some(file) = &choices.file {
+            return Self::read(&settings_file::resolve(file, &self.dir));
+        }
         let path = self.profile_path(name);
         if !path.exists() {
             let others = self.names();
@@ -156,7 +172,8 @@ impl Store {
         self.profile_dir().join(format!("{name}.{PROFILE_ENDING}"))
     }
 
-    fn names(&self) -> Vec<String> {
+    /// The names of the stored profiles, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.profile_dir()).into_iter().flatten().flatten();
         let paths = entries.map(|entry| entry.path());
         let profiles = paths.filter(|path| path.extension().is_some_and(|ending| ending == PROFILE_ENDING));
@@ -195,12 +212,6 @@ fn parse(bytes: &[u8]) -> Result<Profile, Unreadable> {
     Ok(profile)
 }
 
-/// Whether it can be a host name or an address. It is printed and logged, so control characters have no place in it.
-fn is_host(address: &str) -> bool {
-    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
-    !address.is_empty() && address.chars().all(allowed)
-}
-
 #[cfg(windows)]
 fn config_dir() -> Option<PathBuf> {
     env::var_os("APPDATA").map(PathBuf::from)
@@ -223,18 +234,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gates_address_is_a_host_name_or_an_address() {
-        #[rustfmt::skip]
-        let cases = [
-            (1, "gate.example", true), (2, "192.0.2.7", true), (3, "2001:db8::1", true), (4, "fe80::1%eth0", true),
-            (5, "", false), (6, "gate example", false), (7, "gate\u{1b}[2J", false), (8, "gate/x", false),
-        ];
-        for (case, address, expected) in cases {
-            assert_eq!(is_host(address), expected, "case {case}");
-        }
-    }
-
-    #[test]
     fn a_missing_profile_names_those_that_are_there() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::at(dir.path());
@@ -242,7 +241,7 @@ mod tests {
         for file in ["office.kgp", "home.kgp", "notes.txt"] {
             fs::write(dir.path().join("profiles").join(file), "").unwrap();
         }
-        let fault = store.profile(&"hone".parse().unwrap()).err().unwrap();
+        let fault = store.profile(&"hone".parse().unwrap(), &Choices::default()).err().unwrap();
         assert!(fault.to_string().contains("(there are: home, office)"), "{fault}");
     }
 }

@@ -43,6 +43,7 @@ pub mod replay;
 pub mod roster;
 #[cfg(test)]
 mod testing;
+pub mod text_form;
 pub mod time;
 pub mod totp;
 

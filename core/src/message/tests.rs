@@ -270,8 +270,7 @@ fn answers() -> impl Strategy<Value = Answer> {
         open.into_iter().map(|(service, left_ms, grant)| OpenService { service, left_ms, grant }).collect()
     });
     let first = (verdict, any::<u32>(), any::<u64>(), any::<u32>(), proptest::option::of(offers()), open);
-    let door_key = proptest::option::of(any::<[u8; 32]>().prop_map(DoorKey::from_bytes));
-    (first, proptest::option::of(addresses()), door_key).prop_map(
+    (first, proptest::option::of(addresses()), any::<Option<[u8; 32]>>()).prop_map(
         |((verdict, retry_ms, time, book_left, offer, open), seen, door_key)| Answer {
             verdict,
             retry_ms,
@@ -280,7 +279,7 @@ fn answers() -> impl Strategy<Value = Answer> {
             offer,
             open,
             seen,
-            door_key,
+            door_key: door_key.map(DoorKey::from_bytes),
         },
     )
 }

@@ -9,13 +9,12 @@ use std::string::String;
 use std::vec::Vec;
 
 use crate::action::{
-    Action, Consultation, Decision, Effect, GrantId, Origin, Outcome, Peer, Record, Ticket, Verdict, Way,
+    Action, Consultation, Decision, Effect, GrantId, Origin, Outcome, Peer, Ticket, Verdict, Way,
 };
-use crate::address::Network;
 use crate::book::{Book, DecoySeed, Order, Shape};
 use crate::client::{Keys, Question};
 use crate::envelope::Message;
-use crate::gate::{Config, Gate, LockoutScope, Prefixes, Probe, ProbeKind, Service};
+use crate::gate::{Config, Gate, LockoutScope, Probe, ProbeKind, Service};
 use crate::key::{DoorKey, GateId, Identity, SecretKey};
 use crate::message::{Answer, Kind, Mode, Request};
 use crate::note::Note;

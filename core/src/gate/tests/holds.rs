@@ -11,7 +11,7 @@ fn ends(notes: &[Note]) -> std::vec::Vec<(u32, KnockEnd)> {
     let end = |note: &Note| match note {
         Note::KnockEnded { number, end, .. } => Some((*number, *end)),
         Note::Offered { .. } | Note::Refused { .. } | Note::LockedOut { .. } => None,
-        Note::GrantOpened { .. } | Note::GrantClosed { .. } => None,
+        Note::GrantOpened { .. } | Note::GrantClosed { .. } | Note::Packet { .. } => None,
     };
     notes.iter().filter_map(end).collect()
 }
@@ -228,7 +228,7 @@ fn a_book_that_is_missing_offers_nothing() {
     let whole = bench.gate.roster().clone();
     let mut roster = crate::roster::FixedRoster::new();
     for who in [ALICE, BOB] {
-        roster.add_client(bench.client(who), 0).unwrap();
+        roster.add_client(bench.client(who), crate::replay::Used::NOTHING, None).unwrap();
     }
     *bench.gate.roster_mut() = roster;
     assert_eq!(refused(&bench.ask(ALICE, HOME, |_| {})), Refusal::Unavailable);
