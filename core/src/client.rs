@@ -69,15 +69,72 @@ impl Keys {
 }
 
 impl Question<'_> {
-    /// Reads the answer.
+    /// Reads the answer. What the gate has not written leaves the question as it was: its answer may still come.
     ///
     /// # Errors
     /// [`ExchangeError::NotTheGate`] or [`ExchangeError::NewerGate`].
-    pub fn answer(self, message: &Message) -> Result<Answer, ExchangeError> {
+    pub fn answer(&self, message: &Message) -> Result<Answer, ExchangeError> {
         let Keys { gate, door_key, .. } = self.keys;
         let inner =
             envelope::open(door_key, *gate, Direction::Answer, message).ok_or(ExchangeError::NotTheGate)?;
-        let payload = self.handshake.finish(&inner).map_err(|_| ExchangeError::NotTheGate)?;
+        let payload = self.handshake.clone().finish(&inner).map_err(|_| ExchangeError::NotTheGate)?;
         Answer::decode(&payload).map_err(|_| ExchangeError::NewerGate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use heapless::Vec;
+
+    use super::*;
+    use crate::book::{Book, DecoySeed, Shape};
+    use crate::handshake::Responder;
+    use crate::key::SecretKey;
+    use crate::limits::MESSAGE_LEN;
+    use crate::message::{Kind, Verdict};
+    use crate::testing::TestRng;
+
+    #[test]
+    fn a_forged_answer_leaves_the_question_as_it_was() {
+        let mut rng = TestRng::new(1);
+        let gate = Identity::generate(&mut rng);
+        let profile = profile(&gate, &mut rng);
+        let keys = Keys::of(&profile).unwrap();
+        let (_, earlier) = keys.ask(&Request::new(Kind::Status, 1), &mut rng).unwrap();
+        let (question, message) = keys.ask(&Request::new(Kind::Status, 2), &mut rng).unwrap();
+        let stale = answer(&gate, &profile, &earlier, &mut rng);
+        let good = answer(&gate, &profile, &message, &mut rng);
+
+        // Noise, and what the gate has said to another question: the envelope of that one is in order.
+        for forged in [[0; MESSAGE_LEN], stale] {
+            assert_eq!(question.answer(&forged).err(), Some(ExchangeError::NotTheGate));
+        }
+        assert_eq!(question.answer(&good).unwrap().verdict, Verdict::Nothing);
+    }
+
+    fn profile(gate: &Identity, rng: &mut TestRng) -> Profile {
+        let shape = Shape::new(10, 3, 16, 10_000..=20_000).unwrap();
+        Profile {
+            client: "alice".parse().unwrap(),
+            address: "gate.example".try_into().unwrap(),
+            central_port: 1,
+            packet_ports: None,
+            gate: GateId([7; 16]),
+            gate_key: gate.public(),
+            door_key: DoorKey::generate(rng),
+            secret: Some(SecretKey::generate(rng)),
+            services: Vec::new(),
+            book: Book::generate(shape, DecoySeed::from_bytes([1; 32]), rng),
+        }
+    }
+
+    fn answer(gate: &Identity, profile: &Profile, question: &Message, rng: &mut TestRng) -> Message {
+        let (key, id) = (&profile.door_key, profile.gate);
+        let inner = envelope::open(key, id, Direction::Request, question).unwrap();
+        let (responder, ..) = Responder::read(gate, &Identity::generate(rng), id, &inner).unwrap();
+        let (verdict, offer, seen, door_key) = (Verdict::Nothing, None, None, None);
+        let answer =
+            Answer { verdict, retry_ms: 0, time: 0, book_left: 0, offer, open: Vec::new(), seen, door_key };
+        envelope::seal(key, id, Direction::Answer, &responder.answer(&answer.encode()).unwrap(), rng).unwrap()
     }
 }

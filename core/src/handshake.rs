@@ -27,6 +27,7 @@ const PROLOGUE_LEN: usize = PROLOGUE_PREFIX.len() + 16;
 pub struct Failed;
 
 /// The client's side, between its question and the answer.
+#[derive(Clone)]
 pub struct Initiator(Noise);
 
 impl Initiator {
