@@ -68,6 +68,7 @@ attributes! {
     PREFIX = 23, "prefix", Number, "Bits of the source address that this gate counts as one source.";
     SOURCE_FAILURES = 24, "source-failures", Number, "Failed attempts from this source since its last grant.";
     SOURCE_GRANTS = 25, "source-grants", Number, "Grants of this source that are open now.";
+    ASKED_PREFIX = 26, "asked-prefix", Number, "Bits of the prefix that the client wants it opened to; absent for its address alone.";
 
     SERVICE = 30, "service", Number, "The service's number in the configuration.";
     SERVICE_NAME = 31, "service-name", Text, "The service's name in the configuration.";

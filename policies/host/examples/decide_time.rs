@@ -60,7 +60,7 @@ fn event() -> Event {
             second_factor: false,
         }),
         source: Some(Source { address: IpAddr::from([192, 0, 2, 7]), prefix: 32, failures: 0, grants: 0 }),
-        request: Some(Request { service: 1, name: text("ssh"), seconds: 60, grants: 0 }),
+        request: Some(Request { service: 1, name: text("ssh"), seconds: 60, grants: 0, prefix: None }),
         ..Event::new(Cause::Sequence, HostKind::Linux)
     }
 }

@@ -102,6 +102,8 @@ pub struct Request {
     pub seconds: u32,
     /// Its open grants.
     pub grants: u32,
+    /// Bits of the prefix that the client wants it opened to; `None` for its address alone.
+    pub prefix: Option<u8>,
 }
 
 /// Where in its knock book a client is.
@@ -162,6 +164,7 @@ impl Event {
             attr::PREFIX => source?.prefix.into(),
             attr::SOURCE_FAILURES => source?.failures.into(),
             attr::SOURCE_GRANTS => source?.grants.into(),
+            attr::ASKED_PREFIX => request?.prefix?.into(),
             attr::SERVICE => request?.service.into(),
             attr::SECONDS => request?.seconds.into(),
             attr::SERVICE_GRANTS => request?.grants.into(),
@@ -310,7 +313,13 @@ mod tests {
                 failures: 0,
                 grants: 0,
             }),
-            request: Some(Request { service: 1, name: text("ssh"), seconds: 60, grants: 0 }),
+            request: Some(Request {
+                service: 1,
+                name: text("ssh"),
+                seconds: 60,
+                grants: 0,
+                prefix: Some(24),
+            }),
             book: Some(Book { number: 5, left: 995 }),
             grant: Some(Grant { id: 9, left: 30 }),
             lockout_seconds: Some(60),

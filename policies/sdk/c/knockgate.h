@@ -64,6 +64,7 @@ extern "C" {
 #define KNOCKGATE_ATTR_PREFIX 23 /* number. Bits of the source address that this gate counts as one source. */
 #define KNOCKGATE_ATTR_SOURCE_FAILURES 24 /* number. Failed attempts from this source since its last grant. */
 #define KNOCKGATE_ATTR_SOURCE_GRANTS 25 /* number. Grants of this source that are open now. */
+#define KNOCKGATE_ATTR_ASKED_PREFIX 26 /* number. Bits of the prefix that the client wants it opened to; absent for its address alone. */
 #define KNOCKGATE_ATTR_SERVICE 30 /* number. The service's number in the configuration. */
 #define KNOCKGATE_ATTR_SERVICE_NAME 31 /* text. The service's name in the configuration. */
 #define KNOCKGATE_ATTR_SECONDS 32 /* number. How long it shall be open: what the client asked, else the service's default. */
