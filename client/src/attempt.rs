@@ -95,15 +95,16 @@ fn ask_gate(
     facts: &mut Facts,
 ) -> Result<Done, Failure> {
     let Target { store, name, choices } = target;
-    let profile = store.profile(name, choices).map_err(Failure::Store)?;
-    facts.learn_profile(&profile, choices);
+    let kept = store.profile(name, choices, voice).map_err(Failure::Store)?;
+    let profile = &kept.profile;
+    facts.learn_profile(profile, choices);
     let service = match asked {
-        Asked::Knock => Some(choose(&profile, choices.service.as_ref(), facts)?),
+        Asked::Knock => Some(choose(profile, choices.service.as_ref(), facts)?),
         Asked::Status => None,
     };
     let deadline = started + choices.patience();
     let ledger = open_ledger(store, name, deadline, voice)?;
-    let mut session = Session::new(&profile, ledger, voice, facts, (choices, deadline))?;
+    let mut session = Session::new(profile, ledger, voice, facts, (choices, deadline))?;
 
     let result = match (asked, service) {
         (Asked::Knock, Some(service)) => knock::knock(&mut session, service, choices.seconds.unwrap_or(0))
@@ -140,7 +141,13 @@ fn choose<'a>(
     Ok(service)
 }
 
-fn open_ledger(store: &Store, name: &Name, deadline: Instant, voice: &Voice) -> Result<Ledger, Failure> {
+/// The profile's ledger, once no other run has it.
+pub(crate) fn open_ledger(
+    store: &Store,
+    name: &Name,
+    deadline: Instant,
+    voice: &Voice,
+) -> Result<Ledger, Failure> {
     let path = store.ledger_path(name).map_err(Failure::Store)?;
     let waiting = || voice.notice(&format!("another knockgate uses profile \"{name}\"; waiting for it"));
     Ledger::open(&path, deadline, waiting).map_err(Failure::Ledger)

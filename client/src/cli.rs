@@ -1,11 +1,18 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{self, Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 use knockgate_core::Name;
 
+use crate::attempt::{Asked, Call};
+use crate::manage::completions::{self, Shell};
+use crate::manage::enroll::is_stdin;
+use crate::manage::lock::Wanted;
+use crate::passphrase::Source;
 use crate::settings::{Choices, Family, Host, MAX_PATIENCE, max_seconds};
+use crate::store::Replace;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -22,7 +29,8 @@ Exit codes:
 Files, in $KNOCKGATE_HOME or else in the user's configuration directory under \"knockgate\"
 (Linux ~/.config, macOS ~/Library/Application Support, Windows %APPDATA%):
   config             defaults and settings by profile, written like ssh_config; holds no secret
-  profiles/NAME.kgp  the profile; holds secret keys, mode 0600
+  profiles/NAME.kgp  the profile; holds secret keys, mode 0600; locked if it has a passphrase
+  keys/NAME.key      a secret key made by keygen that waits for its profile, mode 0600
   state/NAME.json    the last counter and the highest number that was used of every book
   log.jsonl          every attempt, one JSON object per line; log.1.jsonl holds the ones before";
 
@@ -39,8 +47,17 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Check a profile file and store it in this client's directory
-    Import(Import),
+    /// Make a key on this machine and print its public half, for the gate's administrator
+    Keygen(Keygen),
+    /// Check a profile and store it in this client's directory
+    #[command(visible_alias = "import")]
+    Enroll(Enroll),
+    /// List the stored profiles
+    Profiles(Profiles),
+    /// Set, change or remove the passphrase of a profile
+    Passphrase(Passphrase),
+    /// Show a profile as a QR code, to move it to another machine; it is secret
+    Qr(Qr),
     /// Knock, and wait until the gate says that the service is open
     #[command(after_help = EXIT_CODES)]
     Knock(Knock),
@@ -48,23 +65,103 @@ pub(crate) enum Command {
     Status(Status),
     /// Show this client's own log of every attempt, the newest last
     Log(Log),
+    /// Print the completion script of a shell, for example: source <(knockgate completions bash)
+    Completions(Completions),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Import {
-    /// The file that `knockgated client add` wrote; only its owner may have access to it (chmod 600)
+pub(crate) struct Keygen {
+    /// Name of the profile that the key is for
+    pub(crate) name: Name,
+    /// Replace a key that is there already
+    #[arg(long)]
+    force: bool,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Enroll {
+    /// The file that `knockgated client add` wrote; only its owner may have access to it (chmod 600).
+    /// "-" reads the profile, or its text, from stdin
+    #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Name to store it under [default: the file's name without its ending]
     #[arg(long, value_name = "PROFILE")]
-    pub(crate) name: Option<Name>,
+    name: Option<Name>,
+    /// The key that `knockgate keygen` made for this profile [default: the key of the same name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Option<Name>,
     /// Replace a profile that is there already
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    unlock: Unlock,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Profiles {
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Passphrase {
+    /// Which profile
+    #[arg(add = ArgValueCandidates::new(completions::profiles))]
+    pub(crate) profile: Name,
+    /// Remove the passphrase
+    #[arg(long, conflicts_with = "new_passphrase_file")]
+    remove: bool,
+    #[command(flatten)]
+    unlock: Unlock,
+    /// Read the new passphrase from the first line of this file, or of a pipe (/dev/fd/N)
+    #[arg(long, value_name = "FILE")]
+    new_passphrase_file: Option<PathBuf>,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Qr {
+    /// Which profile
+    #[arg(add = ArgValueCandidates::new(completions::profiles))]
+    pub(crate) profile: Name,
+    /// Write a picture to this file instead, for its owner alone
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Print the text that the code carries, for `knockgate enroll -`
+    #[arg(long, conflicts_with = "svg")]
+    text: bool,
+    /// Print it although stdout is not a terminal
     #[arg(long)]
     pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Completions {
+    pub(crate) shell: Shell,
+}
+
+/// How a locked profile is unlocked.
+#[derive(Debug, Args)]
+pub(crate) struct Unlock {
+    /// Read the passphrase of a locked profile from the first line of this file, or of a pipe (/dev/fd/N)
+    /// [default: the program $KNOCKGATE_ASKPASS is asked, or the terminal]
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Knock {
     /// Which profile [default: DefaultProfile in the settings file]
+    #[arg(add = ArgValueCandidates::new(completions::profiles))]
     pub(crate) profile: Option<Name>,
     /// Which service [default: Service in the settings file, or the first one of the profile]
     pub(crate) service: Option<Name>,
@@ -78,6 +175,7 @@ pub(crate) struct Knock {
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// Which profile [default: DefaultProfile in the settings file]
+    #[arg(add = ArgValueCandidates::new(completions::profiles))]
     pub(crate) profile: Option<Name>,
     #[command(flatten)]
     pub(crate) gate: GateOptions,
@@ -101,6 +199,8 @@ pub(crate) struct GateOptions {
     /// Where the gate is, instead of what the profile says
     #[arg(long, value_name = "HOST")]
     address: Option<Host>,
+    #[command(flatten)]
+    unlock: Unlock,
 }
 
 impl GateOptions {
@@ -116,13 +216,116 @@ impl GateOptions {
             (false, true) => Some(Family::Ipv6),
             (false, false) => None,
         };
-        Choices { family, timeout: self.timeout, address: self.address.clone(), ..Choices::default() }
+        Choices { family, timeout: self.timeout, address: self.address.clone(), ..self.unlock.choices() }
+    }
+}
+
+impl Unlock {
+    fn choices(&self) -> Choices {
+        let file = self.passphrase_file.as_ref().map(|file| from_here(file));
+        Choices { passphrase_file: file, ..Choices::default() }
+    }
+}
+
+/// A path on the command line begins at the working directory, one in the settings file at the client's directory.
+fn from_here(file: &Path) -> PathBuf {
+    path::absolute(file).unwrap_or_else(|_| file.to_owned())
+}
+
+impl Keygen {
+    pub(crate) fn replace(&self) -> Replace {
+        Replace::of_force(self.force)
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        Form::of_json(self.json)
+    }
+}
+
+impl Enroll {
+    /// The name that was chosen, or that of the file.
+    pub(crate) fn name(&self) -> Result<Name, String> {
+        if let Some(name) = &self.name {
+            return Ok(name.clone());
+        }
+        if is_stdin(&self.file) {
+            return Err(
+                "standard input has no name that the profile could get; choose one with --name".to_owned()
+            );
+        }
+        let stem = self.file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        stem.parse().map_err(|error| {
+            let file = self.file.display();
+            format!("{file}: its name cannot name a profile: {error}; choose one with --name")
+        })
+    }
+
+    pub(crate) fn replace(&self) -> Replace {
+        Replace::of_force(self.force)
+    }
+
+    pub(crate) fn choices(&self) -> Choices {
+        self.unlock.choices()
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        Form::of_json(self.json)
+    }
+}
+
+impl Profiles {
+    pub(crate) fn form(&self) -> Form {
+        Form::of_json(self.json)
+    }
+}
+
+impl Passphrase {
+    pub(crate) fn wanted(&self) -> Wanted {
+        if self.remove {
+            return Wanted::Remove;
+        }
+        Wanted::Set(Source::chosen(self.new_passphrase_file.as_ref().map(|file| from_here(file))))
+    }
+
+    pub(crate) fn choices(&self) -> Choices {
+        self.unlock.choices()
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        Form::of_json(self.json)
+    }
+}
+
+/// How a profile is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    Code,
+    Text,
+    /// In this file.
+    Picture(PathBuf),
+}
+
+impl Qr {
+    pub(crate) fn show(&self) -> Show {
+        match (&self.svg, self.text) {
+            (Some(file), _) => Show::Picture(file.clone()),
+            (None, true) => Show::Text,
+            (None, false) => Show::Code,
+        }
     }
 }
 
 impl Knock {
-    pub(crate) fn choices(&self) -> Choices {
-        Choices { service: self.service.clone(), seconds: self.seconds, ..self.gate.choices() }
+    pub(crate) fn call(&self) -> Call {
+        let choices = Choices { service: self.service.clone(), seconds: self.seconds, ..self.gate.choices() };
+        Call { profile: self.profile.clone(), asked: Asked::Knock, choices, form: self.gate.form() }
+    }
+}
+
+impl Status {
+    pub(crate) fn call(&self) -> Call {
+        let (choices, form) = (self.gate.choices(), self.gate.form());
+        Call { profile: self.profile.clone(), asked: Asked::Status, choices, form }
     }
 }
 
@@ -146,7 +349,13 @@ pub(crate) struct Log {
     pub(crate) profile: Option<Name>,
     /// One JSON object per line
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
+}
+
+impl Log {
+    pub(crate) fn form(&self) -> Form {
+        Form::of_json(self.json)
+    }
 }
 
 #[cfg(test)]

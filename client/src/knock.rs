@@ -169,9 +169,7 @@ fn explain(session: &mut Session<'_>, held: &Held, blocked: Blocked) -> Failure 
             | Verdict::Granted
             | Verdict::Pending
             | Verdict::Confirm(_)
-            | Verdict::Closed => {
-                Failure::Unconfirmed(Doubt::Blocked { blocked, ports })
-            }
+            | Verdict::Closed => Failure::Unconfirmed(Doubt::Blocked { blocked, ports }),
         },
         Err(_) => Failure::Unconfirmed(Doubt::Blocked { blocked, ports }),
     }

@@ -152,6 +152,7 @@ impl Failure {
         match self {
             Self::Settings(_) => "settings",
             Self::NoProfile { .. } => "no-profile",
+            Self::Store(StoreFault::Locked { .. }) => "locked",
             Self::Store(_) => "profile",
             Self::Ledger(_) => "state",
             Self::UnknownService { .. } => "unknown-service",
@@ -213,7 +214,7 @@ impl Failure {
             ),
             Self::ForeignBook { offered, own } => format!(
                 "{gate} offers a number of knock book {offered}, but profile \"{profile}\" has book {own}. \
-                 The client was enrolled anew; import the newer profile with `knockgate import FILE --name {profile} --force`"
+                 The client was enrolled anew; take the newer profile with `knockgate enroll FILE --name {profile} --force`"
             ),
             Self::Resolve(fault) => fault.to_string(),
             Self::Unreachable(tries) => unreachable_sentence(tries, facts),
@@ -347,17 +348,22 @@ pub(crate) fn because(refusal: Refusal, facts: &Facts) -> String {
             format!("its policy failed or did not decide in time; {ask}, whose log says why")
         }
         Refusal::Unavailable => format!("it could not store, watch or open; {ask}, whose log says why"),
-        Refusal::Stale => "the message is older than it accepts: this machine's clock is behind, or the network kept the \
+        Refusal::Stale => {
+            "the message is older than it accepts: this machine's clock is behind, or the network kept the \
              message back; correct the clock, or try again"
-            .to_owned(),
+                .to_owned()
+        }
         Refusal::CodeWanted => {
-            "it wants a code of the second factor; give the one that your authenticator shows with --code".to_owned()
+            "it wants a code of the second factor; give the one that your authenticator shows with --code"
+                .to_owned()
         }
         Refusal::WrongCode => {
             "the code of the second factor is wrong or was used before; wait for the next one, and try again"
                 .to_owned()
         }
-        Refusal::NoGrant => format!("nothing of that kind is open to this client; knock with `knockgate knock {profile}`"),
+        Refusal::NoGrant => {
+            format!("nothing of that kind is open to this client; knock with `knockgate knock {profile}`")
+        }
         Refusal::Expired => format!("the enrolment of this client has ended; {ask} to prolong it"),
     }
 }

@@ -260,6 +260,13 @@ pub(crate) fn host_and_port(host: &str, port: u16) -> String {
     }
 }
 
+/// Where the gate of a profile is: its central port or, without one, the first port for packets.
+pub(crate) fn gate_of(profile: &Profile) -> String {
+    let packets = profile.packet_ports.map_or(0, |ports| ports.first);
+    let port = Some(profile.central_port).filter(|&port| port != 0).unwrap_or(packets);
+    host_and_port(&profile.address, port)
+}
+
 /// The journal as a table, in local time.
 pub(crate) fn table(reports: &[Report]) -> Vec<String> {
     table_in(reports, &TimeZone::system())
@@ -268,9 +275,14 @@ pub(crate) fn table(reports: &[Report]) -> Vec<String> {
 fn table_in(reports: &[Report], zone: &TimeZone) -> Vec<String> {
     let head = ["TIME", "PROFILE", "WHAT", "GATE", "NUMBER", "OUTCOME", "TOOK"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(reports.iter().map(|report| row(report, zone))).collect();
+    columns(&rows)
+}
+
+/// Rows under each other, each column as wide as its widest cell.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 7] = std::array::from_fn(width);
-    let line = |row: &[String; 7]| {
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |row: &[String; N]| {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         cells.join("  ").trim_end().to_owned()
     };

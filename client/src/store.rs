@@ -1,24 +1,25 @@
 //! The client's directory: profiles, and where state and log of each are kept.
 //!
-//! A profile holds secret keys. It is read only if nobody but its owner has access to it, and never changed after its
-//! import; what changes is the [`ledger`](crate::ledger).
+//! A profile holds secret keys. It is read only if nobody but its owner has access to it, and it may be
+//! [`locked`](crate::locked). It changes when the gate tells a new door key; what a knock changes is in the
+//! [`ledger`](crate::ledger).
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use knockgate_core::Name;
-use knockgate_core::file::FileError;
-use knockgate_core::profile::{PortRange, Profile};
 use thiserror::Error;
 
+use crate::kept::{Content, Kept, UnlockFault, Unreadable, encode};
+use crate::passphrase::Source;
 use crate::private_file::{self, FileFault};
 use crate::settings::file::{self as settings_file, SettingsFault};
-use crate::settings::{Choices, Settings, is_host};
+use crate::settings::{Choices, Settings};
+use crate::voice::Voice;
 
-/// First bytes of a knock book's file: what people are most likely to mistake for a profile.
-const BOOK_MARK: &[u8] = b"KGbk";
 const PROFILE_ENDING: &str = "kgp";
+const KEY_ENDING: &str = "key";
 
 /// Why there is no usable profile. Every message names the file and the remedy.
 #[derive(Debug, Error)]
@@ -30,7 +31,14 @@ pub(crate) enum StoreFault {
     #[error("{}: {}", .path.display(), .what)]
     Unreadable { path: PathBuf, what: Unreadable },
     #[error(
-        "no profile \"{name}\" in {}{}; import it with `knockgate import FILE --name {name}`",
+        "profile \"{name}\" is for a key that its client made itself, and there is no such key here; \
+         take it where `knockgate keygen` was run, or choose the key with --key"
+    )]
+    NoKey { name: Name },
+    #[error("{}: locked: {}", .path.display(), .why)]
+    Locked { path: PathBuf, why: UnlockFault },
+    #[error(
+        "no profile \"{name}\" in {}{}; take it with `knockgate enroll FILE --name {name}`",
         .dir.display(), there_are(.others)
     )]
     Missing { name: Name, dir: PathBuf, others: Vec<String> },
@@ -48,32 +56,6 @@ pub(crate) enum StoreFault {
 /// The profiles that there are, in brackets.
 pub(crate) fn there_are(others: &[String]) -> String {
     if others.is_empty() { String::new() } else { format!(" (there are: {})", others.join(", ")) }
-}
-
-/// What is wrong with the content of a profile file.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub(crate) enum Unreadable {
-    #[error(
-        "cut off: shorter than any profile; copy it again, or ask the gate's administrator for a new one"
-    )]
-    Truncated,
-    #[error(
-        "this is a knock book, not a profile; import the file that `knockgated client add` wrote with --out"
-    )]
-    Book,
-    #[error("not a Knockgate profile; import the file that `knockgated client add` wrote with --out")]
-    Foreign,
-    #[error(
-        "profile format {0} is not known to this version, which reads format 1; install a newer knockgate"
-    )]
-    Newer(u8),
-    #[error(
-        "damaged or cut off: its checksum does not fit; \
-         copy it again as a binary file, or ask the gate's administrator for a new one"
-    )]
-    Damaged,
-    #[error("its content makes no sense ({0}); ask the gate's administrator for a new profile")]
-    Nonsense(&'static str),
 }
 
 /// The client's directory.
@@ -96,13 +78,6 @@ impl Store {
         Self { dir: dir.to_owned() }
     }
 
-    /// Reads a profile file wherever it lies, and checks that it can be used.
-    pub(crate) fn read(path: &Path) -> Result<Profile, StoreFault> {
-        // One byte more than the longest profile: a longer file fails its checksum.
-        let bytes = private_file::read(path, Profile::MAX_FILE + 1)?;
-        parse(&bytes).map_err(|what| StoreFault::Unreadable { path: path.to_owned(), what })
-    }
-
     /// Where the settings file is, or would be.
     pub(crate) fn config_path(&self) -> PathBuf {
         self.dir.join("config")
@@ -113,10 +88,21 @@ impl Store {
         settings_file::read(&self.config_path())
     }
 
-    /// The profile of that name: stored here, or where the settings say.
-    pub(crate) fn profile(&self, name: &Name, choices: &Choices) -> Result<Profile, StoreFault> {
+    /// The profile of that name: stored here, or where the settings say. Asks for its passphrase if it is locked.
+    pub(crate) fn profile(&self, name: &Name, choices: &Choices, voice: &Voice) -> Result<Kept, StoreFault> {
+        let source = self.passphrase(choices);
+        let of_what = format!("profile \"{name}\"");
+        let kept = Kept::read(&self.path_of(name, choices)?, &of_what, &source, voice)?;
+        match kept.profile.secret {
+            Some(_) => Ok(kept),
+            None => Err(StoreFault::NoKey { name: name.clone() }),
+        }
+    }
+
+    /// Where the profile of that name is: here, or where the settings say.
+    pub(crate) fn path_of(&self, name: &Name, choices: &Choices) -> Result<PathBuf, StoreFault> {
         if let Some(file) = &choices.file {
-            return Self::read(&settings_file::resolve(file, &self.dir));
+            return Ok(settings_file::resolve(file, &self.dir));
         }
         let path = self.profile_path(name);
         if !path.exists() {
@@ -124,30 +110,48 @@ impl Store {
             return Err(StoreFault::Missing { name: name.clone(), dir: self.profile_dir(), others });
         }
         private_file::private_dir(&self.profile_dir())?;
-        Self::read(&path)
+        Ok(path)
     }
 
-    /// Stores a profile. The same one again is welcome; another one under the same name only `replace`s it.
+    /// Where the passphrase of a profile comes from.
+    pub(crate) fn passphrase(&self, choices: &Choices) -> Source {
+        let file = choices.passphrase_file.as_ref().map(|file| settings_file::resolve(file, &self.dir));
+        Source::chosen(file)
+    }
+
+    /// Stores a profile. The same one again is welcome; another one under the same name only `replace`s it. What replaces
+    /// a locked profile is locked with the same passphrase.
     pub(crate) fn add(
         &self,
         name: &Name,
-        profile: &Profile,
-        replace: Replace,
-    ) -> Result<PathBuf, StoreFault> {
+        mut new: Content,
+        (replace, source): (Replace, &Source),
+        voice: &Voice,
+    ) -> Result<Kept, StoreFault> {
         private_file::own_dir(&self.dir)?;
         private_file::private_dir(&self.profile_dir())?;
         let path = self.profile_path(name);
-        let mut buffer = zeroize::Zeroizing::new([0; Profile::MAX_FILE]);
-        let bytes = profile.encode(buffer.as_mut_slice()).expect("MAX_FILE is the longest profile");
-        if path.exists() && replace == Replace::Refuse {
-            let there = Self::read(&path).map_err(|_| StoreFault::ExistsUnreadable { name: name.clone() })?;
-            if **private_file::read(&path, Profile::MAX_FILE + 1)? != *bytes {
-                let (client, address) = (there.client.clone(), there.address.to_string());
-                return Err(StoreFault::Exists { name: name.clone(), client, address });
-            }
+        let there = match path.exists() {
+            true => there(&path, name, (replace, source), voice)?,
+            false => None,
+        };
+        if new.profile.secret.is_none() {
+            // The gate's administrator made a new profile for the key of the old one.
+            new.profile.secret = there.as_ref().and_then(|there| there.profile.secret.clone());
         }
-        private_file::write(&path, bytes)?;
-        Ok(path)
+        if new.profile.secret.is_none() {
+            return Err(StoreFault::NoKey { name: name.clone() });
+        }
+        if let (Some(there), Replace::Refuse) = (&there, replace)
+            && *encode(&there.profile) != *encode(&new.profile)
+        {
+            let (client, address) = (there.profile.client.clone(), there.profile.address.to_string());
+            return Err(StoreFault::Exists { name: name.clone(), client, address });
+        }
+        let seal = new.seal.or_else(|| there.and_then(|there| there.seal));
+        let kept = Kept { profile: new.profile, seal, path };
+        kept.write()?;
+        Ok(kept)
     }
 
     /// Where the ledger of a profile is. Its directory exists and is private.
@@ -168,20 +172,44 @@ impl Store {
         self.dir.join("profiles")
     }
 
-    fn profile_path(&self, name: &Name) -> PathBuf {
+    /// Where the profile of that name is stored, or would be.
+    pub(crate) fn profile_path(&self, name: &Name) -> PathBuf {
         self.profile_dir().join(format!("{name}.{PROFILE_ENDING}"))
+    }
+
+    /// Where the key of that name is, or would be. Its directory exists and is private.
+    pub(crate) fn key_path(&self, name: &Name) -> Result<PathBuf, StoreFault> {
+        let dir = self.key_dir();
+        private_file::own_dir(&self.dir)?;
+        private_file::private_dir(&dir)?;
+        Ok(dir.join(format!("{name}.{KEY_ENDING}")))
+    }
+
+    /// The keys that wait for their profile: names and files, sorted.
+    pub(crate) fn keys(&self) -> Vec<(String, PathBuf)> {
+        let dir = self.key_dir();
+        let names = names_in(&dir, KEY_ENDING).into_iter();
+        names.map(|name| (name.clone(), dir.join(format!("{name}.{KEY_ENDING}")))).collect()
+    }
+
+    fn key_dir(&self) -> PathBuf {
+        self.dir.join("keys")
     }
 
     /// The names of the stored profiles, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.profile_dir()).into_iter().flatten().flatten();
-        let paths = entries.map(|entry| entry.path());
-        let profiles = paths.filter(|path| path.extension().is_some_and(|ending| ending == PROFILE_ENDING));
-        let mut names: Vec<_> =
-            profiles.filter_map(|path| path.file_stem()?.to_str().map(str::to_owned)).collect();
-        names.sort();
-        names
+        names_in(&self.profile_dir(), PROFILE_ENDING)
     }
+}
+
+fn names_in(dir: &Path, ending: &str) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let paths = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|found| found == ending));
+    let mut names: Vec<_> = paths.filter_map(|path| path.file_stem()?.to_str().map(str::to_owned)).collect();
+    names.sort();
+    names
 }
 
 /// Whether a stored profile may be replaced by a different one.
@@ -191,25 +219,26 @@ pub(crate) enum Replace {
     Refuse,
 }
 
-fn parse(bytes: &[u8]) -> Result<Profile, Unreadable> {
-    let profile = Profile::decode(bytes).map_err(|error| match error {
-        FileError::Truncated => Unreadable::Truncated,
-        FileError::Foreign if bytes.starts_with(BOOK_MARK) => Unreadable::Book,
-        FileError::Foreign => Unreadable::Foreign,
-        FileError::Version(version) => Unreadable::Newer(version),
-        FileError::Damaged | FileError::TooLong => Unreadable::Damaged,
-        FileError::Nonsense => Unreadable::Nonsense("it cannot be decoded"),
-    })?;
-    if profile.services.is_empty() {
-        return Err(Unreadable::Nonsense("it names no service"));
+impl Replace {
+    pub(crate) fn of_force(flag: bool) -> Self {
+        if flag { Self::Allow } else { Self::Refuse }
     }
-    if profile.central_port == 0 && !profile.packet_ports.is_some_and(PortRange::is_valid) {
-        return Err(Unreadable::Nonsense("it names no port to knock at"));
+}
+
+/// The profile that would be replaced. One that cannot be read counts for nothing if it may be replaced; one that stays
+/// locked is not replaced by an open one.
+fn there(
+    path: &Path,
+    name: &Name,
+    (replace, source): (Replace, &Source),
+    voice: &Voice,
+) -> Result<Option<Kept>, StoreFault> {
+    match (Kept::read(path, &format!("profile \"{name}\" that is there"), source, voice), replace) {
+        (Ok(there), _) => Ok(Some(there)),
+        (Err(fault @ StoreFault::Locked { .. }), _) => Err(fault),
+        (Err(_), Replace::Refuse) => Err(StoreFault::ExistsUnreadable { name: name.clone() }),
+        (Err(_), Replace::Allow) => Ok(None),
     }
-    if !is_host(&profile.address) {
-        return Err(Unreadable::Nonsense("the gate's address is no host name and no IP address"));
-    }
-    Ok(profile)
 }
 
 #[cfg(windows)]
@@ -232,6 +261,7 @@ fn config_dir() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::voice::Loudness;
 
     #[test]
     fn a_missing_profile_names_those_that_are_there() {
@@ -241,7 +271,10 @@ mod tests {
         for file in ["office.kgp", "home.kgp", "notes.txt"] {
             fs::write(dir.path().join("profiles").join(file), "").unwrap();
         }
-        let fault = store.profile(&"hone".parse().unwrap(), &Choices::default()).err().unwrap();
+        let fault = store
+            .profile(&"hone".parse().unwrap(), &Choices::default(), &Voice::new(Loudness::Quiet))
+            .err()
+            .unwrap();
         assert!(fault.to_string().contains("(there are: home, office)"), "{fault}");
     }
 }

@@ -27,7 +27,7 @@ fn a_file_that_is_no_good_profile_is_refused_by_import() {
         (6, [&good[..], &[0; 4096]].concat(), damaged),
         (7, book_file(&gate.profile.book),   format!("this is a knock book, not a profile; {RIGHT_FILE}")),
         (8, b"-----BEGIN OPENSSH PRIVATE KEY-----".to_vec(), format!("not a Knockgate profile; {RIGHT_FILE}")),
-        (9, with(&good, 4, 2), "profile format 2 is not known to this version, which reads format 1; install a newer knockgate".to_owned()),
+        (9, with(&good, 4, 3), "profile format 3 is not known to this version, which reads formats 1 and 2; install a newer knockgate".to_owned()),
     ];
     for (case, bytes, what) in cases {
         let file = gate.write_file("x.kgp", &bytes);
@@ -169,7 +169,7 @@ fn an_unknown_profile_and_an_unknown_service_are_told_with_what_there_is() {
     let service = gate.run(&["knock", "home", "vnc"]);
     let dir = gate.home.path().join("profiles");
     let what = format!(
-        "no profile \"hone\" in {} (there are: home); import it with `knockgate import FILE --name hone`",
+        "no profile \"hone\" in {} (there are: home); take it with `knockgate enroll FILE --name hone`",
         dir.display()
     );
     assert_failed(&profile, &what, 1);

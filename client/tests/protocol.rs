@@ -239,7 +239,7 @@ fn a_number_of_another_book_is_not_knocked() {
     let run = gate.run(&["knock", "home", "--json"]);
     assert_eq!((run.code, run.json()["reason"].as_str()), (1, Some("foreign-book")));
     assert!(
-        run.stderr.contains("import the newer profile with `knockgate import FILE --name home --force`"),
+        run.stderr.contains("take the newer profile with `knockgate enroll FILE --name home --force`"),
         "{run:?}"
     );
 }

@@ -26,9 +26,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use knockgate_core::Name;
+use knockgate_core::message::Reach;
 
 pub use self::pattern::{Pattern, Patterns};
-pub use self::value::{Breadth, Family, Host, Via, Wait};
+pub use self::value::{Family, Host, Via, Wait};
 
 pub(crate) use self::value::{MAX_PATIENCE, is_host, max_seconds};
 
@@ -73,7 +74,7 @@ pub struct Choices {
     /// Where the gate is, instead of what the profile says.
     pub address: Option<Host>,
     /// To whom the service shall open.
-    pub prefix: Option<Breadth>,
+    pub prefix: Option<Reach>,
     /// Whether to wait until the service answers.
     pub wait: Option<Wait>,
     /// Where the profile is, instead of the client's directory.
@@ -183,7 +184,7 @@ impl Choices {
             "via" => first(&mut self.via, value::word(line)?),
             "port" => first(&mut self.port, value::port(line)?),
             "address" => first(&mut self.address, value::host(line)?),
-            "prefix" => first(&mut self.prefix, value::breadth(line)?),
+            "prefix" => first(&mut self.prefix, value::reach(line)?),
             "wait" => first(&mut self.wait, value::wait(line)?),
             "file" => first(&mut self.file, value::path(line)?),
             "passphrasefile" => first(&mut self.passphrase_file, value::path(line)?),
@@ -244,7 +245,7 @@ mod tests {
             via: Some(Via::Packet),
             port: Some(62201),
             address: Some("2001:db8::1".parse().unwrap()),
-            prefix: Some(Breadth::Prefix),
+            prefix: Some(Reach::Prefix),
             wait: Some(Wait::Seconds(15)),
             file: Some("~/keys/home.kgp".into()),
             passphrase_file: Some("/run/secrets/home".into()),

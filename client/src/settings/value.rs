@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use knockgate_core::Name;
 use knockgate_core::limits::{MAX_ADDRESS, MAX_GRANT};
+use knockgate_core::message::Reach;
 
 use super::line::Line;
 
@@ -39,16 +40,6 @@ pub enum Via {
     Tcp,
     /// A number of the knock book, port by port.
     Sequence,
-}
-
-/// To whom a service shall open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Breadth {
-    /// The client's address.
-    #[default]
-    Address,
-    /// Its whole network, as far as the gate allows.
-    Prefix,
 }
 
 /// Whether to wait until the service answers.
@@ -143,10 +134,10 @@ pub(super) fn host(line: &Line<'_>) -> Result<Host, Why> {
     value.parse().map_err(|error| Why(format!("{} {} is {error}", line.keyword, quoted(value))))
 }
 
-pub(super) fn breadth(line: &Line<'_>) -> Result<Breadth, Why> {
+pub(super) fn reach(line: &Line<'_>) -> Result<Reach, Why> {
     match line.value()? {
-        "yes" => Ok(Breadth::Prefix),
-        "no" => Ok(Breadth::Address),
+        "yes" => Ok(Reach::Prefix),
+        "no" => Ok(Reach::Address),
         value => Err(Why(format!("{} {} is not known; write yes or no", line.keyword, quoted(value)))),
     }
 }
