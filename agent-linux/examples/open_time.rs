@@ -6,7 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use knockgate_agent::firewall::{Access, Firewall, FirewallError, Grant, Mode, Plan, Protocol, Service};
+use knockgate_agent::firewall::{
+    Access, Firewall, FirewallError, Grant, Mode, Packets, Plan, Protocol, Reach, Service,
+};
 
 const ROUNDS: u16 = 20_000;
 const INSIDE: &str = "KNOCKGATE_OPEN_TIME_INSIDE";
@@ -57,6 +59,7 @@ fn grant(number: u16, ports: u16) -> Grant {
         client: 1,
         service: 1,
         source: [10, 0, high, low].into(),
+        reach: Reach::Address,
         protocol: Protocol::Tcp,
         ports: (22..22 + ports).collect(),
         timeout: Duration::from_secs(600),
@@ -64,11 +67,13 @@ fn grant(number: u16, ports: u16) -> Grant {
 }
 
 fn plan() -> Plan {
-    let ssh = Service { id: 1, name: "ssh".into(), protocol: Protocol::Tcp, ports: vec![22], forward: None };
+    let (protocol, ports) = (Protocol::Tcp, vec![22]);
+    let ssh = Service { id: 1, name: "ssh".into(), protocol, ports, forward: None, prefix: None };
     Plan {
         interfaces: vec![],
         services: vec![ssh],
         decoys: (10_000..10_100).collect(),
         mode: Mode::Connect { listener: 40_000, access: Access::Holder },
+        packets: Packets::Off,
     }
 }

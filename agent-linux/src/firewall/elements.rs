@@ -1,7 +1,8 @@
 //! Elements of the dynamic sets: their keys, deadlines and comments as the kernel keeps them.
 //!
-//! A grant element carries its own record as a comment, `kg1:<grant>:<client>:<service>`: `nft list` shows whose door it
-//! is, and after a restart the set is its own journal. Every element has a timeout, so doors close without us.
+//! A grant element carries its own record as a comment, `kg1:<grant>:<client>:<service>`, and behind that `:<bits>` if it
+//! is for a prefix: `nft list` shows whose door it is, and after a restart the set is its own journal. Every element has
+//! a timeout, so doors close without us.
 //! Layout: `linux/netfilter/nf_tables.h`; a concatenated key pads each field to four bytes.
 
 use std::fmt;
@@ -13,6 +14,7 @@ use super::netlink::{
     Attributes, Encoder, Message, NFPROTO_INET, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, array,
 };
 use super::plan::Protocol;
+use super::reach::Reach;
 use super::ruleset::TABLE;
 
 const NFT_SUBSYSTEM: u16 = 10 << 8;
@@ -40,20 +42,27 @@ const MAX_KEY_BYTES: usize = 24;
 /// The sets whose elements come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SetName {
+    /// Grants for an address.
     Grants4,
     Grants6,
+    /// Grants for a prefix, by its first address.
+    Wide4,
+    Wide6,
     Holders4,
     Holders6,
 }
 
 impl SetName {
-    pub(crate) const ALL: [Self; 4] = [Self::Grants4, Self::Grants6, Self::Holders4, Self::Holders6];
-    pub(crate) const GRANTS: [Self; 2] = [Self::Grants4, Self::Grants6];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Grants4, Self::Grants6, Self::Wide4, Self::Wide6, Self::Holders4, Self::Holders6];
+    pub(crate) const GRANTS: [Self; 4] = [Self::Grants4, Self::Grants6, Self::Wide4, Self::Wide6];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Grants4 => "grants4",
             Self::Grants6 => "grants6",
+            Self::Wide4 => "wide4",
+            Self::Wide6 => "wide6",
             Self::Holders4 => "holders4",
             Self::Holders6 => "holders6",
         }
@@ -62,6 +71,11 @@ impl SetName {
     /// The grant set of an address's family.
     pub(crate) fn grants(address: &IpAddr) -> Self {
         if address.is_ipv4() { Self::Grants4 } else { Self::Grants6 }
+    }
+
+    /// The set of an address's family for grants that reach further than one address.
+    pub(crate) fn wide(address: &IpAddr) -> Self {
+        if address.is_ipv4() { Self::Wide4 } else { Self::Wide6 }
     }
 
     fn holders(address: &IpAddr) -> Self {
@@ -78,28 +92,52 @@ impl fmt::Display for SetName {
 /// What an element matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Key {
-    Grant { source: IpAddr, protocol: Protocol, port: u16 },
-    Holder { source: IpAddr },
+    Grant {
+        source: IpAddr,
+        protocol: Protocol,
+        port: u16,
+    },
+    /// A grant for all addresses of a network; how long its prefix is, the rules say, and the comment.
+    Wide {
+        network: IpAddr,
+        protocol: Protocol,
+        port: u16,
+    },
+    Holder {
+        source: IpAddr,
+    },
 }
 
 impl Key {
     pub(crate) fn set(&self) -> SetName {
         match self {
             Self::Grant { source, .. } => SetName::grants(source),
+            Self::Wide { network, .. } => SetName::wide(network),
             Self::Holder { source } => SetName::holders(source),
         }
     }
 
-    fn source(&self) -> IpAddr {
+    pub(crate) fn address(&self) -> IpAddr {
         match self {
             Self::Grant { source, .. } | Self::Holder { source } => *source,
+            Self::Wide { network, .. } => *network,
+        }
+    }
+
+    /// Where a grant leads.
+    pub(crate) fn door(&self) -> Option<(Protocol, u16)> {
+        match self {
+            Self::Grant { protocol, port, .. } | Self::Wide { protocol, port, .. } => {
+                Some((*protocol, *port))
+            }
+            Self::Holder { .. } => None,
         }
     }
 
     /// The key's bytes and how many of them count.
     fn bytes(&self) -> ([u8; MAX_KEY_BYTES], usize) {
         let mut bytes = [0; MAX_KEY_BYTES];
-        let address = match self.source() {
+        let address = match self.address() {
             IpAddr::V4(v4) => {
                 bytes[..4].copy_from_slice(&v4.octets());
                 4
@@ -109,7 +147,7 @@ impl Key {
                 16
             }
         };
-        let Self::Grant { protocol, port, .. } = self else { return (bytes, address) };
+        let Some((protocol, port)) = self.door() else { return (bytes, address) };
         bytes[address] = protocol.number();
         bytes[address + 4..address + 6].copy_from_slice(&port.to_be_bytes());
         (bytes, address + 8)
@@ -117,19 +155,25 @@ impl Key {
 
     fn decode(set: SetName, bytes: &[u8]) -> Option<Self> {
         let (source, rest) = match set {
-            SetName::Grants4 | SetName::Holders4 => {
+            SetName::Grants4 | SetName::Wide4 | SetName::Holders4 => {
                 (IpAddr::V4(Ipv4Addr::from(array::<4>(bytes, 0)?)), bytes.get(4..)?)
             }
-            SetName::Grants6 | SetName::Holders6 => {
+            SetName::Grants6 | SetName::Wide6 | SetName::Holders6 => {
                 (IpAddr::V6(Ipv6Addr::from(array::<16>(bytes, 0)?)), bytes.get(16..)?)
             }
+        };
+        let door = || {
+            let protocol = Protocol::from_number(*rest.first()?)?;
+            let port = u16::from_be_bytes(array(rest, 4)?);
+            (rest.len() == 8).then_some((protocol, port))
         };
         match set {
             SetName::Holders4 | SetName::Holders6 => rest.is_empty().then_some(Self::Holder { source }),
             SetName::Grants4 | SetName::Grants6 => {
-                let protocol = Protocol::from_number(*rest.first()?)?;
-                let port = u16::from_be_bytes(array(rest, 4)?);
-                (rest.len() == 8).then_some(Self::Grant { source, protocol, port })
+                door().map(|(protocol, port)| Self::Grant { source, protocol, port })
+            }
+            SetName::Wide4 | SetName::Wide6 => {
+                door().map(|(protocol, port)| Self::Wide { network: source, protocol, port })
             }
         }
     }
@@ -141,11 +185,16 @@ pub(crate) struct Tag {
     pub(crate) grant: u32,
     pub(crate) client: u32,
     pub(crate) service: u16,
+    pub(crate) reach: Reach,
 }
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "kg1:{}:{}:{}", self.grant, self.client, self.service)
+        write!(f, "kg1:{}:{}:{}", self.grant, self.client, self.service)?;
+        match self.reach {
+            Reach::Address => Ok(()),
+            Reach::Prefix(bits) => write!(f, ":{bits}"),
+        }
     }
 }
 
@@ -154,15 +203,22 @@ impl FromStr for Tag {
 
     fn from_str(comment: &str) -> Result<Self, NotOurs> {
         let mut numbers = comment.strip_prefix("kg1:").ok_or(NotOurs)?.split(':');
-        let mut number = || numbers.next().ok_or(NotOurs);
         let tag = Self {
-            grant: number()?.parse().map_err(|_| NotOurs)?,
-            client: number()?.parse().map_err(|_| NotOurs)?,
-            service: number()?.parse().map_err(|_| NotOurs)?,
+            grant: number(numbers.next())?,
+            client: number(numbers.next())?,
+            service: number(numbers.next())?,
+            reach: match numbers.next() {
+                None => Reach::Address,
+                bits => Reach::Prefix(number(bits)?),
+            },
         };
         // Only what we would have written ourselves: no signs, no leading zeros, nothing behind.
         if tag.to_string() == comment { Ok(tag) } else { Err(NotOurs) }
     }
+}
+
+fn number<T: FromStr>(text: Option<&str>) -> Result<T, NotOurs> {
+    text.ok_or(NotOurs)?.parse().map_err(|_| NotOurs)
 }
 
 /// The comment is not one that this program writes.
@@ -187,8 +243,17 @@ pub(crate) struct KernelElement {
 }
 
 impl KernelElement {
+    /// What its comment says, if this program has written it into this very set.
     pub(crate) fn tag(&self) -> Option<Tag> {
-        self.comment.as_deref()?.parse().ok()
+        let tag: Tag = self.comment.as_deref()?.parse().ok()?;
+        let fits = match (self.key, tag.reach) {
+            (Key::Grant { .. }, Reach::Address) => true,
+            (Key::Wide { network, .. }, reach @ Reach::Prefix(_)) => reach.network(network) == network,
+            (Key::Grant { .. }, Reach::Prefix(_))
+            | (Key::Wide { .. }, Reach::Address)
+            | (Key::Holder { .. }, _) => false,
+        };
+        fits.then_some(tag)
     }
 }
 
@@ -243,11 +308,11 @@ fn encode_element(out: &mut Encoder, change: Change, element: &NewElement) {
     }
     out.attribute(ELEM_TIMEOUT, &milliseconds(element.timeout).to_be_bytes());
     if let Some(tag) = element.tag {
-        // kind, length, text, zero: 4 + "kg1:" and three numbers fits its length byte with room to spare
+        // kind, length, text, zero: 4 + "kg1:" and four numbers fits its length byte with room to spare
         let mut userdata = vec![USERDATA_COMMENT, 0];
         userdata.extend_from_slice(tag.to_string().as_bytes());
         userdata.push(0);
-        userdata[1] = u8::try_from(userdata.len() - 2).expect("a tag has at most 31 characters");
+        userdata[1] = u8::try_from(userdata.len() - 2).expect("a tag has at most 35 characters");
         out.attribute(ELEM_USERDATA, &userdata);
     }
 }
@@ -304,7 +369,16 @@ mod tests {
         NewElement {
             key: Key::Grant { source: source.parse().expect("an address"), protocol, port },
             timeout: Duration::from_secs(60),
-            tag: Some(Tag { grant: 7, client: 3, service: 1 }),
+            tag: Some(Tag { grant: 7, client: 3, service: 1, reach: Reach::Address }),
+        }
+    }
+
+    fn wide(network: &str, bits: u8) -> NewElement {
+        let network = network.parse().expect("an address");
+        NewElement {
+            key: Key::Wide { network, protocol: Protocol::Tcp, port: 22 },
+            tag: Some(Tag { grant: 7, client: 3, service: 1, reach: Reach::Prefix(bits) }),
+            ..grant("::", Protocol::Tcp, 1)
         }
     }
 
@@ -336,6 +410,8 @@ mod tests {
         let elements = [
             grant("192.0.2.1", Protocol::Tcp, 22),
             grant("2001:db8::1", Protocol::Udp, 51_820),
+            wide("192.0.2.0", 24),
+            wide("2001:db8::", 64),
             NewElement {
                 key: Key::Holder { source: "192.0.2.1".parse().expect("an address") },
                 tag: None,
@@ -366,8 +442,8 @@ mod tests {
     fn keys_of_another_length_are_not_ours() {
         for set in SetName::ALL {
             let right = match set {
-                SetName::Grants4 => 12,
-                SetName::Grants6 => 24,
+                SetName::Grants4 | SetName::Wide4 => 12,
+                SetName::Grants6 | SetName::Wide6 => 24,
                 SetName::Holders4 => 4,
                 SetName::Holders6 => 16,
             };
@@ -386,14 +462,38 @@ mod tests {
             ("kg1:4294967296:3:1", false),             // 3
             ("kg1:7:3:65536", false),                  // 4
             ("kg1:7:3", false),                        // 5
-            ("kg1:7:3:1:9", false),                    // 6
+            ("kg1:7:3:1:9", true),                     // 6
             ("kg1:07:3:1", false),                     // 7
             ("kg1:+7:3:1", false),                     // 8
             ("kg2:7:3:1", false),                      // 9
             ("", false),                               // 10
+            ("kg1:7:3:1:", false),                     // 11
+            ("kg1:7:3:1:256", false),                  // 12
+            ("kg1:7:3:1:09", false),                   // 13
+            ("kg1:7:3:1:24:1", false),                 // 14
         ];
         for (number, (comment, ours)) in cases.iter().enumerate() {
             assert_eq!(comment.parse::<Tag>().is_ok(), *ours, "{}", number + 1);
+        }
+    }
+
+    #[test]
+    fn a_comment_counts_only_in_the_set_that_it_was_written_for() {
+        let [address, prefix]: [IpAddr; 2] =
+            ["192.0.2.1", "192.0.2.0"].map(|a| a.parse().expect("an address"));
+        let (protocol, port) = (Protocol::Tcp, 22);
+        let cases = [
+            (Key::Grant { source: address, protocol, port }, "kg1:7:3:1", true), // 1
+            (Key::Grant { source: address, protocol, port }, "kg1:7:3:1:32", false), // 2
+            (Key::Wide { network: prefix, protocol, port }, "kg1:7:3:1:24", true), // 3
+            (Key::Wide { network: prefix, protocol, port }, "kg1:7:3:1", false), // 4
+            (Key::Wide { network: address, protocol, port }, "kg1:7:3:1:24", false), // 5 not its first address
+            (Key::Holder { source: address }, "kg1:7:3:1", false),                   // 6
+        ];
+        for (number, (key, comment, ours)) in cases.into_iter().enumerate() {
+            let comment = Some(comment.to_owned());
+            let element = KernelElement { key, timeout: None, remaining: None, comment };
+            assert_eq!(element.tag().is_some(), ours, "{}", number + 1);
         }
     }
 

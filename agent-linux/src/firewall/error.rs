@@ -30,6 +30,10 @@ pub enum FirewallError {
     #[error("a grant needs 1 to 16 ports and a deadline in the future; this one has {ports} ports")]
     EmptyGrant { ports: usize },
     #[error(
+        "port {port} opens to no prefix of {bits} bits; give its service that prefix in the configuration, or ask for the address alone"
+    )]
+    NoSuchPrefix { port: u16, bits: u8 },
+    #[error(
         "the firewall kept changing while it was read; another program rewrites it in a loop, stop that one"
     )]
     Restless,

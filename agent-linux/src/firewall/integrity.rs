@@ -116,8 +116,8 @@ fn read_set(found: &mut Vec<Option<SetName>>, message: Message<'_>) {
 
 fn has_shape(name: SetName, set: Attributes<'_>) -> bool {
     let (key_type, key_length) = match name {
-        SetName::Grants4 => (concatenation(TYPE_IPV4), 12),
-        SetName::Grants6 => (concatenation(TYPE_IPV6), 24),
+        SetName::Grants4 | SetName::Wide4 => (concatenation(TYPE_IPV4), 12),
+        SetName::Grants6 | SetName::Wide6 => (concatenation(TYPE_IPV6), 24),
         SetName::Holders4 => (TYPE_IPV4, 4),
         SetName::Holders6 => (TYPE_IPV6, 16),
     };

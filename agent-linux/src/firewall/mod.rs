@@ -16,6 +16,8 @@ mod integrity;
 pub(crate) mod netlink;
 mod nft;
 mod plan;
+mod prefixes;
+mod reach;
 mod ruleset;
 mod sessions;
 
@@ -28,14 +30,19 @@ use rustix::io::Errno;
 use elements::{Answer, Change, KernelElement, Key, NewElement, Tag};
 use integrity::{Fingerprint, Remains};
 use netlink::{NFPROTO_INET, NLM_F_ACK, NLM_F_REQUEST, Socket};
+use prefixes::PrefixTable;
 use ruleset::Before;
 
 pub use elements::SetName;
 pub use error::FirewallError;
 pub use integrity::Integrity;
-pub use plan::{Access, Forward, MAX_PORTS, Mode, Plan, PlanError, Protocol, ReturnPath, Service};
-pub(crate) use ruleset::PROBE_BYTES;
+pub use plan::{
+    Access, Forward, MAX_PORTS, Mode, Packets, Plan, PlanError, PortRange, Prefixes, Protocol, ReturnPath,
+    Service,
+};
+pub use reach::Reach;
 pub use ruleset::TABLE;
+pub(crate) use ruleset::{PACKET_BYTES, PROBE_BYTES};
 
 const DELTABLE: u16 = (10 << 8) | 2;
 const TABLE_NAME: u16 = 1;
@@ -50,9 +57,10 @@ const ELEMENTS_PER_MESSAGE: usize = 64;
 pub struct Firewall {
     socket: Socket,
     fingerprint: Fingerprint,
+    prefixes: PrefixTable,
 }
 
-/// A door for one address.
+/// A door for one address, or for a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// Unique among the grants that are open; part of the journal in the kernel.
@@ -60,6 +68,8 @@ pub struct Grant {
     pub client: u32,
     pub service: u16,
     pub source: IpAddr,
+    /// A prefix has the length that the plan gives the service.
+    pub reach: Reach,
     pub protocol: Protocol,
     pub ports: Vec<u16>,
     /// From now; the kernel closes the door by then whatever happens.
@@ -72,7 +82,9 @@ pub struct ExistingGrant {
     pub id: u32,
     pub client: u32,
     pub service: u16,
+    /// For a prefix its first address.
     pub source: IpAddr,
+    pub reach: Reach,
     pub protocol: Protocol,
     /// Ascending.
     pub ports: Vec<u16>,
@@ -83,6 +95,7 @@ pub struct ExistingGrant {
 /// An open door in our table that this program has not opened, or that never shuts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignElement {
+    pub set: SetName,
     pub source: IpAddr,
     pub protocol: Protocol,
     pub port: u16,
@@ -112,7 +125,7 @@ impl Firewall {
     pub fn install(plan: &Plan) -> Result<Self, FirewallError> {
         let mut socket = Socket::open()?;
         let fingerprint = apply(&mut socket, plan)?;
-        let mut firewall = Self { socket, fingerprint };
+        let mut firewall = Self { socket, fingerprint, prefixes: PrefixTable::of(plan) };
         firewall.unwatch_all()?;
         Ok(firewall)
     }
@@ -124,6 +137,7 @@ impl Firewall {
     /// As [`Firewall::install`].
     pub fn reinstall(&mut self, plan: &Plan) -> Result<(), FirewallError> {
         self.fingerprint = apply(&mut self.socket, plan)?;
+        self.prefixes = PrefixTable::of(plan);
         Ok(())
     }
 
@@ -133,11 +147,12 @@ impl Firewall {
     /// # Errors
     /// Nothing was opened.
     pub fn open(&mut self, grant: &Grant) -> Result<(), FirewallError> {
-        let tag = Tag { grant: grant.id, client: grant.client, service: grant.service };
+        let tag = Tag { grant: grant.id, client: grant.client, service: grant.service, reach: grant.reach };
         let ends = (SHORTEST..=LONGEST).contains(&grant.timeout);
         let (true, 1..=MAX_PORTS) = (ends, grant.ports.len()) else {
             return Err(FirewallError::EmptyGrant { ports: grant.ports.len() });
         };
+        self.prefixes.check(grant)?;
         let element = |key| NewElement { key, timeout: grant.timeout, tag: Some(tag) };
         self.put(&grant.keys().into_iter().map(element).collect::<Vec<_>>())
     }
@@ -174,9 +189,10 @@ impl Firewall {
         let mut grants: BTreeMap<(Tag, IpAddr, Protocol), ExistingGrant> = BTreeMap::new();
         let mut foreign = Vec::new();
         for element in dump_grants(&mut self.socket)? {
-            let Key::Grant { source, protocol, port } = element.key else { continue };
+            let (set, source) = (element.key.set(), element.key.address());
+            let Some((protocol, port)) = element.key.door() else { continue };
             let (Some(tag), Some(remaining)) = (element.tag(), element.remaining) else {
-                foreign.push(ForeignElement { source, protocol, port, comment: element.comment });
+                foreign.push(ForeignElement { set, source, protocol, port, comment: element.comment });
                 continue;
             };
             let grant = grants.entry((tag, source, protocol)).or_insert_with(|| ExistingGrant {
@@ -184,6 +200,7 @@ impl Firewall {
                 client: tag.client,
                 service: tag.service,
                 source,
+                reach: tag.reach,
                 protocol,
                 ports: Vec::new(),
                 remaining,
@@ -201,11 +218,11 @@ impl Firewall {
     /// # Errors
     /// Some may still be open.
     pub fn remove_foreign(&mut self, foreign: &[ForeignElement]) -> Result<(), FirewallError> {
-        let keys =
-            foreign.iter().map(|e| Key::Grant { source: e.source, protocol: e.protocol, port: e.port });
-        let (v4, v6): (Vec<_>, Vec<_>) = keys.map(placeholder).partition(|e| e.key.set() == SetName::Grants4);
-        self.delete(&v4)?;
-        self.delete(&v6)
+        for set in SetName::GRANTS {
+            let theirs = foreign.iter().filter(|element| element.set == set);
+            self.delete(&theirs.map(|element| placeholder(element.key())).collect::<Vec<_>>())?;
+        }
+        Ok(())
     }
 
     /// Whether the table is still as it was installed. Cheap enough for every second: two short dumps.
@@ -296,11 +313,26 @@ impl Firewall {
 impl Grant {
     /// Each key once; a v4 address written as v6 is a v4 address to the kernel's filter.
     fn keys(&self) -> Vec<Key> {
-        let (source, protocol) = (self.source.to_canonical(), self.protocol);
-        let mut keys: Vec<_> = self.ports.iter().map(|&port| Key::Grant { source, protocol, port }).collect();
+        let (address, protocol) = (self.reach.network(self.source), self.protocol);
+        let key = |&port: &u16| match self.reach {
+            Reach::Address => Key::Grant { source: address, protocol, port },
+            Reach::Prefix(_) => Key::Wide { network: address, protocol, port },
+        };
+        let mut keys: Vec<_> = self.ports.iter().map(key).collect();
         keys.sort_unstable();
         keys.dedup();
         keys
+    }
+}
+
+impl ForeignElement {
+    fn key(&self) -> Key {
+        let &Self { set, source, protocol, port, .. } = self;
+        match set {
+            SetName::Wide4 | SetName::Wide6 => Key::Wide { network: source, protocol, port },
+            SetName::Grants4 | SetName::Grants6 => Key::Grant { source, protocol, port },
+            SetName::Holders4 | SetName::Holders6 => Key::Holder { source },
+        }
     }
 }
 
@@ -320,6 +352,9 @@ fn apply(socket: &mut Socket, plan: &Plan) -> Result<Fingerprint, FirewallError>
     let sessions = sessions::open_sessions(plan);
     let kept = match remains {
         Remains::OtherShape => Err(FirewallError::TableGone),
+        Remains::SameShape if !PrefixTable::of(plan).fits(&dump_wide(socket)?) => {
+            Err(FirewallError::TableGone)
+        }
         Remains::None | Remains::SameShape => nft::apply(&ruleset::script(plan, &sessions, Before::KeepSets)),
     };
     match (kept, remains) {
@@ -327,7 +362,15 @@ fn apply(socket: &mut Socket, plan: &Plan) -> Result<Fingerprint, FirewallError>
             Err(FirewallError::Refused(_) | FirewallError::TableGone),
             Remains::SameShape | Remains::OtherShape,
         ) => {
-            let elements = dump_all(socket);
+            let prefixes = PrefixTable::of(plan);
+            let (elements, stale): (Vec<_>, Vec<_>) =
+                dump_all(socket).into_iter().partition(|element| prefixes.allows(element));
+            if !stale.is_empty() {
+                tracing::warn!(
+                    "{} open ports were for prefixes that are not configured; closing them",
+                    stale.len()
+                );
+            }
             nft::apply(&ruleset::script(plan, &sessions, Before::Replace(&elements)))?;
         }
         (kept, _) => kept?,
@@ -338,6 +381,12 @@ fn apply(socket: &mut Socket, plan: &Plan) -> Result<Fingerprint, FirewallError>
 /// Sets of another shape, or none at all, have nothing to be kept.
 fn dump_all(socket: &mut Socket) -> Vec<KernelElement> {
     SetName::ALL.iter().filter_map(|&set| dump(socket, set).ok()).flatten().collect()
+}
+
+fn dump_wide(socket: &mut Socket) -> Result<Vec<KernelElement>, Errno> {
+    let mut found = dump(socket, SetName::Wide4)?;
+    found.extend(dump(socket, SetName::Wide6)?);
+    Ok(found)
 }
 
 fn dump_grants(socket: &mut Socket) -> Result<Vec<KernelElement>, Errno> {

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Ports of one service: the rules of a grant go to the kernel in one message that must stay small.
 pub const MAX_PORTS: usize = 16;
+/// The longest prefixes; a grant for one of these is a grant for an address.
+const ADDRESS_BITS: (u8, u8) = (32, 128);
 /// `IFNAMSIZ` without its closing zero.
 const MAX_INTERFACE_NAME: usize = 15;
 
@@ -18,6 +20,7 @@ pub struct Plan {
     /// The ports of the sequences in force and those around them. Empty: no sequence knocks.
     pub decoys: Vec<u16>,
     pub mode: Mode,
+    pub packets: Packets,
 }
 
 /// How decoys answer.
@@ -37,6 +40,46 @@ pub enum Access {
     Always,
 }
 
+/// What becomes of packet knocks: UDP datagrams of one size, of which the guard looks at nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Packets {
+    /// There are none.
+    Off,
+    /// On these ports they are dropped and reported to NFLOG group `group`, and everything else is dropped: nobody gets
+    /// an answer, and nothing listens.
+    Watched { ports: Vec<PortRange>, group: u16 },
+    /// On every UDP port that no service guards. Those that belong to no flow are dropped and reported; all other
+    /// datagrams meet the bare host. To be heard twice, a client that was answered has to use another port.
+    WatchedAnywhere { group: u16 },
+    /// A socket of ours takes them on these ports; the guard leaves them alone.
+    Bound { ports: Vec<PortRange> },
+}
+
+/// Ports from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortRange {
+    pub first: u16,
+    pub last: u16,
+}
+
+impl PortRange {
+    #[must_use]
+    pub fn one(port: u16) -> Self {
+        Self { first: port, last: port }
+    }
+
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last { self.first.fmt(f) } else { write!(f, "{}-{}", self.first, self.last) }
+    }
+}
+
 /// A guarded service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -45,6 +88,24 @@ pub struct Service {
     pub protocol: Protocol,
     pub ports: Vec<u16>,
     pub forward: Option<Forward>,
+    /// How far a grant may reach that is for more than one address. `None`: there are no such grants.
+    pub prefix: Option<Prefixes>,
+}
+
+/// The length of the prefixes that a service can be opened to: one for each family, since the kernel looks a source up by
+/// its leading bits and has to know how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefixes {
+    pub v4: Option<u8>,
+    pub v6: Option<u8>,
+}
+
+impl Prefixes {
+    /// In the family of an address.
+    #[must_use]
+    pub fn of(&self, address: &IpAddr) -> Option<u8> {
+        if address.is_ipv4() { self.v4 } else { self.v6 }
+    }
 }
 
 /// An inner host that granted connections are sent to; then the service has exactly one port.
@@ -126,6 +187,20 @@ pub enum PlanError {
     DecoyZero,
     #[error("the decoy listener needs a port; 0 is none")]
     ListenerZero,
+    #[error("packet knocks have no port; give one, or switch them off")]
+    NoPacketPorts,
+    #[error(
+        "packet knocks on port {0} cannot be; ports are 1 to 65535, and a range begins with the smaller one"
+    )]
+    PacketPorts(PortRange),
+    #[error("service \"{0}\" guards udp/{1}, where packet knocks arrive; give one of them another port")]
+    PacketPortGuarded(String, u16),
+    #[error("port {0} is a decoy, and packet knocks arrive there; give them another port")]
+    PacketPortIsDecoy(u16),
+    #[error("probes and packet knocks cannot share NFLOG group {0}; give each its own")]
+    GroupTwice(u16),
+    #[error("service \"{0}\" opens to prefixes of {1} bits; IPv4 has 1 to 32, IPv6 1 to 128")]
+    PrefixBits(String, u8),
 }
 
 impl Plan {
@@ -146,7 +221,8 @@ impl Plan {
                 }
             }
         }
-        self.check_decoys(&guarded)
+        self.check_decoys(&guarded)?;
+        self.check_packets()
     }
 
     fn check_decoys(&self, guarded: &HashSet<(Protocol, u16)>) -> Result<(), PlanError> {
@@ -166,6 +242,41 @@ impl Plan {
         }
         Ok(())
     }
+
+    fn check_packets(&self) -> Result<(), PlanError> {
+        let (ports, group) = match &self.packets {
+            Packets::Off => return Ok(()),
+            Packets::Watched { ports, group } => (ports.as_slice(), Some(*group)),
+            Packets::WatchedAnywhere { group } => return self.check_group(*group),
+            Packets::Bound { ports } => (ports.as_slice(), None),
+        };
+        if ports.is_empty() {
+            return Err(PlanError::NoPacketPorts);
+        }
+        if let Some(&odd) = ports.iter().find(|range| range.first == 0 || range.first > range.last) {
+            return Err(PlanError::PacketPorts(odd));
+        }
+        let taken = |port: u16| ports.iter().any(|range| range.contains(port));
+        for service in self.services.iter().filter(|service| service.protocol == Protocol::Udp) {
+            if let Some(&port) = service.ports.iter().find(|&&port| taken(port)) {
+                return Err(PlanError::PacketPortGuarded(service.name.clone(), port));
+            }
+        }
+        // Decoys in connect mode are TCP alone.
+        if let (Mode::Closed { .. }, Some(&decoy)) =
+            (self.mode, self.decoys.iter().find(|&&decoy| taken(decoy)))
+        {
+            return Err(PlanError::PacketPortIsDecoy(decoy));
+        }
+        group.map_or(Ok(()), |group| self.check_group(group))
+    }
+
+    fn check_group(&self, packets: u16) -> Result<(), PlanError> {
+        match self.mode {
+            Mode::Closed { group } if group == packets => Err(PlanError::GroupTwice(group)),
+            Mode::Closed { .. } | Mode::Connect { .. } => Ok(()),
+        }
+    }
 }
 
 impl Service {
@@ -180,6 +291,7 @@ impl Service {
         if self.ports.contains(&0) {
             return Err(PlanError::PortZero(self.name.clone()));
         }
+        self.check_prefixes()?;
         let Some(forward) = &self.forward else { return Ok(()) };
         let v4 = forward.v4.map(|(address, port)| (IpAddr::V4(address), port));
         let v6 = forward.v6.map(|(address, port)| (IpAddr::V6(address), port));
@@ -190,6 +302,16 @@ impl Service {
         let usable = targets.clone().next().is_some()
             && targets.all(|&(address, port)| another_host(address) && port != 0);
         if self.ports.len() == 1 && usable { Ok(()) } else { Err(PlanError::Forward(self.name.clone())) }
+    }
+
+    /// A prefix of no bits is everybody, and no knock opens to everybody.
+    fn check_prefixes(&self) -> Result<(), PlanError> {
+        let Some(Prefixes { v4, v6 }) = self.prefix else { return Ok(()) };
+        let odd = |bits: Option<u8>, most: u8| bits.filter(|bits| !(1..=most).contains(bits));
+        match odd(v4, ADDRESS_BITS.0).or(odd(v6, ADDRESS_BITS.1)) {
+            Some(bits) => Err(PlanError::PrefixBits(self.name.clone(), bits)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -211,13 +333,20 @@ mod tests {
     use super::*;
 
     fn plan() -> Plan {
-        let ssh =
-            Service { id: 1, name: "ssh".into(), protocol: Protocol::Tcp, ports: vec![22], forward: None };
+        let ssh = Service {
+            id: 1,
+            name: "ssh".into(),
+            protocol: Protocol::Tcp,
+            ports: vec![22],
+            forward: None,
+            prefix: None,
+        };
         Plan {
             interfaces: vec![],
             services: vec![ssh],
             decoys: vec![10_001],
             mode: Mode::Connect { listener: 40_000, access: Access::Holder },
+            packets: Packets::Off,
         }
     }
 
@@ -270,6 +399,51 @@ mod tests {
             let mut plan = plan();
             plan.services[0].ports = ports;
             assert!(plan.check().is_err(), "{}", number + 1);
+        }
+    }
+
+    #[test]
+    fn packet_knocks_have_ports_of_their_own() {
+        let on = |first, last| vec![PortRange { first, last }];
+        let media = Service { protocol: Protocol::Udp, ports: vec![5004], ..plan().services[0].clone() };
+        let plan = Plan { services: vec![media], mode: Mode::Closed { group: 1 }, ..plan() };
+        let guarded = |port| Err(PlanError::PacketPortGuarded("ssh".into(), port));
+        let cases = [
+            (on(62_201, 62_201), 2, Ok(())),                                    // 1
+            (on(1, 65_535), 2, guarded(5004)),                                  // 2
+            (on(5000, 5004), 2, guarded(5004)),                                 // 3
+            (on(5005, 5005), 2, Ok(())),                                        // 4
+            (vec![], 2, Err(PlanError::NoPacketPorts)),                         // 5
+            (on(0, 9), 2, Err(PlanError::PacketPorts(on(0, 9)[0]))),            // 6
+            (on(9, 8), 2, Err(PlanError::PacketPorts(on(9, 8)[0]))),            // 7
+            (on(10_000, 10_002), 2, Err(PlanError::PacketPortIsDecoy(10_001))), // 8
+            (on(9, 9), 1, Err(PlanError::GroupTwice(1))),                       // 9
+        ];
+        for (number, (ports, group, expected)) in cases.into_iter().enumerate() {
+            let bound = Plan { packets: Packets::Bound { ports: ports.clone() }, ..plan.clone() };
+            let watched = Plan { packets: Packets::Watched { ports, group }, ..plan.clone() };
+            assert_eq!(watched.check(), expected, "{}", number + 1);
+            let no_group = matches!(expected, Err(PlanError::GroupTwice(_)));
+            assert_eq!(bound.check(), if no_group { Ok(()) } else { expected }, "{}", number + 1);
+        }
+        for (group, fine) in [(1, false), (2, true)] {
+            let anywhere = Plan { packets: Packets::WatchedAnywhere { group }, ..plan.clone() };
+            assert_eq!(anywhere.check().is_ok(), fine, "{group}");
+        }
+    }
+
+    #[test]
+    fn prefixes_are_neither_everybody_nor_longer_than_an_address() {
+        let with = |v4, v6| {
+            let mut plan = plan();
+            plan.services[0].prefix = Some(Prefixes { v4, v6 });
+            plan.check()
+        };
+        for (v4, v6) in [(Some(1), Some(1)), (Some(32), Some(128)), (None, Some(64)), (None, None)] {
+            assert_eq!(with(v4, v6), Ok(()), "{v4:?} {v6:?}");
+        }
+        for (v4, v6) in [(Some(0), None), (Some(33), None), (None, Some(0)), (Some(24), Some(129))] {
+            assert!(with(v4, v6).is_err(), "{v4:?} {v6:?}");
         }
     }
 }

@@ -9,6 +9,17 @@
 //! - Whatever routing does not call `unicast` is meant for this host: its own addresses, and the broadcast, multicast
 //!   and anycast addresses on which UDP sockets listen too. Transit traffic is left alone.
 //! - The guard only drops. Strangers' packets to decoys are not even dropped: they meet the bare host.
+//! - A packet knock is a datagram of [`KNOCK_BYTES`] to an address of this host. Like everything else it counts only on
+//!   guarded interfaces: never from this host itself.
+//! - On watched ports it is taken before conntrack is asked. The answer to a knock makes a flow of the client's port and
+//!   ours, so `established` would let the next knocks of that client pass, to a closed port that says so. Everything else
+//!   on these ports is dropped behind that question, since the host's resolver may send from any port and wants its
+//!   answers. No service guards a watched port, so no grant is ever overruled.
+//! - Where every port is watched, a knock is taken only if it begins a flow, and only behind all services: a guarded port
+//!   knows but grants and silence, so a knock there is dropped unseen and a datagram that a grant lets through never is
+//!   mistaken for one. It comes before the decoys of closed mode, so that a holder's knock is no wrong step of a sequence.
+//! - A service has one length of prefix for each family, and its rule looks at its own ports alone: an element is never
+//!   read with a length that it was not written for.
 //! - Our NAT chains stand ten before the customary priorities, so a knock is not taken by somebody else's rule.
 //!
 //! What they leave out: the host's other tables have their say afterwards. A firewall that drops by default has to
@@ -18,8 +29,11 @@ use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 use std::net::IpAddr;
 
+use knockgate_core::limits::MESSAGE_LEN;
+
 use super::elements::{KernelElement, Key, SetName};
-use super::plan::{Access, Forward, Mode, Plan, ReturnPath, Service};
+use super::plan::{Access, Forward, Mode, Packets, Plan, PortRange, Prefixes, ReturnPath, Service};
+use super::reach;
 use super::sessions::Session;
 
 /// The one table this program touches, family `inet`.
@@ -28,18 +42,28 @@ pub const TABLE: &str = "knockgate";
 /// Bytes of a probe that NFLOG copies: IPv6 with a few extension headers and TCP with all its options.
 pub(crate) const PROBE_BYTES: u32 = 256;
 
+/// Bytes of a packet knock that NFLOG copies: IPv6 with 256 bytes of extension headers, and a datagram.
+pub(crate) const PACKET_BYTES: u32 = 512;
+
+/// The length in the UDP header of a packet knock.
+const KNOCK_BYTES: usize = UDP_HEADER_BYTES + MESSAGE_LEN;
+const UDP_HEADER_BYTES: usize = 8;
+
 const SYN_ONLY: &str = "tcp flags & (fin | syn | rst | ack) == syn";
 
 const SKELETON: &str = "\
 table inet knockgate {
 	set grants4 { type ipv4_addr . inet_proto . inet_service; size 65536; flags timeout; }
 	set grants6 { type ipv6_addr . inet_proto . inet_service; size 65536; flags timeout; }
+	set wide4 { type ipv4_addr . inet_proto . inet_service; size 65536; flags timeout; }
+	set wide6 { type ipv6_addr . inet_proto . inet_service; size 65536; flags timeout; }
 	set holders4 { type ipv4_addr; size 4096; flags timeout; }
 	set holders6 { type ipv6_addr; size 4096; flags timeout; }
 	chain guard { type filter hook prerouting priority -150; policy accept; }
 	chain incoming { }
 	chain service { }
 	chain probe { }
+	chain knock { }
 ";
 const TRANSLATE: &str =
     "	chain translate { type nat hook prerouting priority -110; policy accept; }\n	chain arriving { }\n";
@@ -79,6 +103,9 @@ pub(crate) fn script(plan: &Plan, sessions: &[Session], before: Before<'_>) -> S
     if let Mode::Closed { group } = plan.mode {
         chain(&mut out, "probe", &probe(group));
     }
+    if let Packets::Watched { group, .. } | Packets::WatchedAnywhere { group } = plan.packets {
+        chain(&mut out, "knock", &knock(group));
+    }
     if translates(plan) {
         chain(&mut out, "translate", &entrances(plan, "arriving"));
         chain(&mut out, "arriving", &arriving(plan));
@@ -115,7 +142,16 @@ fn entrances(plan: &Plan, target: &str) -> Vec<String> {
 }
 
 fn incoming(plan: &Plan) -> Vec<String> {
-    let mut rules = vec!["ct state established return".to_owned()];
+    let knock = format!("udp length {KNOCK_BYTES} fib daddr type local goto knock");
+    let mut rules = Vec::new();
+    if let Packets::Watched { ports, .. } = &plan.packets {
+        rules.push(format!("udp dport {} {knock}", ranges(ports)));
+    }
+    rules.push("ct state established return".to_owned());
+    if let Packets::Watched { ports, .. } = &plan.packets {
+        rules
+            .push(format!("udp dport {} fib daddr type local drop comment \"packet knocks\"", ranges(ports)));
+    }
     // Before the services: one of them may guard the same port of this host.
     rules.extend(plan.services.iter().flat_map(|service| {
         targets(service).map(|(family, inner, port)| {
@@ -123,14 +159,41 @@ fn incoming(plan: &Plan) -> Vec<String> {
             format!("{family} daddr {inner} {protocol} dport {port} drop comment \"{name} past the gate\"")
         })
     }));
-    for service in &plan.services {
-        let Service { id, name, protocol, ports, .. } = service;
-        let ports = list(ports);
-        rules.push(format!("{protocol} dport {ports} goto service comment \"service {id} {name}\""));
+    rules.extend(plan.services.iter().flat_map(doors));
+    if let Packets::WatchedAnywhere { .. } = plan.packets {
+        rules.push(format!("ct state new {knock}"));
     }
-    if plan.decoys.is_empty() {
-        return rules;
+    if !plan.decoys.is_empty() {
+        rules.extend(decoys(plan));
     }
+    rules
+}
+
+/// Who may come to a service: a neighbour of a grant for a prefix, else whom the service chain lets through.
+fn doors(service: &Service) -> Vec<String> {
+    let Service { id, name, protocol, ports, .. } = service;
+    let comment = format!("comment \"service {id} {name}\"");
+    let ports = list(ports);
+    let wide = wide_sources(service);
+    let wide = wide.iter().map(|(_, source)| format!("{protocol} dport {ports} {source} return {comment}"));
+    wide.chain([format!("{protocol} dport {ports} goto service {comment}")]).collect()
+}
+
+/// Family keyword of each prefix of a service, and the match for a source within a grant of that length.
+fn wide_sources(service: &Service) -> Vec<(&'static str, String)> {
+    let prefix = service.prefix.unwrap_or(Prefixes { v4: None, v6: None });
+    [("ip", IpAddr::from([0; 4]), prefix.v4), ("ip6", IpAddr::from([0; 16]), prefix.v6)]
+        .into_iter()
+        .filter_map(|(family, any, bits)| {
+            let (mask, set) = (reach::mask(&any, bits?), SetName::wide(&any));
+            Some((family, format!("{family} saddr & {mask} . meta l4proto . th dport @{set}")))
+        })
+        .collect()
+}
+
+fn decoys(plan: &Plan) -> Vec<String> {
+    let mut rules = Vec::new();
+    let decoys = list(&plan.decoys);
     match plan.mode {
         Mode::Connect { listener, access } => {
             rules.push(format!(
@@ -139,13 +202,11 @@ fn incoming(plan: &Plan) -> Vec<String> {
             if access == Access::Always {
                 // A port that listens, as the central port does, ignores what is neither SYN, ACK nor RST; one that does
                 // not listen resets it. Decoys for everybody must look like the former.
-                let decoys = list(&plan.decoys);
                 let odd = "tcp flags & (fin | syn | rst | ack) != syn tcp flags & (rst | ack) == 0x0";
                 rules.push(format!("tcp dport {decoys} {odd} fib daddr type local drop comment \"decoys\""));
             }
         }
         Mode::Closed { .. } => {
-            let decoys = list(&plan.decoys);
             for (family, set) in [("ip", SetName::Holders4), ("ip6", SetName::Holders6)] {
                 rules.push(format!(
                     "{family} saddr @{set} meta l4proto {{ tcp, udp }} th dport {decoys} fib daddr type local goto probe"
@@ -183,19 +244,27 @@ fn probe(group: u16) -> Vec<String> {
     vec![format!("{SYN_ONLY} {report}"), format!("meta l4proto udp {report}"), "drop".to_owned()]
 }
 
+fn knock(group: u16) -> Vec<String> {
+    vec![format!("log group {group} snaplen {PACKET_BYTES} queue-threshold 1"), "drop".to_owned()]
+}
+
 fn arriving(plan: &Plan) -> Vec<String> {
     let mut rules = vec!["fib daddr type != local return".to_owned()];
     for service in &plan.services {
         let Some(outer) = service.ports.first() else { continue };
         let Service { id, name, protocol, .. } = service;
-        rules.extend(targets(service).map(|(family, inner, port)| {
+        let wide = wide_sources(service);
+        for (family, inner, port) in targets(service) {
             let set = SetName::grants(&inner);
             let inner = std::net::SocketAddr::new(inner, port);
-            format!(
-                "{protocol} dport {outer} {family} saddr . meta l4proto . th dport @{set} dnat {family} to {inner} \
-                 comment \"service {id} {name}\""
-            )
-        }));
+            let address = format!("{family} saddr . meta l4proto . th dport @{set}");
+            let prefix = wide.iter().filter(|(of, _)| *of == family).map(|(_, source)| source);
+            rules.extend([&address].into_iter().chain(prefix).map(|source| {
+                format!(
+                    "{protocol} dport {outer} {source} dnat {family} to {inner} comment \"service {id} {name}\""
+                )
+            }));
+        }
     }
     let Mode::Connect { listener, access } = plan.mode else { return rules };
     if plan.decoys.is_empty() {
@@ -249,6 +318,20 @@ fn list<T: Display + Ord>(items: impl IntoIterator<Item = T>) -> String {
     out + " }"
 }
 
+/// The set of all ports in some ranges. Those that overlap are one: nft takes them for a contradiction.
+fn ranges(ports: &[PortRange]) -> String {
+    let mut sorted = ports.to_vec();
+    sorted.sort_unstable();
+    let mut merged: Vec<PortRange> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if range.first <= last.last.saturating_add(1) => last.last = last.last.max(range.last),
+            _ => merged.push(range),
+        }
+    }
+    list(merged)
+}
+
 /// An element of the old table. What has no deadline or is not ours is not worth keeping.
 fn restore(out: &mut String, element: &KernelElement) {
     let (Some(left), Some(timeout)) = (element.remaining, element.timeout) else { return };
@@ -257,12 +340,14 @@ fn restore(out: &mut String, element: &KernelElement) {
         return;
     }
     let key = match element.key {
-        Key::Grant { source, protocol, port } => format!("{source} . {protocol} . {port}"),
+        Key::Grant { source: address, protocol, port } | Key::Wide { network: address, protocol, port } => {
+            format!("{address} . {protocol} . {port}")
+        }
         Key::Holder { source } => source.to_string(),
     };
     let comment = match (&element.key, element.tag()) {
-        (Key::Grant { .. }, None) => return,
-        (Key::Grant { .. }, Some(tag)) => format!(" comment \"{tag}\""),
+        (Key::Grant { .. } | Key::Wide { .. }, None) => return,
+        (Key::Grant { .. } | Key::Wide { .. }, Some(tag)) => format!(" comment \"{tag}\""),
         (Key::Holder { .. }, _) => String::new(),
     };
     let set = element.key.set();
@@ -280,6 +365,7 @@ mod tests {
     use super::*;
     use crate::firewall::elements::Tag;
     use crate::firewall::plan::Protocol;
+    use crate::firewall::reach::Reach;
 
     #[test]
     fn connect_mode_looks_like_this() {
@@ -312,9 +398,51 @@ mod tests {
             protocol: Protocol::Tcp,
             ports: vec![8022],
             forward: Some(forward),
+            prefix: Some(Prefixes { v4: Some(20), v6: None }),
         };
         let plan = Plan { services: vec![plc], decoys: vec![], ..plan(Mode::Closed { group: 62 }) };
         golden("forward", include_str!("golden/forward.nft"), &script(&plan, &[], Before::KeepSets));
+    }
+
+    #[test]
+    fn watched_packet_knocks_look_like_this() {
+        let range = |first, last| PortRange { first, last };
+        let ports = vec![range(62_201, 62_201), range(40_000, 40_100), range(40_050, 40_200)];
+        let plan =
+            Plan { packets: Packets::Watched { ports, group: 63 }, ..plan(Mode::Closed { group: 62 }) };
+        golden("packets", include_str!("golden/packets.nft"), &script(&plan, &[], Before::KeepSets));
+    }
+
+    #[test]
+    fn packet_knocks_anywhere_and_prefixes_look_like_this() {
+        let mut plan =
+            Plan { packets: Packets::WatchedAnywhere { group: 63 }, ..plan(Mode::Closed { group: 62 }) };
+        plan.services[0].prefix = Some(Prefixes { v4: Some(24), v6: Some(64) });
+        plan.services[1].prefix = Some(Prefixes { v4: None, v6: Some(56) });
+        golden("anywhere", include_str!("golden/anywhere.nft"), &script(&plan, &[], Before::KeepSets));
+    }
+
+    #[test]
+    fn bound_ports_are_none_of_the_guards_business() {
+        let bound = Packets::Bound { ports: vec![PortRange::one(62_201)] };
+        let plan = plan(connect(Access::Holder));
+        let with = Plan { packets: bound, ..plan.clone() };
+        assert_eq!(script(&with, &[], Before::KeepSets), script(&plan, &[], Before::KeepSets));
+    }
+
+    #[test]
+    fn ranges_that_touch_are_one() {
+        let cases: [(&[(u16, u16)], &str); 5] = [
+            (&[(9, 9)], "{ 9 }"),                                      // 1
+            (&[(5, 9), (1, 3)], "{ 1-3, 5-9 }"),                       // 2
+            (&[(5, 9), (1, 4)], "{ 1-9 }"),                            // 3
+            (&[(1, 65_535), (7, 8), (65_535, 65_535)], "{ 1-65535 }"), // 4
+            (&[(1, 9), (3, 4), (9, 12)], "{ 1-12 }"),                  // 5
+        ];
+        for (number, (ports, expected)) in cases.iter().enumerate() {
+            let ports: Vec<_> = ports.iter().map(|&(first, last)| PortRange { first, last }).collect();
+            assert_eq!(ranges(&ports), *expected, "{}", number + 1);
+        }
     }
 
     #[test]
@@ -326,8 +454,14 @@ mod tests {
             remaining,
             comment,
         };
-        let tag = Tag { grant: 9, client: 4, service: 1 }.to_string();
+        let tag = Tag { grant: 9, client: 4, service: 1, reach: Reach::Address }.to_string();
+        let network = "2001:db8::".parse().expect("an address");
+        let wide = KernelElement {
+            key: Key::Wide { network, protocol: Protocol::Udp, port: 5004 },
+            ..grant(peer(5), Some(Duration::from_secs(9)), Some("kg1:10:4:2:64".to_owned()))
+        };
         let old = [
+            wide,
             grant(peer(1), Some(Duration::from_millis(30_500)), Some(tag.clone())),
             grant(peer(2), None, Some(tag.clone())), // no deadline: not ours any more
             grant(peer(3), Some(Duration::from_secs(30)), None), // somebody else's
@@ -352,6 +486,7 @@ mod tests {
             protocol,
             ports,
             forward: None,
+            prefix: None,
         };
         Plan {
             interfaces: vec![],
@@ -361,6 +496,7 @@ mod tests {
             ],
             decoys: vec![10_007, 10_001, 10_007],
             mode,
+            packets: Packets::Off,
         }
     }
 
