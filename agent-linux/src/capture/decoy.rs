@@ -5,10 +5,12 @@
 //! what comes to the listener's own port.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Protocol, SockRef, Type};
+
+use super::dual;
 
 /// A holder knocks one port after the other, so this is room for many holders at once.
 const BACKLOG: i32 = 1024;
@@ -26,30 +28,9 @@ pub struct DecoyTouched {
 /// # Errors
 /// The port is taken, or may not be.
 pub fn listen(port: u16) -> io::Result<TcpListener> {
-    let dual = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).and_then(|socket| {
-        socket.set_only_v6(false)?;
-        start(socket, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
-    });
-    match dual {
-        Err(error) if no_v6(&error) => {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-            start(socket, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
-        }
-        other => other,
-    }
-}
-
-fn start(socket: Socket, address: SocketAddr) -> io::Result<TcpListener> {
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
+    let socket = dual::bind(Type::STREAM, Protocol::TCP, port, |socket| socket.set_reuse_address(true))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-fn no_v6(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
 /// Who touched which decoy. `None`: nobody redirected this connection, it came to the listener's own port (from this

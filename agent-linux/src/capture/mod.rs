@@ -1,7 +1,14 @@
-//! Where knocks come in: connections on decoys in `connect` mode, silently dropped probes in `closed` mode.
+//! Where knocks come in: connections on decoys in `connect` mode, silently dropped probes in `closed` mode, packet knocks
+//! that the guard has dropped or that a socket has taken. And how packet knocks are answered.
 
+pub mod answer;
+pub mod bound;
 pub mod decoy;
+mod dual;
 pub mod nflog;
 mod packet;
+pub mod packets;
+mod subscription;
 
 pub use packet::ProbeSeen;
+pub use packets::{PacketSeen, parse_message};

@@ -1,4 +1,4 @@
-//! The head of a packet, as far as a probe is concerned: addresses, protocol, destination port, and whether it is a SYN.
+//! The head of a packet, as far as a knock is concerned: addresses, protocol, ports, and whether it is a SYN.
 //!
 //! Everything here was sent by strangers. What is cut short, malformed or of another protocol is `None`; nothing panics,
 //! and no loop runs longer than the packet is.
@@ -12,6 +12,12 @@ const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION: u8 = 60;
+
+/// Where a fragment begins, and whether more follow: in the IPv4 header, and in the fragment header of IPv6.
+const V4_OFFSET: u16 = 0x1fff;
+const V4_MORE: u16 = 0x2000;
+const V6_OFFSET: u16 = 0xfff8;
+const V6_MORE: u16 = 0x0001;
 
 /// FIN, SYN, RST, ACK: a connection begins with the second alone.
 const TCP_FLAGS: u8 = 0b0001_0111;
@@ -28,54 +34,81 @@ pub struct ProbeSeen {
     pub syn: bool,
 }
 
-/// Reads an IP packet.
+/// An IP packet behind its headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Segment<'a> {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    /// The protocol's number.
+    pub(crate) number: u8,
+    /// It is only the beginning; more fragments follow.
+    pub(crate) partial: bool,
+    /// From the protocol's own header on.
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Reads a probe.
 pub(crate) fn parse(packet: &[u8]) -> Option<ProbeSeen> {
-    match packet.first()? >> 4 {
-        4 => parse_v4(packet),
-        6 => parse_v6(packet),
-        _ => None,
-    }
-}
-
-fn parse_v4(packet: &[u8]) -> Option<ProbeSeen> {
-    let header = usize::from(packet.first()? & 0x0f) * 4;
-    let fragment = u16::from_be_bytes(take(packet, 6)?) & 0x1fff;
-    if header < 20 || fragment != 0 {
-        return None;
-    }
-    let source = Ipv4Addr::from(take::<4>(packet, 12)?);
-    let destination = Ipv4Addr::from(take::<4>(packet, 16)?);
-    parse_transport(source.into(), destination.into(), *packet.get(9)?, packet.get(header..)?)
-}
-
-fn parse_v6(packet: &[u8]) -> Option<ProbeSeen> {
-    let source = Ipv6Addr::from(take::<16>(packet, 8)?);
-    let destination = Ipv6Addr::from(take::<16>(packet, 24)?);
-    let mut next = *packet.get(6)?;
-    let mut rest = packet.get(40..)?;
-    loop {
-        let length = match next {
-            HOP_BY_HOP | ROUTING | DESTINATION => (usize::from(*rest.get(1)?) + 1) * 8,
-            AUTHENTICATION => (usize::from(*rest.get(1)?) + 2) * 4,
-            FRAGMENT if u16::from_be_bytes(take(rest, 2)?) & 0xfff8 == 0 => 8,
-            _ => return parse_transport(source.into(), destination.into(), next, rest),
-        };
-        next = *rest.first()?;
-        rest = rest.get(length..)?;
-    }
-}
-
-fn parse_transport(source: IpAddr, destination: IpAddr, number: u8, segment: &[u8]) -> Option<ProbeSeen> {
+    let Segment { source, destination, number, bytes, .. } = segment(packet)?;
     let protocol = Protocol::from_number(number)?;
-    let port = u16::from_be_bytes(take(segment, 2)?);
+    let port = u16::from_be_bytes(take(bytes, 2)?);
     let syn = match protocol {
-        Protocol::Tcp => segment.get(13)? & TCP_FLAGS == TCP_SYN,
+        Protocol::Tcp => bytes.get(13)? & TCP_FLAGS == TCP_SYN,
         Protocol::Udp => false,
     };
     Some(ProbeSeen { source, destination, protocol, port, syn })
 }
 
-fn take<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+/// Reads the headers of an IP packet. `None` too for a fragment that is not the first.
+pub(crate) fn segment(packet: &[u8]) -> Option<Segment<'_>> {
+    match packet.first()? >> 4 {
+        4 => segment_v4(packet),
+        6 => segment_v6(packet),
+        _ => None,
+    }
+}
+
+fn segment_v4(packet: &[u8]) -> Option<Segment<'_>> {
+    let header = usize::from(packet.first()? & 0x0f) * 4;
+    let fragment = u16::from_be_bytes(take(packet, 6)?);
+    if header < 20 || fragment & V4_OFFSET != 0 {
+        return None;
+    }
+    Some(Segment {
+        source: Ipv4Addr::from(take::<4>(packet, 12)?).into(),
+        destination: Ipv4Addr::from(take::<4>(packet, 16)?).into(),
+        number: *packet.get(9)?,
+        partial: fragment & V4_MORE != 0,
+        bytes: packet.get(header..)?,
+    })
+}
+
+fn segment_v6(packet: &[u8]) -> Option<Segment<'_>> {
+    let source = Ipv6Addr::from(take::<16>(packet, 8)?).into();
+    let destination = Ipv6Addr::from(take::<16>(packet, 24)?).into();
+    let mut number = *packet.get(6)?;
+    let mut bytes = packet.get(40..)?;
+    let mut partial = false;
+    loop {
+        let length = match number {
+            HOP_BY_HOP | ROUTING | DESTINATION => (usize::from(*bytes.get(1)?) + 1) * 8,
+            AUTHENTICATION => (usize::from(*bytes.get(1)?) + 2) * 4,
+            FRAGMENT => {
+                let fragment = u16::from_be_bytes(take(bytes, 2)?);
+                if fragment & V6_OFFSET != 0 {
+                    return None;
+                }
+                partial |= fragment & V6_MORE != 0;
+                8
+            }
+            _ => return Some(Segment { source, destination, number, partial, bytes }),
+        };
+        number = *bytes.first()?;
+        bytes = bytes.get(length..)?;
+    }
+}
+
+pub(crate) fn take<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 

@@ -1,0 +1,225 @@
+//! Answers to packet knocks from ports that are not open.
+//!
+//! A raw socket writes the whole packet, so the answer comes from the address and port that was asked, though nothing is
+//! bound there: a port scan finds what it found before. The sockets are made for sending alone (`IPPROTO_RAW`), and a
+//! filter that keeps nothing makes sure of it. Only CAP_NET_RAW is needed, and only when opening.
+//! Headers: RFC 791, RFC 8200, RFC 768; `raw(7)` says which fields the kernel fills in.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use knockgate_core::envelope::Message;
+use knockgate_core::limits::MESSAGE_LEN;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+
+use super::dual::no_v6;
+
+const IPPROTO_RAW: i32 = 255;
+const UDP: u8 = 17;
+
+const V4_HEADER: usize = 20;
+const V6_HEADER: usize = 40;
+const UDP_HEADER: usize = 8;
+const DATAGRAM: usize = UDP_HEADER + MESSAGE_LEN;
+/// In the header of UDP, and behind that of IPv6.
+const DATAGRAM_LENGTH: [u8; 2] = 208_u16.to_be_bytes();
+const V4_LENGTH: [u8; 2] = 228_u16.to_be_bytes();
+const _: () = assert!(DATAGRAM == 208 && V4_HEADER + DATAGRAM == 228);
+
+/// As far as Linux lets its own datagrams go.
+const HOPS: u8 = 64;
+/// `BPF_RET`: keep 0 bytes, that is, nothing.
+const KEEP_NOTHING: SockFilter = SockFilter::new(6, 0, 0, 0);
+
+/// Why nothing can be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    #[error("not allowed to answer packet knocks; run as root or with CAP_NET_RAW, or set mode = \"socket\"")]
+    NotAllowed,
+    #[error("packet knocks cannot be answered ({0}); set mode = \"socket\", or see `dmesg`")]
+    Kernel(#[source] io::Error),
+}
+
+/// Sends answers, and never receives anything.
+pub struct Answerer {
+    v4: Socket,
+    /// A host without IPv6 is never asked over IPv6.
+    v6: Option<Socket>,
+}
+
+impl Answerer {
+    /// # Errors
+    /// This process may not send packets of its own making.
+    pub fn open() -> Result<Self, AnswerError> {
+        let v4 = deaf(Domain::IPV4).map_err(blame)?;
+        let v6 = match deaf(Domain::IPV6) {
+            Err(error) if no_v6(&error) => None,
+            other => Some(other.map_err(blame)?),
+        };
+        Ok(Self { v4, v6 })
+    }
+
+    /// Sends one datagram to `to` as if a socket at `from` had sent it; `from` is an address of this host. It takes the
+    /// route that such a socket's datagram takes, by the rules for its source address too.
+    ///
+    /// # Errors
+    /// It was not sent: no route, no room, two families. None of these says anything about the next one.
+    pub fn answer(&mut self, to: SocketAddr, from: SocketAddr, message: &Message) -> io::Result<()> {
+        match (to, from) {
+            (SocketAddr::V4(to), SocketAddr::V4(from)) => self.answer_v4(to, from, message),
+            (SocketAddr::V6(to), SocketAddr::V6(from)) => self.answer_v6(to, from, message),
+            (SocketAddr::V4(_), SocketAddr::V6(_)) | (SocketAddr::V6(_), SocketAddr::V4(_)) => {
+                Err(io::ErrorKind::InvalidInput.into())
+            }
+        }
+    }
+
+    fn answer_v4(&self, to: SocketAddrV4, from: SocketAddrV4, message: &Message) -> io::Result<()> {
+        let packet = packet_v4(to, from, message);
+        route_as(&self.v4, SocketAddrV4::new(*from.ip(), 0).into(), Ipv4Addr::UNSPECIFIED.into())?;
+        send(&self.v4, &packet, to.into())
+    }
+
+    fn answer_v6(&self, to: SocketAddrV6, from: SocketAddrV6, message: &Message) -> io::Result<()> {
+        let socket = self.v6.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let packet = packet_v6(to, from, message);
+        // Binding to a link-local address would bind to its interface for good; the peer's scope chooses the interface.
+        let local = if from.ip().is_unicast_link_local() { Ipv6Addr::UNSPECIFIED } else { *from.ip() };
+        route_as(socket, SocketAddrV6::new(local, 0, 0, 0).into(), Ipv6Addr::UNSPECIFIED.into())?;
+        // What would be the port is the protocol to a raw socket, which knows its own.
+        send(socket, &packet, SocketAddrV6::new(*to.ip(), 0, 0, to.scope_id()).into())
+    }
+}
+
+fn deaf(domain: Domain) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(IPPROTO_RAW)))?;
+    socket.attach_filter(&[KEEP_NOTHING])?;
+    // A moment in which nothing can be sent costs an answer, not the gate its breath.
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn blame(error: io::Error) -> AnswerError {
+    match Errno::from_io_error(&error) {
+        Some(Errno::PERM | Errno::ACCESS) => AnswerError::NotAllowed,
+        _ => AnswerError::Kernel(error),
+    }
+}
+
+/// A raw socket that is bound routes by that source; no port is taken. Addresses that are this host's without being on an
+/// interface (a whole network routed to `lo`) cannot be bound to, and are routed like any other.
+fn route_as(socket: &Socket, local: SocketAddr, any: IpAddr) -> io::Result<()> {
+    match socket.bind(&local.into()) {
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            socket.bind(&SocketAddr::new(any, 0).into())
+        }
+        other => other,
+    }
+}
+
+fn send(socket: &Socket, packet: &[u8], to: SocketAddr) -> io::Result<()> {
+    match socket.send_to(packet, &to.into())? {
+        sent if sent == packet.len() => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
+fn packet_v4(to: SocketAddrV4, from: SocketAddrV4, message: &Message) -> [u8; V4_HEADER + DATAGRAM] {
+    let mut packet = [0; V4_HEADER + DATAGRAM];
+    let (header, datagram) = packet.split_at_mut(V4_HEADER);
+    header[0] = 0x45; // version 4, 5 words
+    header[2..4].copy_from_slice(&V4_LENGTH);
+    header[6] = 0x40; // do not fragment, as Linux says of its own; then the identification may be 0
+    header[8] = HOPS;
+    header[9] = UDP;
+    header[12..16].copy_from_slice(&from.ip().octets());
+    header[16..20].copy_from_slice(&to.ip().octets());
+    // The checksum of this header is the kernel's to fill in.
+    let addresses = [from.ip().octets(), to.ip().octets()].concat();
+    write_datagram(datagram, from.port(), to.port(), &addresses, message);
+    packet
+}
+
+fn packet_v6(to: SocketAddrV6, from: SocketAddrV6, message: &Message) -> [u8; V6_HEADER + DATAGRAM] {
+    let mut packet = [0; V6_HEADER + DATAGRAM];
+    let (header, datagram) = packet.split_at_mut(V6_HEADER);
+    header[0] = 0x60; // version 6
+    header[4..6].copy_from_slice(&DATAGRAM_LENGTH);
+    header[6] = UDP;
+    header[7] = HOPS;
+    header[8..24].copy_from_slice(&from.ip().octets());
+    header[24..40].copy_from_slice(&to.ip().octets());
+    let addresses = [from.ip().octets(), to.ip().octets()].concat();
+    write_datagram(datagram, from.port(), to.port(), &addresses, message);
+    packet
+}
+
+/// `datagram` has room for exactly the header and the message.
+fn write_datagram(datagram: &mut [u8], from: u16, to: u16, addresses: &[u8], message: &Message) {
+    datagram[0..2].copy_from_slice(&from.to_be_bytes());
+    datagram[2..4].copy_from_slice(&to.to_be_bytes());
+    datagram[4..6].copy_from_slice(&DATAGRAM_LENGTH);
+    datagram[UDP_HEADER..].copy_from_slice(message);
+    let checksum = match !ones_sum(&[addresses, &[0, UDP], &DATAGRAM_LENGTH, datagram]) {
+        0 => u16::MAX, // none at all would be 0, and IPv6 throws such a datagram away
+        sum => sum,
+    };
+    datagram[6..8].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// The sum of 16-bit words with end-around carry over parts of an even length (RFC 1071).
+fn ones_sum(parts: &[&[u8]]) -> u16 {
+    let words = parts.iter().flat_map(|part| part.as_chunks::<2>().0);
+    words.fold(0, |sum: u16, word| {
+        let (sum, carry) = sum.overflowing_add(u16::from_be_bytes(*word));
+        sum + u16::from(carry)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse_message;
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_back_as_written() {
+        let message = std::array::from_fn(|at| u8::try_from(at).expect("200 bytes"));
+        let (to, from) = ("192.0.2.1:50000", "192.0.2.2:62201");
+        let packet = packet_v4(to.parse().expect("v4"), from.parse().expect("v4"), &message);
+        let seen = parse_message(&packet).expect("a message");
+        assert_eq!((seen.destination, seen.source), (to.parse().expect("v4"), from.parse().expect("v4")));
+        assert_eq!(seen.message, message);
+        let (to, from) = ("[2001:db8::1]:50000", "[2001:db8::2]:62201");
+        let packet = packet_v6(to.parse().expect("v6"), from.parse().expect("v6"), &message);
+        let seen = parse_message(&packet).expect("a message");
+        assert_eq!((seen.destination, seen.source), (to.parse().expect("v6"), from.parse().expect("v6")));
+        assert_eq!(seen.message, message);
+    }
+
+    #[test]
+    fn a_datagram_with_its_checksum_sums_up_to_all_ones() {
+        for first in 0..=u8::MAX {
+            let mut message = [0xa5; MESSAGE_LEN];
+            message[0] = first;
+            let from = "[2001:db8::2]:62201".parse().expect("v6");
+            let packet = packet_v6("[2001:db8::1]:50000".parse().expect("v6"), from, &message);
+            let parts = [&packet[8..40], &[0, UDP], &DATAGRAM_LENGTH, &packet[40..]];
+            assert_eq!(ones_sum(&parts), u16::MAX, "{first}");
+            assert_ne!(packet[46..48], [0, 0], "{first}");
+        }
+    }
+
+    #[test]
+    fn the_carry_goes_round() {
+        let cases: [(&[&[u8]], u16); 4] = [
+            (&[&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]], 0xddf2), // 1 the example of RFC 1071
+            (&[&[0xff, 0xff], &[0x00, 0x01]], 0x0001),                      // 2
+            (&[&[0xff, 0xff], &[0xff, 0xff]], 0xffff),                      // 3
+            (&[], 0),                                                       // 4
+        ];
+        for (number, (parts, expected)) in cases.iter().enumerate() {
+            assert_eq!(ones_sum(parts), *expected, "{}", number + 1);
+        }
+    }
+}
