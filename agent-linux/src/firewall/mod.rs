@@ -11,6 +11,7 @@
 
 mod elements;
 mod error;
+mod flows;
 pub(crate) mod forwarding;
 mod integrity;
 pub(crate) mod netlink;
@@ -35,6 +36,7 @@ use ruleset::Before;
 
 pub use elements::SetName;
 pub use error::FirewallError;
+pub use flows::{FlowTable, Flows, FlowsError};
 pub use integrity::Integrity;
 pub use plan::{
     Access, Forward, MAX_PORTS, Mode, Packets, Plan, PlanError, PortRange, Prefixes, Protocol, ReturnPath,

@@ -283,14 +283,27 @@ impl Socket {
         query: impl Fn(&mut Encoder),
         read: impl Fn(&mut Vec<T>, Message<'_>),
     ) -> Result<Vec<T>, Errno> {
+        self.gather(kind, NFPROTO_INET, query, Vec::new, read)
+    }
+
+    /// Asks for objects of a family and lets `read` make of them what is worth keeping, which need not grow with their
+    /// number. A dump that was disturbed starts anew with what `empty` gives.
+    pub(crate) fn gather<T>(
+        &mut self,
+        kind: u16,
+        family: u8,
+        query: impl Fn(&mut Encoder),
+        empty: impl Fn() -> T,
+        read: impl Fn(&mut T, Message<'_>),
+    ) -> Result<T, Errno> {
         for _ in 0..DUMP_TRIES {
             let sequence = self.next_sequence();
             self.out.clear();
-            self.out.begin(kind, NLM_F_REQUEST | NLM_F_DUMP, sequence, NFPROTO_INET, 0);
+            self.out.begin(kind, NLM_F_REQUEST | NLM_F_DUMP, sequence, family, 0);
             query(&mut self.out);
             self.out.end();
             self.send()?;
-            if let Some(found) = self.read_dump(sequence, &read)? {
+            if let Some(found) = self.read_dump(sequence, empty(), &read)? {
                 return Ok(found);
             }
         }
@@ -301,9 +314,9 @@ impl Socket {
     fn read_dump<T>(
         &mut self,
         sequence: u32,
-        read: &impl Fn(&mut Vec<T>, Message<'_>),
-    ) -> Result<Option<Vec<T>>, Errno> {
-        let mut found = Vec::new();
+        mut found: T,
+        read: &impl Fn(&mut T, Message<'_>),
+    ) -> Result<Option<T>, Errno> {
         let mut disturbed = false;
         loop {
             let received = receive(&self.fd, &mut self.inbox, RecvFlags::empty())?;
