@@ -1,10 +1,13 @@
 //! The firewall against the kernel it runs on: what passes, what does not, and what others see of it.
 
 mod decoys;
+mod flows;
 mod forward;
 mod grants;
 mod guard;
 mod netns;
+mod packets;
+mod prefixes;
 mod table;
 mod traffic;
 
@@ -16,8 +19,8 @@ use knockgate_agent::capture::ProbeSeen;
 use knockgate_agent::capture::decoy::{self, DecoyTouched};
 use knockgate_agent::capture::nflog::{NflogError, ProbeLog};
 use knockgate_agent::firewall::{
-    Access, Firewall, FirewallError, Forward, Grant, Integrity, Mode, Plan, Protocol, Removal, ReturnPath,
-    Service,
+    Access, Firewall, FirewallError, Forward, Grant, Integrity, Mode, Packets, Plan, Protocol, Reach,
+    Removal, ReturnPath, Service,
 };
 use libtest_mimic::{Arguments, Trial};
 use netns::{Host, Lab, wait_until};
@@ -68,6 +71,28 @@ fn main() {
         ("a_forwarded_service_is_guarded_and_reaches_the_inner_host", forward::forwarded),
         ("a_masqueraded_service_shows_the_inner_host_the_gate", forward::masqueraded),
         ("forwarding_that_is_off_is_reported", forward::forwarding_off),
+        ("packet_knocks_are_seen_and_nothing_answers_on_their_ports", packets::watched),
+        ("a_batch_of_packet_knocks_is_what_is_there_up_to_its_limit", packets::batches),
+        ("a_packet_knock_in_fragments_is_seen_whole", packets::fragments),
+        ("a_packet_knock_is_answered_from_where_it_was_asked_without_an_open_port", packets::answered),
+        ("a_neighbour_on_the_link_is_answered_over_its_interface", packets::answered_on_the_link),
+        ("an_answer_takes_the_route_of_its_source_address", packets::answers_take_their_route),
+        ("the_answerer_receives_nothing", packets::the_answerer_is_deaf),
+        ("the_hosts_own_flows_from_a_watched_port_get_their_answers", packets::the_hosts_own_flows),
+        ("packet_knocks_anywhere_take_nothing_from_services_decoys_and_flows", packets::anywhere),
+        ("a_bound_socket_answers_from_the_address_that_was_asked", packets::bound),
+        ("packet_knocks_without_the_capability_name_the_remedy", packets::powerless),
+        ("a_grant_for_a_prefix_lets_the_neighbours_in_and_nobody_else", prefixes::neighbours),
+        ("a_grant_for_a_prefix_ends_by_the_kernels_own_clock", prefixes::prefix_grant_ends),
+        ("a_prefix_of_another_length_than_its_services_is_refused", prefixes::lengths_never_mix),
+        ("grants_for_prefixes_survive_unless_their_length_has_changed", prefixes::prefix_grants_survive),
+        ("prefixes_that_others_open_in_our_table_are_found_and_shut", prefixes::foreign_prefixes),
+        ("a_forwarded_service_opens_to_a_prefix_too", prefixes::forwarded_to_neighbours),
+        ("a_tcp_session_is_a_flow_until_one_side_ends_it", flows::tcp_sessions),
+        ("a_udp_exchange_is_a_flow_once_it_was_answered", flows::udp_exchanges),
+        ("a_udp_flow_ends_when_conntrack_forgets_it", flows::forgotten),
+        ("a_forwarded_session_is_found_by_its_outer_port", flows::forwarded_sessions),
+        ("flows_without_the_capability_are_refused", flows::powerless),
     ];
     let trials = tests.iter().map(|&(name, test)| {
         Trial::test(name, move || {
@@ -88,6 +113,7 @@ fn plan() -> Plan {
         ],
         decoys: vec![10_001],
         mode: HOLDER_CONNECT,
+        packets: Packets::Off,
     }
 }
 
@@ -103,11 +129,12 @@ fn forwarding_plan(lab: &Lab, return_path: ReturnPath) -> Plan {
 }
 
 fn service(id: u16, name: &str, protocol: Protocol, port: u16) -> Service {
-    Service { id, name: name.to_owned(), protocol, ports: vec![port], forward: None }
+    Service { id, name: name.to_owned(), protocol, ports: vec![port], forward: None, prefix: None }
 }
 
 fn grant(id: u32, source: IpAddr) -> Grant {
-    Grant { id, client: 1, service: 1, source, protocol: Protocol::Tcp, ports: vec![SSH], timeout: MINUTE }
+    let (protocol, ports) = (Protocol::Tcp, vec![SSH]);
+    Grant { id, client: 1, service: 1, source, reach: Reach::Address, protocol, ports, timeout: MINUTE }
 }
 
 fn install(lab: &Lab, plan: &Plan) -> Firewall {

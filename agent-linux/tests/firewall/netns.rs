@@ -157,7 +157,7 @@ impl Host {
         (address.into(), u32::from_str_radix(words[1], 16).expect("a number"))
     }
 
-    fn ip(&self, batch: &str) {
+    pub(crate) fn ip(&self, batch: &str) {
         self.on(|| feed(Command::new("ip").args(["-batch", "-"]), batch));
     }
 }

@@ -28,11 +28,26 @@ pub(crate) fn dial(from: &Host, to: IpAddr, port: u16) -> Answer {
 }
 
 pub(crate) fn dial_at(from: &Host, to: SocketAddr) -> Answer {
-    match from.on(|| TcpStream::connect_timeout(&to, SILENCE)) {
-        Ok(_) => Answer::Accepted,
+    meets(from.on(|| TcpStream::connect_timeout(&to, SILENCE)).map(drop))
+}
+
+/// From one of several addresses of a host.
+pub(crate) fn dial_from(from: &Host, source: IpAddr, to: IpAddr, port: u16) -> Answer {
+    let (source, to) = (SocketAddr::new(source, 0), SocketAddr::new(to, port));
+    let dialled = from.on(|| {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.bind(&source.into())?;
+        socket.connect_timeout(&to.into(), SILENCE)
+    });
+    meets(dialled)
+}
+
+fn meets(dialled: io::Result<()>) -> Answer {
+    match dialled {
+        Ok(()) => Answer::Accepted,
         Err(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => Answer::Refused,
-            io::ErrorKind::TimedOut => Answer::Silence,
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Answer::Silence,
             other => Answer::Other(other),
         },
     }
@@ -113,11 +128,10 @@ impl Session {
 
 /// No TCP socket of this namespace has anything in its send queue.
 pub(crate) fn all_is_acknowledged() -> bool {
-    ["tcp", "tcp6"].iter().all(|table| {
-        let table = std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).expect("Linux has it");
-        let queues = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(4));
-        queues.into_iter().all(|queue| queue.starts_with("00000000:"))
-    })
+    ["tcp", "tcp6"]
+        .iter()
+        .flat_map(|name| table(name))
+        .all(|line| line.split_whitespace().nth(4).is_none_or(|queue| queue.starts_with("00000000:")))
 }
 
 /// Takes the next connection of a listener that does not block.
@@ -150,6 +164,55 @@ pub(crate) fn send_udp_to(from: &Host, to: SocketAddr, payload: &[u8]) {
     });
 }
 
+/// A client's ordinary socket, connected to where it knocks.
+pub(crate) fn knocker(from: &Host, to: SocketAddr) -> UdpSocket {
+    from.on(|| {
+        let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+        let socket = UdpSocket::bind((any, 0)).expect("some port is free");
+        socket.connect(to).expect("there is a route");
+        socket.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        socket
+    })
+}
+
+/// What a datagram is met with; `Refused` is an ICMP error.
+pub(crate) fn udp_meets(from: &Host, to: IpAddr, port: u16, payload: &[u8]) -> Answer {
+    let socket = knocker(from, SocketAddr::new(to, port));
+    socket.set_read_timeout(Some(SILENCE)).expect("not zero");
+    socket.send(payload).expect("sends");
+    meets(socket.recv(&mut [0; 256]).map(drop))
+}
+
+/// A packet of protocol 255, which is what a raw socket that only sends is registered for.
+pub(crate) fn send_raw(from: &Host, source: IpAddr, to: IpAddr) {
+    let packet = match (source, to) {
+        (IpAddr::V4(source), IpAddr::V4(to)) => {
+            [&[0x45, 0, 0, 25, 0, 0, 0, 0, 64, 255, 0, 0], &source.octets()[..], &to.octets(), b"noise"]
+                .concat()
+        }
+        (IpAddr::V6(source), IpAddr::V6(to)) => {
+            [&[0x60, 0, 0, 0, 0, 5, 255, 64], &source.octets()[..], &to.octets(), b"noise"].concat()
+        }
+        _ => panic!("one family"),
+    };
+    let to = SocketAddr::new(to, 0);
+    from.on(|| raw(to.ip()).send_to(&packet, &to.into()).expect("sends"));
+}
+
+/// A raw socket of protocol 255, for the family of an address.
+pub(crate) fn raw(family: IpAddr) -> Socket {
+    let domain = Domain::for_address(SocketAddr::new(family, 0));
+    let socket = Socket::new(domain, Type::RAW, Some(255.into())).expect("root may");
+    socket.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    socket
+}
+
+/// The sockets of this namespace, as `/proc` lists them.
+pub(crate) fn table(name: &str) -> Vec<String> {
+    let table = std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).expect("Linux has it");
+    table.lines().skip(1).map(str::to_owned).collect()
+}
+
 pub(crate) fn flood_udp(from: &Host, to: IpAddr, port: u16, datagrams: usize) {
     from.on(|| {
         let socket = UdpSocket::bind(("0.0.0.0", 0)).expect("some port is free");
@@ -160,7 +223,7 @@ pub(crate) fn flood_udp(from: &Host, to: IpAddr, port: u16, datagrams: usize) {
 }
 
 pub(crate) fn receive_udp(socket: &UdpSocket) -> Vec<u8> {
-    let mut payload = vec![0; 64];
+    let mut payload = vec![0; 256];
     let length = socket.recv(&mut payload).expect("something comes");
     payload.truncate(length);
     payload
