@@ -49,7 +49,8 @@ pub enum Packets {
     /// an answer, and nothing listens.
     Watched { ports: Vec<PortRange>, group: u16 },
     /// On every UDP port that no service guards. Those that belong to no flow are dropped and reported; all other
-    /// datagrams meet the bare host. To be heard twice, a client that was answered has to use another port.
+    /// datagrams meet the bare host. To be heard twice, a client that was answered has to use another port. What it costs:
+    /// an unguarded service that never answers, such as syslog, loses its datagrams of just that size.
     WatchedAnywhere { group: u16 },
     /// A socket of ours takes them on these ports; the guard leaves them alone.
     Bound { ports: Vec<PortRange> },
