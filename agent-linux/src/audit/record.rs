@@ -308,6 +308,7 @@ fn attributes(event: &Event) -> Map<String, Value> {
         ("prefix", source.map(|source| source.prefix.into())),
         ("source-failures", source.map(|source| source.failures.into())),
         ("source-grants", source.map(|source| source.grants.into())),
+        ("asked-prefix", request.and_then(|request| request.prefix).map(Value::from)),
         ("service", request.map(|request| request.service.into())),
         ("service-name", request.map(|request| request.name.as_str().into())),
         ("seconds", request.map(|request| request.seconds.into())),

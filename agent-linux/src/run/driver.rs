@@ -3,17 +3,18 @@
 //! One task owns the gate and the firewall, so nothing is shared and nothing is locked. What takes long (the disk, the
 //! policy) happens on threads of its own and comes back as an input.
 
-use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use getrandom::SysRng;
-use knockgate_core::envelope::Message;
+use knockgate_core::action::Peer;
+use knockgate_core::envelope::{Message, Unsealed};
 use knockgate_core::gate::Gate;
 use knockgate_core::{
-    Action, Bearer, Consultation, Decision, GrantId, Network, Now, Origin, Outcome, Peer, Probe, Record, Verdict,
-    Way,
+    Action, Bearer, Consultation, Decision, GrantId, Network, Now, Origin, Outcome, Probe, Record, Refusal,
+    Verdict, Way,
 };
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
@@ -21,13 +22,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::audit::{Audit, AuditRecord};
 use crate::config::{Config, Service};
-use crate::firewall::{self, Firewall};
+use crate::firewall::{self, Firewall, Reach};
 use crate::state::{LiveRoster, Store};
 
 use super::clock;
+use super::flows::Lookout;
 use super::input::Input;
 use super::judge::Bench;
 use super::keeper::Keeper;
+use super::packets::Door;
+use super::peers::{Back, Peers};
 use super::scribe::Scribe;
 use super::signals::Signals;
 use super::upkeep::{Guard, Upkeep};
@@ -56,8 +60,9 @@ pub(super) struct Driver {
     pub(super) store: Arc<Store>,
     pub(super) audit: Arc<Audit>,
     pub(super) upkeep: Upkeep,
-    pub(super) peers: HashMap<u64, oneshot::Sender<Message>>,
-    pub(super) next_peer: u64,
+    pub(super) peers: Peers,
+    pub(super) door: Door,
+    pub(super) lookout: Lookout,
     /// To whom the decoys answer now.
     pub(super) holders: HashSet<IpAddr>,
 }
@@ -108,7 +113,14 @@ impl Driver {
     fn take(&mut self, input: Option<Input>) -> Option<Stop> {
         let now = clock::now();
         match input? {
+            Input::Packet { source, destination, message } => {
+                self.packet(now, source, destination, *message);
+            }
             Input::Message { source, message, answer } => self.message(now, source, &message, answer),
+            Input::Flows(seen) => {
+                self.lookout.answered();
+                seen.into_iter().for_each(|(grant, flows)| self.gate.handle_flows(now, grant, flows));
+            }
             Input::Probe { probe, by_holder } => {
                 // A decoy task that has been closed meanwhile needs no answer.
                 let _ = by_holder.send(self.holders.contains(&probe.source));
@@ -126,15 +138,22 @@ impl Driver {
     }
 
     fn message(&mut self, now: Now, source: IpAddr, message: &Message, answer: oneshot::Sender<Message>) {
-        self.next_peer = self.next_peer.wrapping_add(1);
-        let origin = Origin { peer: Peer(self.next_peer), source, way: Way::Connection };
-        let result = self.gate.handle_message(now, origin, message);
+        let peer = self.peers.next();
+        let result = self.gate.handle_message(now, Origin { peer, source, way: Way::Connection }, message);
         self.audit.write(AuditRecord::central_connection(source, result));
+        self.expect_answer(peer, Back::Connection(answer), source, result);
+    }
+
+    fn packet(&mut self, now: Now, from: SocketAddr, asked: SocketAddr, message: Unsealed) {
+        let (peer, source) = (self.peers.next(), from.ip());
+        let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Datagram }, message);
+        self.expect_answer(peer, Back::Datagram { to: from, from: asked }, source, result);
+    }
+
+    fn expect_answer(&mut self, peer: Peer, back: Back, source: IpAddr, result: Result<(), Refusal>) {
         match result {
-            Ok(()) => drop(self.peers.insert(self.next_peer, answer)),
-            Err(refusal) => {
-                tracing::debug!(%source, refusal = refusal.word(), "central port: met with silence")
-            }
+            Ok(()) => self.peers.wait(peer, back),
+            Err(refusal) => tracing::debug!(%source, refusal = refusal.word(), "met with silence"),
         }
     }
 
@@ -181,12 +200,7 @@ impl Driver {
                 let outcome = self.close(grant, to, service);
                 self.gate.handle_closed(now, grant, outcome);
             }
-            Action::Answer { peer, message } => {
-                if let Some(answer) = self.peers.remove(&peer.0) {
-                    // A client that has hung up asks again.
-                    let _ = answer.send(message);
-                }
-            }
+            Action::Answer { peer, message } => self.peers.answer(peer, &message),
         }
     }
 
@@ -229,13 +243,25 @@ impl Driver {
 
     fn look_after(&mut self) -> Option<Stop> {
         let now = clock::now();
-        self.peers.retain(|_, answer| !answer.is_closed());
+        self.peers.forget();
+        self.gate.handle_noise(self.door.take_noise());
+        self.look_at_flows();
         self.upkeep.roster(now, &mut self.gate, &self.audit);
         self.gate.handle_timeout(now);
         match self.upkeep.firewall(now, &mut self.firewall, &self.gate, &self.config) {
             Guard::Wanted => None,
             Guard::GivenUp => Some(Stop::Unguarded),
         }
+    }
+
+    /// Which of the grants that follow their connections are in use? The answer comes as an input.
+    fn look_at_flows(&mut self) {
+        let followed = self.gate.followed().filter_map(|grant| {
+            let service = self.config.service_by_id(grant.service())?;
+            Some((grant.id(), opening(grant.id(), grant.to(), service)))
+        });
+        let followed = followed.collect();
+        self.lookout.ask(followed);
     }
 
     fn stop(self, stop: Stop) -> anyhow::Result<()> {
@@ -268,6 +294,7 @@ pub(super) fn opening(grant: GrantId, to: Network, service: &Service) -> firewal
         client: 0,
         service: service.id,
         source: to.address(),
+        reach: if to.is_host() { Reach::Address } else { Reach::Prefix(to.bits()) },
         protocol: super::plan::protocol(service.protocol),
         ports: service.ports.clone(),
         timeout: Duration::ZERO,

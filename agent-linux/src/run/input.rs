@@ -1,10 +1,10 @@
 //! What the driver is told by those who wait for something.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use knockgate_core::action::ExchangeId;
-use knockgate_core::envelope::Message;
-use knockgate_core::{Outcome, Probe, Ticket};
+use knockgate_core::envelope::{Message, Unsealed};
+use knockgate_core::{Flows, GrantId, Outcome, Probe, Ticket};
 use tokio::sync::{mpsc, oneshot};
 
 use super::judge::Judgement;
@@ -15,6 +15,10 @@ const QUEUE: usize = 256;
 
 /// Something that happened.
 pub(super) enum Input {
+    /// A packet knock came that is not noise.
+    Packet { source: SocketAddr, destination: SocketAddr, message: Box<Unsealed> },
+    /// What goes through the grants that were asked about; nothing where that could not be seen.
+    Flows(Vec<(GrantId, Flows)>),
     /// A whole message came to the central port. No answer means silence.
     Message { source: IpAddr, message: Box<Message>, answer: oneshot::Sender<Message> },
     /// A decoy was touched. The answer says whether by a holder.

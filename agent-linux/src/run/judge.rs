@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use heapless::Vec;
 use knockgate_core::limits::MAX_EFFECTS;
-use knockgate_core::{Consultation, Decision, Effect, GrantId, Verdict};
+use knockgate_core::{self as core, Consultation, Decision, Effect, GrantId, Verdict};
 use knockgate_policy_host::{self as host, Cause, Event, HostKind, Policy, StateStore, text};
 
 use super::input::{Input, Inputs};
@@ -104,6 +104,7 @@ impl Judge {
                 name: text(service),
                 seconds: asked.seconds,
                 grants: asked.grants.service,
+                prefix: asked.prefix,
             }),
             book: asked.number.map(|number| host::Book { number, left: asked.book_left }),
             grant: asked.grant.map(|(grant, left)| host::Grant {
@@ -111,16 +112,17 @@ impl Judge {
                 left: u32::try_from(left.as_secs()).unwrap_or(u32::MAX),
             }),
             grants_open: asked.grants.all,
-            ..Event::new(cause(asked.cause), HostKind::Linux)
+            ..Event::new(self.cause(asked.cause), HostKind::Linux)
         }
     }
-}
 
-fn cause(cause: knockgate_core::Cause) -> Cause {
-    match cause {
-        knockgate_core::Cause::Sequence => Cause::Sequence,
-        knockgate_core::Cause::Packet => Cause::Packet,
-        knockgate_core::Cause::Renew => Cause::Renew,
+    /// A policy that makes no difference between keeping and opening judges the one as the other.
+    fn cause(&self, cause: core::Cause) -> Cause {
+        match cause {
+            core::Cause::Sequence => Cause::Sequence,
+            core::Cause::Renew if self.policy.wants(Cause::Renew) => Cause::Renew,
+            core::Cause::Renew | core::Cause::Packet => Cause::Packet,
+        }
     }
 }
 

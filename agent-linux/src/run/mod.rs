@@ -3,21 +3,29 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`start`] | checks everything, then shuts the gate, then listens |
+//! | [`adopt`] | what an earlier run has left open |
+//! | [`ears`] | everything that the agent hears by |
 //! | [`driver`] | owns gate and firewall: tells the core what happened, does what it asks |
-//! | [`central`], [`decoys`] | what comes from the network |
-//! | [`judge`], [`keeper`] | what takes long: the policy and the disk, each on a thread of its own |
+//! | [`central`], [`decoys`], [`packets`] | what comes from the network |
+//! | [`peers`] | the ways back to those who have asked |
+//! | [`judge`], [`keeper`], [`flows`] | what takes long: the policy, the disk, the kernel's list of connections, each on a thread of its own |
 //! | [`scribe`] | what is written down |
 //! | [`upkeep`] | what is looked after every second |
 
+mod adopt;
 mod central;
 mod clock;
 mod connections;
 mod decoys;
 mod driver;
+mod ears;
+mod flows;
 mod input;
 mod judge;
 mod keeper;
 mod listen;
+mod packets;
+mod peers;
 mod plan;
 mod policy;
 mod scribe;

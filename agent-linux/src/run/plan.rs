@@ -1,11 +1,15 @@
 //! The configuration in the firewall's words.
 
+use std::ops::RangeInclusive;
+
 use knockgate_core::book::Decoys;
 use knockgate_core::message;
 use knockgate_core::profile::Protocol;
 
-use crate::config::{Config, DecoyAudience, Service};
-use crate::firewall::{self, Access, FirewallError, Forward, Mode, Plan, ReturnPath, forwarding};
+use crate::config::{Config, DecoyAudience, PacketMode, PacketPorts, Service};
+use crate::firewall::{
+    self, Access, FirewallError, Forward, Mode, Packets, Plan, PortRange, Prefixes, ReturnPath, forwarding,
+};
 
 /// NFLOG group of the probes of closed mode. Any number will do that nobody else on the host uses; this is "KG".
 pub(super) const NFLOG_GROUP: u16 = 0x4b47;
@@ -20,6 +24,20 @@ pub(super) fn of(config: &Config, decoys: &Decoys, listener: u16) -> Plan {
             message::Mode::Connect => Mode::Connect { listener, access: access(config.sequence.decoys) },
             message::Mode::Closed => Mode::Closed { group: NFLOG_GROUP },
         },
+        packets: packets(config),
+    }
+}
+
+fn packets(config: &Config) -> Packets {
+    let group = super::packets::NFLOG_GROUP;
+    let ports = |ranges: &[RangeInclusive<u16>]| {
+        ranges.iter().map(|range| PortRange { first: *range.start(), last: *range.end() }).collect()
+    };
+    match (config.packet.mode, &config.packet.ports) {
+        (PacketMode::Off, _) => Packets::Off,
+        (PacketMode::Watch, PacketPorts::Any) => Packets::WatchedAnywhere { group },
+        (PacketMode::Watch, PacketPorts::Listed(ranges)) => Packets::Watched { ports: ports(ranges), group },
+        (PacketMode::Socket, _) => Packets::Bound { ports: ports(config.packet.listed()) },
     }
 }
 
@@ -31,6 +49,8 @@ pub fn bare_plan(config: &Config) -> Plan {
         services: config.services.iter().map(shut).collect(),
         decoys: Vec::new(),
         mode: Mode::Closed { group: NFLOG_GROUP },
+        // An agent that is not there yet must not be missed: the ports of packet knocks stay as silent as they will be.
+        packets: packets(config),
     }
 }
 
@@ -63,7 +83,13 @@ fn service(service: &Service) -> firewall::Service {
         protocol: protocol(service.protocol),
         ports: service.ports.clone(),
         forward: forward(service),
+        prefix: prefix(service),
     }
+}
+
+fn prefix(service: &Service) -> Option<Prefixes> {
+    let (v4, v6) = (service.prefix_v4, service.prefix_v6);
+    (v4.is_some() || v6.is_some()).then_some(Prefixes { v4, v6 })
 }
 
 fn forward(service: &Service) -> Option<Forward> {

@@ -20,6 +20,7 @@ use super::judge::Judge;
 /// What policies can do on this host.
 pub const SUPPORTED: Capabilities = Capabilities::of(&[
     Capability::Open,
+    Capability::OpenPrefix,
     Capability::Extend,
     Capability::Revoke,
     Capability::Lockout,
@@ -35,7 +36,8 @@ pub fn load_policy(config: &Config) -> anyhow::Result<Policy> {
     let engine = PolicyEngine::new(Profile::Server, SUPPORTED)?;
     let Some(module) = config.deciding_module() else {
         let all = config.services.iter().map(|service| service.id);
-        let rights = rights(config, all, Capabilities::of(&[Capability::Open]), u32::MAX);
+        let rights =
+            rights(config, all, Capabilities::of(&[Capability::Open, Capability::OpenPrefix]), u32::MAX);
         return engine.load("default", builtin::DEFAULT, &rights).context("the built-in policy");
     };
     let (name, file) = (&module.name, module.file.display());

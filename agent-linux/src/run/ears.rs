@@ -1,0 +1,90 @@
+//! Everything that the agent hears by. All of it is made ready before the gate is shut, and nothing is heard before it is.
+
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use knockgate_core::book::Decoys;
+use knockgate_core::message;
+use tokio::net::TcpListener;
+
+use crate::audit::Audit;
+use crate::capture::decoy;
+use crate::capture::nflog::ProbeLog;
+use crate::config::Config;
+
+use super::input::Inputs;
+use super::packets::{self, Door, Mouth};
+use super::{central, decoys, plan};
+
+/// Ready to hear.
+pub(super) struct Ears {
+    central: Option<TcpListener>,
+    /// Behind the decoys of connect mode.
+    decoys: Option<TcpListener>,
+    probes: Option<ProbeLog>,
+    packets: packets::Ears,
+}
+
+impl Ears {
+    /// Takes the ports and subscriptions that the configuration wants, and the way by which packet knocks are answered.
+    pub(super) fn open(config: &Config, decoys: &Decoys) -> anyhow::Result<(Self, Mouth)> {
+        let central = config.central.map(|central| listen(central.port, "the central port")).transpose()?;
+        let (packets, mouth) = packets::open(config)?;
+        let (decoys, probes) = (decoy_listener(config, decoys)?, probe_log(config)?);
+        Ok((Self { central, decoys, probes, packets }, mouth))
+    }
+
+    /// The port behind the decoys; 0 where there is none.
+    pub(super) fn decoy_port(&self) -> std::io::Result<u16> {
+        self.decoys.as_ref().map_or(Ok(0), |listener| listener.local_addr().map(|address| address.port()))
+    }
+
+    /// Hears from now on.
+    pub(super) fn listen(self, door: &Door, inputs: &Inputs, audit: &Arc<Audit>) -> anyhow::Result<()> {
+        if let Some(listener) = self.central {
+            tokio::spawn(central::serve(listener, inputs.clone(), Arc::clone(audit)));
+        }
+        if let Some(listener) = self.decoys {
+            tokio::spawn(decoys::serve(listener, inputs.clone()));
+        }
+        if let Some(log) = self.probes {
+            decoys::watch(log, inputs.clone())?;
+        }
+        self.packets.listen(door, inputs)
+    }
+}
+
+fn listen(port: u16, what: &str) -> anyhow::Result<TcpListener> {
+    let listener = decoy::listen(port).map_err(|error| {
+        anyhow!(
+            "{what} cannot use TCP port {port}: {error}; `ss -tlnp` shows who has it, or choose another one"
+        )
+    })?;
+    Ok(TcpListener::from_std(listener)?)
+}
+
+fn decoy_listener(config: &Config, decoys: &Decoys) -> anyhow::Result<Option<TcpListener>> {
+    const WHAT: &str = "the listener behind the decoys";
+    match (config.sequence.mode, config.sequence.listener) {
+        (message::Mode::Closed, _) => Ok(None),
+        (message::Mode::Connect, Some(port)) => listen(port, WHAT).map(Some),
+        (message::Mode::Connect, None) => {
+            // The kernel may hand out a decoy. Those are kept until there is another one, so that it does not do so again.
+            let mut useless = Vec::new();
+            loop {
+                let listener = listen(0, WHAT)?;
+                if !decoys.contains(listener.local_addr()?.port()) {
+                    return Ok(Some(listener));
+                }
+                useless.push(listener);
+            }
+        }
+    }
+}
+
+fn probe_log(config: &Config) -> anyhow::Result<Option<ProbeLog>> {
+    match config.sequence.mode {
+        message::Mode::Connect => Ok(None),
+        message::Mode::Closed => Ok(Some(ProbeLog::bind(plan::NFLOG_GROUP)?)),
+    }
+}

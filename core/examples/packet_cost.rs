@@ -1,0 +1,218 @@
+//! What one packet costs the core, on one thread: knocks that are good, junk of the right size, and the X25519 operations alone.
+//!
+//! `cargo run --release -p knockgate-core --example packet_cost`
+#![allow(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant as Clock};
+
+use clatter::bytearray::{ByteArray, SensitiveByteArray};
+use clatter::crypto::dh::X25519;
+use clatter::traits::Dh;
+use knockgate_core::book::{Book, DecoySeed, Order, Shape};
+use knockgate_core::client::Keys;
+use knockgate_core::envelope::Message;
+use knockgate_core::gate::{LockoutScope, Service};
+use knockgate_core::key::{DoorKey, GateId, Identity, SecretKey};
+use knockgate_core::message::{Kind, Mode, Request};
+use knockgate_core::profile::Profile;
+use knockgate_core::replay::{Burnt, Lease, Used};
+use knockgate_core::roster::FixedRoster;
+use knockgate_core::{
+    Action, Client, ClientId, Config, Decision, Effect, Gate, Instant, Now, Origin, Outcome, Peer, UnixTime,
+    Verdict, Way,
+};
+use rand_core::Rng;
+
+/// Packets of one measurement, and how often it is repeated; the median counts.
+const PACKETS: u32 = 2_000;
+const JUNK: u32 = 100_000;
+const RUNS: usize = 7;
+/// Operations of a gate for one good knock: `es`, `ss`, `ee`, `se`, and the public half of the next ephemeral key.
+const DH_FOR_ONE: u32 = 4;
+
+type Bench = Gate<FixedRoster<1>, Generator, 64, 8, 8, 8>;
+
+fn main() {
+    let mut rng = Generator(1);
+    let (mut gate, keys) = gate(&mut rng);
+
+    let junk: Vec<Message> = (0..64).map(|_| std::array::from_fn(|_| byte(&mut rng))).collect();
+    let junk_time = median(JUNK, || {
+        for message in junk.iter().cycle().take(JUNK as usize) {
+            let _ = black_box(gate.handle_message(now(0), origin(), message));
+        }
+    });
+
+    let mut counter = 0;
+    let mut times: Vec<Duration> = (0..RUNS)
+        .map(|_| {
+            let knocks: Vec<Message> = (0..PACKETS)
+                .map(|_| {
+                    counter += 1;
+                    let request = Request { service: 1, ..Request::new(Kind::Open, counter) };
+                    keys.ask(&request, &mut rng).unwrap().1
+                })
+                .collect();
+            let begun = Clock::now();
+            for (at, message) in (0..).zip(&knocks) {
+                gate.handle_message(now(at), origin(), message).unwrap();
+                assert_eq!(answer(&mut gate, now(at)), 1, "every knock is answered");
+            }
+            begun.elapsed() / PACKETS
+        })
+        .collect();
+    times.sort_unstable();
+    let knock_time = times[RUNS / 2];
+
+    let (secret, other) = (SensitiveByteArray::from_slice(&[7; 32]), Identity::generate(&mut rng).public().0);
+    let dh_time = median(PACKETS, || {
+        for _ in 0..PACKETS {
+            black_box(X25519::dh(black_box(&secret), black_box(&other)).unwrap());
+        }
+    });
+    let key_time = median(PACKETS, || {
+        for _ in 0..PACKETS {
+            black_box(Identity::generate(&mut rng).public());
+        }
+    });
+    let bound = dh_time * DH_FOR_ONE + key_time;
+
+    println!("| one thread | µs each | a second |\n| --- | ---: | ---: |");
+    row("good packet knock: opened, decided, granted, answered", knock_time);
+    row("the X25519 operations in it alone: four, and one new key", bound);
+    row("junk of the right size", junk_time);
+    println!("\nof the X25519 bound: {:.0} %", 100.0 * bound.as_secs_f64() / knock_time.as_secs_f64());
+}
+
+fn row(what: &str, time: Duration) {
+    let micros = time.as_secs_f64() * 1e6;
+    println!("| {what} | {micros:.2} | {:.0} |", 1e6 / micros);
+}
+
+fn median(times: u32, mut work: impl FnMut()) -> Duration {
+    let mut runs: Vec<_> = (0..RUNS)
+        .map(|_| {
+            let begun = Clock::now();
+            work();
+            begun.elapsed() / times
+        })
+        .collect();
+    runs.sort_unstable();
+    runs[RUNS / 2]
+}
+
+/// Does what the gate asks; says how many answers there were.
+fn answer(gate: &mut Bench, now: Now) -> u32 {
+    let mut answers = 0;
+    while let Some(action) = gate.poll_action(now) {
+        match action {
+            Action::Consult(asked) => {
+                let effects = [Effect::Open { service: 1, seconds: asked.seconds }].into_iter().collect();
+                gate.handle_decision(now, asked.ticket, Decision { verdict: Verdict::Commit, effects });
+            }
+            Action::Open { grant, .. } => gate.handle_opened(now, grant, Outcome::Done),
+            Action::Answer { message, .. } => {
+                black_box(message);
+                answers += 1;
+            }
+            Action::Remember { .. } => panic!("the lease covers every counter"),
+            Action::Watch { .. } | Action::Unwatch { .. } | Action::Close { .. } => {
+                panic!("nobody knocks a sequence and nothing ends")
+            }
+        }
+    }
+    while gate.poll_note().is_some() {}
+    answers
+}
+
+fn gate(rng: &mut Generator) -> (Bench, Keys) {
+    let shape = Shape::new(10, 3, 16, 10_000..=20_000).unwrap();
+    let book = Book::generate(shape, DecoySeed::generate(rng), rng);
+    let (secret, door_key, identity) =
+        (SecretKey::generate(rng), DoorKey::generate(rng), Identity::generate(rng));
+    let mut client = Client::new(ClientId(1), "somebody".parse().unwrap(), secret.public(), book.id());
+    client.services.push(1).unwrap();
+    let mut roster = FixedRoster::new();
+    roster.add_client(client, Used::NOTHING, None).unwrap();
+    roster.add_book(book.clone(), 0).unwrap();
+    let keys = Keys::of(&Profile {
+        client: "somebody".parse().unwrap(),
+        address: "gate.example".try_into().unwrap(),
+        central_port: 0,
+        packet_ports: None,
+        gate: GateId([7; 16]),
+        gate_key: identity.public(),
+        door_key: door_key.clone(),
+        secret: Some(secret),
+        services: heapless::Vec::new(),
+        book: book.clone(),
+    });
+    let config = Config {
+        gate: GateId([7; 16]),
+        identity,
+        door_keys: [door_key].into_iter().collect(),
+        decoys: book.decoys(),
+        mode: Mode::Connect,
+        order: Order::Strict,
+        hold: Duration::from_secs(10),
+        strays: 2,
+        lockout: Duration::from_secs(60),
+        lockout_scope: LockoutScope::Source,
+        max_age: None,
+        burnt: Burnt::default(),
+        services: [Service::new(1, Duration::from_secs(60), Duration::from_secs(3600))].into_iter().collect(),
+    };
+    let mut gate = Gate::new(config, roster, Generator(2));
+    gate.set_lease(Some(Lease { after: 0, until: u64::MAX }));
+    (gate, keys.unwrap())
+}
+
+fn now(micros: u64) -> Now {
+    Now { instant: Instant::from_micros(micros), unix: Some(UnixTime::from_micros(1_700_000_000_000_000)) }
+}
+
+fn origin() -> Origin {
+    Origin { peer: Peer(1), source: [192, 0, 2, 7].into(), way: Way::Datagram }
+}
+
+fn byte(rng: &mut Generator) -> u8 {
+    let mut byte = [0];
+    rng.fill_bytes(&mut byte);
+    byte[0]
+}
+
+/// Fast and foreseeable: good for a measurement and for nothing else. Source: SplitMix64.
+struct Generator(u64);
+
+impl rand_core::TryRng for Generator {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok(u32::from_le_bytes(*self.next().to_le_bytes().first_chunk().unwrap()))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        Ok(self.next())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        for chunk in bytes.chunks_mut(8) {
+            let word = self.next().to_le_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+impl rand_core::TryCryptoRng for Generator {}
+
+impl Generator {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
