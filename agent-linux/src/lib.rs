@@ -6,5 +6,7 @@ pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod firewall;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod run;
 pub mod state;

@@ -6,9 +6,9 @@ pub mod bound;
 pub mod decoy;
 mod dual;
 pub mod nflog;
-mod packet;
+pub(crate) mod packet;
 pub mod packets;
-mod subscription;
+pub(crate) mod subscription;
 
 pub use packet::ProbeSeen;
 pub use packets::{PacketSeen, parse_message};

@@ -20,7 +20,7 @@ const QUEUE_BYTES: usize = 1024 * 1024;
 const INBOX_BYTES: usize = 16 * 1024;
 
 const ULOG_SUBSYSTEM: u16 = 4 << 8;
-pub(super) const PACKET: u16 = ULOG_SUBSYSTEM;
+pub(crate) const PACKET: u16 = ULOG_SUBSYSTEM;
 const CONFIG: u16 = ULOG_SUBSYSTEM | 1;
 
 /// Asks nf_tables for its generation, which changes nothing.
@@ -51,10 +51,10 @@ pub enum NflogError {
 
 /// One reported packet.
 #[derive(Clone, Copy)]
-pub(super) struct Report<'a> {
-    pub(super) packet: &'a [u8],
+pub(crate) struct Report<'a> {
+    pub(crate) packet: &'a [u8],
     /// The number of the interface that it came in by.
-    pub(super) interface: Option<u32>,
+    pub(crate) interface: Option<u32>,
 }
 
 /// A subscription to one NFLOG group, whose packets `read` turns into `T`.
@@ -179,7 +179,7 @@ impl<T> AsFd for Subscription<T> {
     }
 }
 
-pub(super) fn report(message: Message<'_>) -> Option<Report<'_>> {
+pub(crate) fn report(message: Message<'_>) -> Option<Report<'_>> {
     let attributes = message.attributes();
     Some(Report { packet: attributes.find(PAYLOAD)?, interface: attributes.u32(IFINDEX_INDEV) })
 }

@@ -114,10 +114,10 @@ fn mark(found: &mut [Flows], grants: &[Grant], message: Message<'_>) {
 
 /// A session as the client began it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Flow {
-    source: IpAddr,
-    protocol: Protocol,
-    port: u16,
+pub(crate) struct Flow {
+    pub(crate) source: IpAddr,
+    pub(crate) protocol: Protocol,
+    pub(crate) port: u16,
 }
 
 impl Flow {
@@ -128,7 +128,7 @@ impl Flow {
 }
 
 /// `None`: no flow that is alive, or none of ours.
-fn read(message: Message<'_>) -> Option<Flow> {
+pub(crate) fn read(message: Message<'_>) -> Option<Flow> {
     if message.kind != CT_NEW {
         return None;
     }

@@ -9,9 +9,9 @@
 //! Not here: which client may have what, and for how long. The firewall does as it is told and reports what became of
 //! it.
 
-mod elements;
+pub(crate) mod elements;
 mod error;
-mod flows;
+pub(crate) mod flows;
 pub(crate) mod forwarding;
 mod integrity;
 pub(crate) mod netlink;

@@ -71,12 +71,12 @@ impl GateIdentity {
             ));
         }
         let content = private_file::read(&path)?;
-        let identity: Self = file::decode(FORMAT, &content)
-            .map_err(|error| StateError::unreadable(&path, KIND, error, restore))?;
-        if identity.door_keys.is_empty() {
-            return Err(StateError::unreadable(&path, KIND, FileError::Nonsense, restore));
-        }
-        Ok(identity)
+        Self::decode(&content).map_err(|error| StateError::unreadable(&path, KIND, error, restore))
+    }
+
+    pub(crate) fn decode(content: &[u8]) -> Result<Self, FileError> {
+        let identity: Self = file::decode(FORMAT, content)?;
+        if identity.door_keys.is_empty() { Err(FileError::Nonsense) } else { Ok(identity) }
     }
 
     /// Writes a new file.

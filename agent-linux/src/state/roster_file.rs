@@ -65,8 +65,11 @@ impl RosterFile {
             return Err(StateError::refused(&path, format!("the {KIND} is missing"), RESTORE));
         }
         let content = private_file::read(&path)?;
-        let roster = file::decode::<Self>(FORMAT, &content).and_then(Self::checked);
-        roster.map_err(|error| StateError::unreadable(&path, KIND, error, RESTORE))
+        Self::decode(&content).map_err(|error| StateError::unreadable(&path, KIND, error, RESTORE))
+    }
+
+    pub(crate) fn decode(content: &[u8]) -> Result<Self, FileError> {
+        file::decode::<Self>(FORMAT, content).and_then(Self::checked)
     }
 
     /// Writes a first, empty roster.
