@@ -12,6 +12,8 @@ mod attempt;
 mod cli;
 mod dial;
 mod exchange;
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod kept;
 mod knock;

@@ -42,13 +42,17 @@ pub(crate) fn make(path: &Path) -> Result<SecretKey, KeyFault> {
 pub(crate) fn read(path: &Path) -> Result<SecretKey, KeyFault> {
     let bytes = private_file::read(path, FILE_LEN + 1)?;
     let unreadable = |what| KeyFault::Unreadable { path: path.to_owned(), what };
-    file::decode(FORMAT, &bytes).map_err(|error| match error {
+    decode(&bytes).map_err(|error| match error {
         FileError::Foreign => unreadable("not a key that knockgate made"),
         FileError::Version(_) => unreadable("made by a newer knockgate"),
         FileError::Truncated | FileError::Damaged | FileError::TooLong | FileError::Nonsense => {
             unreadable("damaged or cut off")
         }
     })
+}
+
+pub(crate) fn decode(file: &[u8]) -> Result<SecretKey, FileError> {
+    file::decode(FORMAT, file)
 }
 
 #[cfg(test)]
