@@ -64,7 +64,7 @@ pub(crate) fn attempt(call: &Call, voice: &Voice) -> u8 {
     let store = Store::find();
     let result = match &store {
         Ok(store) => find_target(store, call, &mut facts)
-            .and_then(|target| ask_gate(&target, call.asked, (voice, started), &mut facts)),
+            .and_then(|target| ask_gate(&target, call.asked, voice, &mut facts)),
         Err(_) => Err(Failure::Store(StoreFault::NoHome)),
     };
     let done = result.unwrap_or_else(|failure| Done {
@@ -88,14 +88,11 @@ fn find_target<'a>(store: &'a Store, call: &Call, facts: &mut Facts) -> Result<T
     Ok(Target { store, name, choices })
 }
 
-fn ask_gate(
-    target: &Target<'_>,
-    asked: Asked,
-    (voice, started): (&Voice, Instant),
-    facts: &mut Facts,
-) -> Result<Done, Failure> {
+fn ask_gate(target: &Target<'_>, asked: Asked, voice: &Voice, facts: &mut Facts) -> Result<Done, Failure> {
     let Target { store, name, choices } = target;
     let kept = store.profile(name, choices, voice).map_err(Failure::Store)?;
+    // Whoever types a passphrase takes the time that he needs.
+    let started = Instant::now();
     let profile = &kept.profile;
     facts.learn_profile(profile, choices);
     let service = match asked {

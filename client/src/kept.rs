@@ -226,3 +226,86 @@ fn parse(bytes: &[u8]) -> Result<Profile, Unreadable> {
     }
     Ok(profile)
 }
+
+#[cfg(test)]
+mod tests {
+    use knockgate_core::book::{Book, DecoySeed, Shape};
+    use knockgate_core::key::{DoorKey, GateId, SecretKey};
+    use knockgate_core::profile::{ProfileService, Protocol};
+
+    use super::*;
+    use crate::locked::Cost;
+
+    fn profile() -> Profile {
+        let rng = &mut UnwrapErr(SysRng);
+        let shape = Shape::new(1000, 6, 100, 10_000..=32_767).unwrap();
+        let service =
+            ProfileService { id: 1, name: "ssh".parse().unwrap(), protocol: Protocol::Tcp, port: 22 };
+        Profile {
+            client: "alice".parse().unwrap(),
+            address: "gate.example".try_into().unwrap(),
+            central_port: 62201,
+            packet_ports: None,
+            gate: GateId([3; 16]),
+            gate_key: SecretKey::generate(rng).public(),
+            door_key: DoorKey::generate(rng),
+            secret: Some(SecretKey::generate(rng)),
+            services: [service].into_iter().collect(),
+            book: Book::generate(shape, DecoySeed::generate(rng), rng),
+        }
+    }
+
+    fn seal() -> Seal {
+        Seal::new(b"passphrase", Cost::CHEAP, &mut UnwrapErr(SysRng)).unwrap()
+    }
+
+    /// The profile's file in a directory of its own.
+    fn kept(seal: Option<Seal>) -> (tempfile::TempDir, Kept) {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Kept { profile: profile(), seal, path: dir.path().join("home.kgp") };
+        kept.write().unwrap();
+        (dir, kept)
+    }
+
+    fn stored(kept: &Kept) -> Profile {
+        kept.read_again(&private_file::read(&kept.path, LIMIT).unwrap()).unwrap()
+    }
+
+    fn renamed(name: &'static str) -> impl FnOnce(&mut Profile) {
+        move |profile| profile.client = name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_rewritten_profile_stays_open_or_locked_and_asks_nobody() {
+        for seal in [None, Some(seal())] {
+            let (_dir, kept) = kept(seal);
+            kept.rewrite(renamed("bob")).unwrap();
+            let bytes = private_file::read(&kept.path, LIMIT).unwrap();
+            assert_eq!(locked::is_locked(&bytes), kept.seal.is_some());
+            assert_eq!(stored(&kept).client.as_str(), "bob");
+        }
+    }
+
+    #[test]
+    fn what_another_run_has_written_meanwhile_is_kept() {
+        let (_dir, kept) = kept(Some(seal()));
+        kept.rewrite(|profile| profile.central_port = 1).unwrap();
+        kept.rewrite(renamed("bob")).unwrap();
+        assert_eq!((stored(&kept).central_port, stored(&kept).client.as_str()), (1, "bob"));
+    }
+
+    #[test]
+    fn a_profile_that_was_locked_anew_meanwhile_is_not_rewritten() {
+        #[rustfmt::skip]
+        let cases = [(1, None, Some(seal())), (2, Some(seal()), None), (3, Some(seal()), Some(seal()))];
+        for (case, before, after) in cases {
+            let (_dir, mut kept) = kept(before);
+            let before = std::mem::replace(&mut kept.seal, after);
+            kept.write().unwrap();
+            let kept = Kept { seal: before, ..kept };
+            let bytes = private_file::read(&kept.path, LIMIT).unwrap();
+            assert!(matches!(kept.rewrite(renamed("bob")), Err(StoreFault::Locked { .. })), "case {case}");
+            assert_eq!(private_file::read(&kept.path, LIMIT).unwrap(), bytes, "case {case}");
+        }
+    }
+}

@@ -46,6 +46,10 @@ impl Cost {
     /// code fills the lanes one after the other, so more of them would only help whoever guesses.
     pub(crate) const USUAL: Self = Self { memory: 64 * 1024, passes: 3, lanes: 1 };
 
+    /// What tests can pay many times.
+    #[cfg(test)]
+    pub(crate) const CHEAP: Self = Self { memory: 8, passes: 1, lanes: 1 };
+
     /// Beyond this the file was not written by knockgate, but by somebody who wants to use up memory or time.
     const LARGEST: Self = Self { memory: 1024 * 1024, passes: 100, lanes: 16 };
 
@@ -179,8 +183,7 @@ mod tests {
 
     use super::*;
 
-    /// What the tests can pay many times.
-    const CHEAP: Cost = Cost { memory: 8, passes: 1, lanes: 1 };
+    const CHEAP: Cost = Cost::CHEAP;
     const PROFILE: &[u8] = b"the bytes of a profile";
 
     fn seal(passphrase: &[u8]) -> Seal {

@@ -31,10 +31,10 @@ pub(crate) fn finish(command: &str, form: Form, result: Result<Told, String>, vo
             (Outcome::Failed, Value::Null, vec![sentence])
         }
     };
-    match (form, outcome) {
-        (Form::Json, _) => print::lines([object(command, outcome, &message.join("\n"), facts).to_string()]),
-        (Form::Text, Outcome::Answered) => print::lines(message),
-        (Form::Text, _) => {}
+    match form {
+        Form::Json => print::lines([object(command, outcome, &message.join("\n"), facts).to_string()]),
+        Form::Text if outcome == Outcome::Answered => print::lines(message),
+        Form::Text => {}
     }
     outcome.exit_code()
 }

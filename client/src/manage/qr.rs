@@ -16,8 +16,10 @@ use crate::private_file;
 use crate::store::Store;
 use crate::voice::Voice;
 
-/// Light modules around the code. Source: ISO/IEC 18004, section 9.1.
-const QUIET: usize = 4;
+/// Light modules around a picture. Source: ISO/IEC 18004, section 9.1.
+const PICTURE_QUIET: usize = 4;
+/// On a screen half of that is enough for every reader, and a profile fits into 80 columns.
+const SCREEN_QUIET: usize = 2;
 
 pub(crate) fn run(qr: &Qr, voice: &Voice) -> Result<Told, String> {
     let name = &qr.profile;
@@ -33,7 +35,7 @@ pub(crate) fn run(qr: &Qr, voice: &Voice) -> Result<Told, String> {
 
     let show = qr.show();
     if let Show::Picture(file) = &show {
-        private_file::write(file, svg(&modules(&text)?).as_bytes()).map_err(sentence)?;
+        private_file::write(file, svg(&modules(&text, PICTURE_QUIET)?).as_bytes()).map_err(sentence)?;
         let line =
             format!("{}: profile \"{name}\" as a QR code; {secret}. Delete it after use", file.display());
         return Ok(Told { lines: vec![line], facts: json!({}) });
@@ -49,7 +51,7 @@ pub(crate) fn run(qr: &Qr, voice: &Voice) -> Result<Told, String> {
     let lines = match show {
         Show::Text => vec![text.to_string()],
         Show::Picture(_) | Show::Code => {
-            let modules = modules(&text)?;
+            let modules = modules(&text, SCREEN_QUIET)?;
             voice.notice(&format!("it needs {} columns", modules.width));
             half_blocks(&modules)
         }
@@ -69,15 +71,15 @@ impl Modules {
     }
 }
 
-fn modules(text: &str) -> Result<Modules, String> {
+fn modules(text: &str, quiet: usize) -> Result<Modules, String> {
     // A screen has no dirt on it; the lowest level makes the smallest code.
     let code = QrCode::with_error_correction_level(text, EcLevel::L)
         .map_err(|error| format!("the profile does not fit into a QR code: {error}; use --text"))?;
     let inner = code.width();
-    let width = inner + 2 * QUIET;
+    let width = inner + 2 * quiet;
     let mut dark = Zeroizing::new(vec![false; width * width]);
     for (index, color) in code.to_colors().into_iter().enumerate() {
-        let at = (index / inner + QUIET) * width + index % inner + QUIET;
+        let at = (index / inner + quiet) * width + index % inner + quiet;
         if let Some(module) = dark.get_mut(at) {
             *module = color == Color::Dark;
         }
@@ -120,9 +122,11 @@ fn svg(modules: &Modules) -> Zeroizing<String> {
 mod tests {
     use super::*;
 
+    const QUIET: usize = 4;
+
     #[test]
     fn the_quiet_zone_is_light_and_the_finder_is_dark() {
-        let modules = modules("kgprofile1-AAAA").unwrap();
+        let modules = modules("kgprofile1-AAAA", QUIET).unwrap();
         for at in 0..modules.width {
             for edge in 0..QUIET {
                 assert!(!modules.is_dark(at, edge) && !modules.is_dark(edge, at), "{at} {edge}");
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_terminal_and_the_picture_show_every_module() {
-        let modules = modules("kgprofile1-AAAA").unwrap();
+        let modules = modules("kgprofile1-AAAA", QUIET).unwrap();
         let lines = half_blocks(&modules);
         assert_eq!(lines.len(), modules.width.div_ceil(2));
         let dark = modules.dark.iter().filter(|&&dark| dark).count();
@@ -151,6 +155,6 @@ mod tests {
 
     #[test]
     fn the_longest_profile_fits_locked_and_open() {
-        assert!(modules(&kept::text(&[255; crate::locked::MAX_FILE])).is_ok());
+        assert!(modules(&kept::text(&[255; crate::locked::MAX_FILE]), QUIET).is_ok());
     }
 }
