@@ -5,13 +5,15 @@ use std::path::{self, Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use knockgate_core::Name;
+use knockgate_core::message::Reach;
 
 use crate::attempt::{Asked, Call};
+use crate::code::Codes;
 use crate::manage::completions::{self, Shell};
 use crate::manage::enroll::is_stdin;
 use crate::manage::lock::Wanted;
 use crate::passphrase::Source;
-use crate::settings::{Choices, Family, Host, MAX_PATIENCE, max_seconds};
+use crate::settings::{Choices, Family, Host, MAX_PATIENCE, Via, Wait, max_seconds};
 use crate::store::Replace;
 
 const EXIT_CODES: &str = "\
@@ -63,6 +65,10 @@ pub(crate) enum Command {
     Knock(Knock),
     /// Ask the gate what is open and what became of the last knock
     Status(Status),
+    /// Let what is open to this client stay open
+    Renew(Renew),
+    /// Close what is open to this client
+    Close(Close),
     /// Show this client's own log of every attempt, the newest last
     Log(Log),
     /// Print the completion script of a shell, for example: source <(knockgate completions bash)
@@ -165,9 +171,61 @@ pub(crate) struct Knock {
     pub(crate) profile: Option<Name>,
     /// Which service [default: Service in the settings file, or the first one of the profile]
     pub(crate) service: Option<Name>,
+    #[command(flatten)]
+    pub(crate) wish: WishOptions,
+    /// Wait until the service accepts a connection, for at most so long [default: 10]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "10",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PATIENCE)))]
+    wait: Option<u32>,
+    #[command(flatten)]
+    pub(crate) gate: GateOptions,
+}
+
+/// What shall be opened.
+#[derive(Debug, Args)]
+pub(crate) struct WishOptions {
     /// Keep the service open for this many seconds [default: as the gate is configured]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(max_seconds())))]
     pub(crate) seconds: Option<u32>,
+    /// Open it to this client's whole network, as far as the gate allows
+    #[arg(long)]
+    prefix: bool,
+    /// Send a code of the second factor: read from stdin, or asked for if that is a terminal
+    /// [default: asked for if the gate wants one]
+    #[arg(long)]
+    code: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Renew {
+    /// Which profile [default: DefaultProfile in the settings file]
+    #[arg(add = ArgValueCandidates::new(completions::profiles))]
+    pub(crate) profile: Option<Name>,
+    /// Which service [default: as for knock]
+    pub(crate) service: Option<Name>,
+    /// Which grant, by its number in the answer to status
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    grant: Option<u32>,
+    /// Keep the service open for this many seconds from now on [default: as the gate is configured]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(max_seconds())))]
+    seconds: Option<u32>,
+    /// Send a code of the second factor: read from stdin, or asked for if that is a terminal
+    #[arg(long)]
+    code: bool,
+    #[command(flatten)]
+    pub(crate) gate: GateOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Close {
+    /// Which profile [default: DefaultProfile in the settings file]
+    #[arg(add = ArgValueCandidates::new(completions::profiles))]
+    pub(crate) profile: Option<Name>,
+    /// Which service [default: everything that is open to this client at this address]
+    pub(crate) service: Option<Name>,
+    /// Which grant, by its number in the answer to status; it may be that of another address
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    grant: Option<u32>,
     #[command(flatten)]
     pub(crate) gate: GateOptions,
 }
@@ -199,6 +257,12 @@ pub(crate) struct GateOptions {
     /// Where the gate is, instead of what the profile says
     #[arg(long, value_name = "HOST")]
     address: Option<Host>,
+    /// How to ask and knock [default: auto]
+    #[arg(long, value_name = "WAY")]
+    via: Option<Via>,
+    /// UDP port of the packet knock, instead of what the profile says
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
     #[command(flatten)]
     unlock: Unlock,
 }
@@ -216,7 +280,8 @@ impl GateOptions {
             (false, true) => Some(Family::Ipv6),
             (false, false) => None,
         };
-        Choices { family, timeout: self.timeout, address: self.address.clone(), ..self.unlock.choices() }
+        let &Self { timeout, via, port, .. } = self;
+        Choices { family, timeout, via, port, address: self.address.clone(), ..self.unlock.choices() }
     }
 }
 
@@ -315,17 +380,50 @@ impl Qr {
     }
 }
 
+impl WishOptions {
+    /// What was chosen here and in `gate`.
+    pub(crate) fn choices(&self, gate: &GateOptions) -> Choices {
+        let prefix = Some(Reach::Prefix).filter(|_| self.prefix);
+        Choices { seconds: self.seconds, prefix, ..gate.choices() }
+    }
+
+    pub(crate) fn codes(&self) -> Codes {
+        Codes::of_flag(self.code)
+    }
+}
+
 impl Knock {
     pub(crate) fn call(&self) -> Call {
-        let choices = Choices { service: self.service.clone(), seconds: self.seconds, ..self.gate.choices() };
-        Call { profile: self.profile.clone(), asked: Asked::Knock, choices, form: self.gate.form() }
+        let wait = self.wait.map(Wait::Seconds);
+        let choices = Choices { service: self.service.clone(), wait, ..self.wish.choices(&self.gate) };
+        let (codes, form) = (self.wish.codes(), self.gate.form());
+        Call { profile: self.profile.clone(), asked: Asked::Knock, choices, codes, form }
+    }
+}
+
+impl Renew {
+    pub(crate) fn call(&self) -> Call {
+        let (service, seconds) = (self.service.clone(), self.seconds);
+        let choices = Choices { service, seconds, ..self.gate.choices() };
+        let (codes, form) = (Codes::of_flag(self.code), self.gate.form());
+        let asked = Asked::Renew(self.grant.unwrap_or(0));
+        Call { profile: self.profile.clone(), asked, choices, codes, form }
+    }
+}
+
+impl Close {
+    pub(crate) fn call(&self) -> Call {
+        let choices = Choices { service: self.service.clone(), ..self.gate.choices() };
+        let asked = Asked::Close(self.grant.unwrap_or(0));
+        Call { profile: self.profile.clone(), asked, choices, codes: Codes::Never, form: self.gate.form() }
     }
 }
 
 impl Status {
     pub(crate) fn call(&self) -> Call {
         let (choices, form) = (self.gate.choices(), self.gate.form());
-        Call { profile: self.profile.clone(), asked: Asked::Status, choices, form }
+        let codes = Codes::Never;
+        Call { profile: self.profile.clone(), asked: Asked::Status, choices, codes, form }
     }
 }
 

@@ -1,10 +1,10 @@
-//! From a host name to a TCP connection.
+//! From a host name to a TCP connection, or to a socket for datagrams.
 //!
 //! Every address of the name is tried in the resolver's order. All connections of one knock leave from one address for
 //! one address, because the gate opens for exactly the source that it talked to.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -99,8 +99,32 @@ pub(crate) fn probe(to: SocketAddr, from: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
+/// A socket for datagrams to `to` alone, leaving from `from` (whose port is ignored) if it is given. Sends nothing.
+pub(crate) fn datagrams(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<UdpSocket> {
+    let socket = bound((Domain::for_address(to), Type::DGRAM, Protocol::UDP), from)?;
+    socket.connect(&to.into())?;
+    Ok(socket.into())
+}
+
+/// The address of this machine that packets to `to` leave from. Sends nothing.
+pub(crate) fn route(to: SocketAddr) -> io::Result<SocketAddr> {
+    // Port 0 is no place to connect to.
+    let to = if to.port() == 0 { with_port(to, 9) } else { to };
+    datagrams(to, None)?.local_addr()
+}
+
+pub(crate) fn with_port(address: SocketAddr, port: u16) -> SocketAddr {
+    let mut address = address;
+    address.set_port(port);
+    address
+}
+
 fn socket(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    bound((Domain::for_address(to), Type::STREAM, Protocol::TCP), from)
+}
+
+fn bound((domain, kind, protocol): (Domain, Type, Protocol), from: Option<SocketAddr>) -> io::Result<Socket> {
+    let socket = Socket::new(domain, kind, Some(protocol))?;
     if let Some(mut from) = from {
         from.set_port(0);
         socket.bind(&from.into())?;

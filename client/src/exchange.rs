@@ -21,12 +21,36 @@ pub(crate) struct Route {
     pub(crate) from: SocketAddr,
 }
 
+/// How messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As datagrams: see [`packet`](crate::packet).
+    Packet,
+    /// Over a TCP connection to the central port.
+    Tcp,
+}
+
+impl Way {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Packet => "packet",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
 /// An answer, and the way it took.
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) answer: Answer,
+    pub(crate) way: Way,
     pub(crate) route: Route,
+    /// When it came.
     pub(crate) at: Instant,
+    /// From the question to the answer.
+    pub(crate) took: Duration,
+    /// How often the address was asked. An earlier question may have had its effect, too.
+    pub(crate) tries: u32,
 }
 
 /// Why there is no answer.
@@ -44,6 +68,12 @@ pub(crate) enum NoAnswer {
     NewerGate,
     /// A key in the profile is unusable.
     Keys,
+    /// The datagram could not leave.
+    Unsent(io::Error),
+    /// So many datagrams, and nothing came.
+    Unanswered { tries: u32 },
+    /// Something says that nobody listens at the UDP port.
+    Shut,
 }
 
 /// Asks the gate at `to`, leaving from `from` if it is given.
@@ -60,12 +90,14 @@ pub(crate) fn exchange(
 
     let (question, message) = keys.ask(request, rng).map_err(no_answer)?;
     let answer_by = Instant::now() + left(ANSWER_WAIT);
+    let asked = Instant::now();
     let reply = send(&mut stream, &message)
         .and_then(|()| receive(&mut stream, answer_by))
         .map_err(|error| if is_cut(&error) { NoAnswer::Cut } else { NoAnswer::Silence })?;
     let at = Instant::now();
     let answer = question.answer(&reply).map_err(no_answer)?;
-    Ok(Answered { answer, route: Route { to, from }, at })
+    let took = at.saturating_duration_since(asked);
+    Ok(Answered { answer, way: Way::Tcp, route: Route { to, from }, at, took, tries: 1 })
 }
 
 fn is_cut(error: &io::Error) -> bool {

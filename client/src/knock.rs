@@ -1,34 +1,35 @@
-//! A knock from the question for a number to the gate's last word.
+//! A knock: by packet, or a sequence from the question for a number to the gate's last word.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use knockgate_core::Refusal;
 use knockgate_core::book::Sequence;
-use knockgate_core::message::{Answer, Kind, Mode, Offer, Verdict};
-use knockgate_core::profile::ProfileService;
+use knockgate_core::message::{Kind, Mode, Offer, Request, Verdict};
 
 use crate::exchange::{Answered, Route};
+use crate::opening::{self, BUSY_WAIT, Opening, SHORTEST_WAIT, Wish, refused, retry, wait};
 use crate::outcome::{Doubt, Failure};
-use crate::print::{Opened, knocks, lasting};
+use crate::print::{Opened, knocks};
 use crate::sequence::{self, Blocked};
 use crate::session::Session;
+use crate::settings::Via;
 
 /// How often a sequence is sent in closed mode. The gate ignores what it has seen already, and probes get lost.
 const PASSES: u32 = 3;
 /// How long the gate may be undecided before the sequence is sent again.
 const RESEND: Duration = Duration::from_millis(300);
-/// Pause between two questions whether the gate has decided, whatever it proposes.
-const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+/// The longest pause between two questions whether the gate has decided, whatever it proposes.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// When the gate is busy and does not say for how long.
-const BUSY_WAIT: Duration = Duration::from_millis(500);
-/// A shorter wait is not worth a line.
-const NOTICEABLE: Duration = Duration::from_millis(200);
 /// Time for the gate to decide after the hold is over: its policy's deadline, and a few answers.
 const DECISION: Duration = Duration::from_secs(5);
 /// Questions in a row that may stay without an answer after the knock, because a connection can fail for once.
 const SILENCES: u32 = 3;
+
+/// How it is told that a sequence opened a service.
+const BY_SEQUENCE: &str = "sequence";
+
+const STATUS: Request = Request::new(Kind::Status, 0);
 
 /// A sequence that may be knocked until `deadline`.
 struct Held {
@@ -38,13 +39,37 @@ struct Held {
     deadline: Instant,
 }
 
-/// Knocks for `service` and returns what the gate opened. `seconds` is 0 to leave the time to the gate.
-pub(crate) fn knock(
-    session: &mut Session<'_>,
-    service: &ProfileService,
-    seconds: u32,
-) -> Result<Opened, Failure> {
-    let answered = obtain_offer(session, service, seconds)?;
+/// Knocks as the client was told to, and returns what the gate has opened. A gate that takes no packet knocks is knocked at
+/// with a sequence, unless somebody wants a packet.
+pub(crate) fn knock(session: &mut Session<'_>, wish: &mut Wish) -> Result<Vec<Opening>, Failure> {
+    knock_with(session, wish, opening::open)
+}
+
+/// The same for one address only: the first that answers.
+pub(crate) fn knock_once(session: &mut Session<'_>, wish: &mut Wish) -> Result<Vec<Opening>, Failure> {
+    knock_with(session, wish, opening::open_once)
+}
+
+fn knock_with<'a>(
+    session: &mut Session<'a>,
+    wish: &mut Wish,
+    open: impl FnOnce(&mut Session<'a>, &mut Wish) -> Result<Vec<Opening>, Failure>,
+) -> Result<Vec<Opening>, Failure> {
+    let result = match session.via {
+        Via::Packet | Via::Tcp => return open(session, wish),
+        Via::Sequence => None,
+        Via::Auto => Some(open(session, wish)),
+    };
+    match result {
+        None | Some(Err(Failure::Refused { refusal: Refusal::Unsupported, .. })) => {
+            knock_sequence(session, wish).map(|opening| vec![opening])
+        }
+        Some(result) => result,
+    }
+}
+
+fn knock_sequence(session: &mut Session<'_>, wish: &mut Wish) -> Result<Opening, Failure> {
+    let answered = obtain_offer(session, wish)?;
     let held = take_number(session, &answered)?;
     // From here on the number is used up, and giving up early would waste it.
     session.deadline = session.deadline.max(held.deadline + DECISION);
@@ -58,14 +83,26 @@ pub(crate) fn knock(
         return Err(explain(session, &held, blocked));
     }
     let answered = await_verdict(session, &held)?;
-    let granted = answered.answer.open.iter().find(|open| open.service == service.id);
+    let granted = answered.answer.open.iter().find(|open| open.service == wish.service);
     let granted = granted.ok_or(Failure::Unconfirmed(Doubt::NotOpen))?;
-    Ok(Opened::new(granted, session.profile, answered.at.elapsed()))
+    session.facts.via = Some(BY_SEQUENCE);
+    Ok(Opening {
+        opened: Opened::new(granted, &session.kept.profile, answered.at.elapsed()),
+        route: answered.route,
+        seen: answered.answer.seen,
+        via: BY_SEQUENCE,
+        ends: answered.at + Duration::from_millis(granted.left_ms.into()),
+    })
 }
 
-/// Warns once a book is nearly used up.
-pub(crate) fn warn_if_low(session: &Session<'_>) {
-    let Some(left) = session.facts.book_left.filter(|&left| session.profile.book.shape().is_low(left)) else {
+/// Warns once a book is nearly used up, where one is needed: a packet uses up nothing of it.
+pub(crate) fn warn_if_low<T>(session: &Session<'_>, result: &Result<T, Failure>) {
+    let sequences = session.via == Via::Sequence || session.kept.profile.packet_ports.is_none();
+    if !sequences || matches!(result, Err(Failure::Exhausted)) {
+        return;
+    }
+    let Some(left) = session.facts.book_left.filter(|&left| session.kept.profile.book.shape().is_low(left))
+    else {
         return;
     };
     session.voice.warning(&format!(
@@ -77,13 +114,12 @@ pub(crate) fn warn_if_low(session: &Session<'_>) {
 }
 
 /// Asks for a number until the gate has one, as long as the client's patience lasts.
-fn obtain_offer(
-    session: &mut Session<'_>,
-    service: &ProfileService,
-    seconds: u32,
-) -> Result<Answered, Failure> {
+fn obtain_offer(session: &mut Session<'_>, wish: &mut Wish) -> Result<Answered, Failure> {
+    let &mut Wish { service, seconds, reach, .. } = wish;
+    let mut draft = Request { service, seconds, reach, ..Request::new(Kind::NextNumber, 0) };
     loop {
-        let answered = session.ask(Kind::NextNumber, service.id, seconds)?;
+        draft.code = wish.codes.take(session.facts, session.voice)?.or(draft.code);
+        let answered = session.ask(&draft)?;
         let answer = &answered.answer;
         let code = match answer.verdict {
             Verdict::Offered => return Ok(answered),
@@ -101,30 +137,16 @@ fn obtain_offer(
                 let retry = retry(answer).unwrap_or(BUSY_WAIT);
                 wait(session, retry)?;
             }
+            Some(Refusal::CodeWanted) if draft.code.is_none() => wish.codes.want(),
             Some(_) | None => return Err(refused(code, answer)),
         }
     }
 }
 
-/// Waits until the gate can be asked again, and says so if a person would notice.
-fn wait(session: &mut Session<'_>, retry: Duration) -> Result<(), Failure> {
-    let retry = retry.max(SHORTEST_WAIT);
-    if Instant::now() + retry >= session.deadline {
-        return Err(Failure::Busy { retry, patience: session.patience });
-    }
-    let gate = session.facts.gate_and_address();
-    if retry >= NOTICEABLE {
-        session.voice.notice(&format!("{gate} is busy; asking again in {}", lasting(retry)));
-    }
-    session.voice.step(format!("waiting for {gate}"));
-    thread::sleep(retry);
-    Ok(())
-}
-
 /// Checks the offered number and notes that it is used, before anything of it is sent.
 fn take_number(session: &mut Session<'_>, answered: &Answered) -> Result<Held, Failure> {
     let offer = answered.answer.offer.ok_or(Failure::Unexpected)?;
-    let book = &session.profile.book;
+    let book = &session.kept.profile.book;
     session.facts.number = Some(offer.number);
     session.facts.book = Some(offer.book.to_string());
     let foreign = || Failure::ForeignBook { offered: offer.book.to_string(), own: book.id().to_string() };
@@ -160,7 +182,7 @@ impl Held {
 /// The gate may know better than the network why a port could not be knocked.
 fn explain(session: &mut Session<'_>, held: &Held, blocked: Blocked) -> Failure {
     let ports = held.ports.len();
-    let answer = session.ask(Kind::Status, 0, 0).map(|answered| answered.answer);
+    let answer = session.ask(&STATUS).map(|answered| answered.answer);
     match answer {
         Ok(answer) => match answer.verdict {
             Verdict::Refused(code) => refused(code, &answer),
@@ -180,7 +202,7 @@ fn await_verdict(session: &mut Session<'_>, held: &Held) -> Result<Answered, Fai
     let (mut passes, mut sent, mut silences) = (1, Instant::now(), 0);
     session.voice.step(format!("waiting for the word of {}", session.facts.gate_and_address()));
     while !session.is_late() {
-        let answered = match session.ask(Kind::Status, 0, 0) {
+        let answered = match session.ask(&STATUS) {
             Ok(answered) => answered,
             Err(Failure::Unreachable(_)) if silences + 1 < SILENCES => {
                 silences += 1;
@@ -207,18 +229,4 @@ fn await_verdict(session: &mut Session<'_>, held: &Held) -> Result<Answered, Fai
         }
     }
     Err(Failure::Unconfirmed(Doubt::Undecided))
-}
-
-/// What an answer with this refusal means.
-pub(crate) fn refused(code: u8, answer: &Answer) -> Failure {
-    match Refusal::from_code(code) {
-        Some(Refusal::LockedOut) => Failure::LockedOut(retry(answer).unwrap_or_default()),
-        Some(Refusal::Exhausted) => Failure::Exhausted,
-        Some(refusal) => Failure::Refused { refusal, wait: retry(answer).unwrap_or_default() },
-        None => Failure::UnknownRefusal(code),
-    }
-}
-
-fn retry(answer: &Answer) -> Option<Duration> {
-    Some(Duration::from_millis(answer.retry_ms.into())).filter(|retry| !retry.is_zero())
 }

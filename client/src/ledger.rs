@@ -12,7 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use knockgate_core::book::BookId;
-use knockgate_core::replay::next_counter;
+use knockgate_core::limits::MAX_AHEAD;
+use knockgate_core::replay::{counter_after_silence, next_counter};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -20,6 +21,9 @@ use crate::private_file::{self, FileFault, plain};
 
 /// Counters that are reserved with one write: a knock asks a handful of questions and shall not wait for the disk each time.
 const RESERVE: u64 = 64;
+/// How far ahead of this machine's clock a counter may jump. A gate keeps counters apart that are twice as far ahead of its
+/// own; and nobody is silent so often because of a crash.
+const FARTHEST: Duration = Duration::from_secs(MAX_AHEAD.as_secs() / 2);
 /// Two hundred books of one profile; more is no ledger of ours.
 const MAX_FILE: usize = 16 * 1024;
 /// How often it is tried again to lock a ledger that another client has.
@@ -84,10 +88,24 @@ impl Ledger {
         let reserved = self.last.checked_add(1).filter(|&counter| counter <= self.entries.counter);
         let counter = match reserved {
             Some(counter) => counter,
-            None => self.reserve()?,
+            None => {
+                let counter = next_counter(self.entries.counter, unix_micros());
+                self.reserve_from(counter.ok_or(LedgerFault::NoCounters)?)?
+            }
         };
         self.last = counter;
         Ok(counter)
+    }
+
+    /// A counter for a question that was met with silence before: beyond all that a crash of the gate may have burnt.
+    pub(crate) fn counter_after_silence(&mut self) -> Result<u64, LedgerFault> {
+        let now = unix_micros();
+        let farthest = now.saturating_add(u64::try_from(FARTHEST.as_micros()).unwrap_or(u64::MAX));
+        if self.last > farthest {
+            return self.next_counter();
+        }
+        let counter = counter_after_silence(self.last, now).ok_or(LedgerFault::NoCounters)?;
+        self.reserve_from(counter)
     }
 
     /// Notes that `number` is used up from now on.
@@ -105,10 +123,10 @@ impl Ledger {
         Ok(Ok(()))
     }
 
-    fn reserve(&mut self) -> Result<u64, LedgerFault> {
-        let counter = next_counter(self.entries.counter, unix_micros()).ok_or(LedgerFault::NoCounters)?;
-        self.entries.counter = counter.saturating_add(RESERVE - 1);
+    fn reserve_from(&mut self, counter: u64) -> Result<u64, LedgerFault> {
+        self.entries.counter = self.entries.counter.max(counter.saturating_add(RESERVE - 1));
         self.store()?;
+        self.last = counter;
         Ok(counter)
     }
 
@@ -182,6 +200,31 @@ mod tests {
             let counter = ledger.next_counter().unwrap();
             assert!(parse(&path).unwrap().counter >= counter);
         }
+    }
+
+    #[test]
+    fn after_silence_counters_jump_once_and_are_on_disk_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("home.json");
+        let mut ledger = open(&path);
+        let first = ledger.next_counter().unwrap();
+
+        let jumped = ledger.counter_after_silence().unwrap();
+
+        assert!(jumped >= first + 120_000_000);
+        assert_eq!(ledger.next_counter().unwrap(), jumped + 1);
+        assert!(parse(&path).unwrap().counter > jumped);
+    }
+
+    #[test]
+    fn counters_do_not_jump_out_of_the_present() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = open(&dir.path().join("home.json"));
+        for _ in 0..1000 {
+            ledger.counter_after_silence().unwrap();
+        }
+        let last = ledger.next_counter().unwrap();
+        assert!(last < unix_micros() + u64::try_from(MAX_AHEAD.as_micros()).unwrap());
     }
 
     #[test]

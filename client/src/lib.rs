@@ -10,8 +10,10 @@
 
 mod attempt;
 mod cli;
+mod code;
 mod dial;
 mod exchange;
+mod families;
 #[doc(hidden)]
 pub mod fuzzing;
 mod journal;
@@ -20,12 +22,15 @@ mod knock;
 mod ledger;
 mod locked;
 mod manage;
+mod opening;
 mod outcome;
 mod own_key;
+mod packet;
 mod passphrase;
 mod print;
 mod private_file;
 mod sequence;
+mod service_wait;
 mod session;
 pub mod settings;
 mod status;
@@ -73,5 +78,7 @@ fn obey(command: &Command, voice: &Voice) -> u8 {
         Command::Log(log) => log::run(log, voice),
         Command::Knock(knock) => attempt(&knock.call(), voice),
         Command::Status(status) => attempt(&status.call(), voice),
+        Command::Renew(renew) => attempt(&renew.call(), voice),
+        Command::Close(close) => attempt(&close.call(), voice),
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use knockgate_core::Refusal;
 
+use crate::code::CodeFault;
 use crate::dial::ResolveFault;
 use crate::exchange::NoAnswer;
 use crate::ledger::LedgerFault;
@@ -22,6 +23,8 @@ use crate::store::{StoreFault, there_are};
 pub(crate) enum Outcome {
     /// A knock opened its service.
     Open,
+    /// What was open is not any more.
+    Closed,
     /// The gate answered a question of status.
     Answered,
     Failed,
@@ -39,6 +42,7 @@ impl Outcome {
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::Closed => "closed",
             Self::Answered => "ok",
             Self::Failed => "failed",
             Self::Usage => "usage",
@@ -53,7 +57,7 @@ impl Outcome {
 
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
-            Self::Open | Self::Answered => 0,
+            Self::Open | Self::Closed | Self::Answered => 0,
             Self::Failed => 1,
             // Also what clap exits with.
             Self::Usage => 2,
@@ -85,6 +89,12 @@ pub(crate) enum Failure {
     },
     /// The profile's keys cannot be used.
     BadKeys,
+    /// The profile names no port for packet knocks.
+    NoPackets,
+    /// The profile names no central port.
+    NoCentral,
+    /// There is no code of the second factor to send.
+    Code(CodeFault),
     /// The gate knocks from another book, or beyond the end of this one.
     ForeignBook {
         offered: String,
@@ -113,6 +123,16 @@ pub(crate) enum Failure {
     },
     Exhausted,
     Unconfirmed(Doubt),
+    /// The gate has opened the service, but it does not answer.
+    ServiceSilent {
+        port: u16,
+        patience: Duration,
+    },
+    /// The gate has opened the service, but there is no connection to it.
+    NoConnection {
+        to: String,
+        source: io::Error,
+    },
 }
 
 /// What is unclear after a knock.
@@ -131,6 +151,11 @@ pub(crate) enum Doubt {
 }
 
 impl Failure {
+    /// The gate wants a code, and nobody can be asked for one.
+    pub(crate) fn code_wanted() -> Self {
+        Self::Refused { refusal: Refusal::CodeWanted, wait: Duration::ZERO }
+    }
+
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Settings(_) | Self::Store(_) | Self::Ledger(_) | Self::UnknownService { .. } => {
@@ -138,12 +163,15 @@ impl Failure {
             }
             Self::NoProfile { .. } => Outcome::Usage,
             Self::BadKeys | Self::ForeignBook { .. } => Outcome::Failed,
+            Self::NoPackets | Self::NoCentral | Self::Code(_) => Outcome::Failed,
             Self::Resolve(_) | Self::Unreachable(_) | Self::NewerGate | Self::Unexpected => Outcome::NoAnswer,
             Self::Refused { .. } | Self::UnknownRefusal(_) | Self::UsedNumber { .. } => Outcome::Refused,
             Self::LockedOut(_) => Outcome::LockedOut,
             Self::Busy { .. } => Outcome::Busy,
             Self::Exhausted => Outcome::Exhausted,
-            Self::Unconfirmed(_) => Outcome::Unconfirmed,
+            Self::Unconfirmed(_) | Self::ServiceSilent { .. } | Self::NoConnection { .. } => {
+                Outcome::Unconfirmed
+            }
         }
     }
 
@@ -157,6 +185,9 @@ impl Failure {
             Self::Ledger(_) => "state",
             Self::UnknownService { .. } => "unknown-service",
             Self::BadKeys => "bad-keys",
+            Self::NoPackets => "no-packets",
+            Self::NoCentral => "no-central-port",
+            Self::Code(_) => "code",
             Self::ForeignBook { .. } => "foreign-book",
             Self::Resolve(_) => "unresolved",
             Self::Unreachable(tries) => unreachable_reason(tries),
@@ -175,6 +206,8 @@ impl Failure {
                 Doubt::Undecided => "undecided",
                 Doubt::NotOpen => "not-open",
             },
+            Self::ServiceSilent { .. } => "service-silent",
+            Self::NoConnection { .. } => "no-connection",
         }
     }
 
@@ -188,7 +221,9 @@ impl Failure {
             Self::NoProfile { .. } | Self::UnknownService { .. } | Self::BadKeys => None,
             Self::ForeignBook { .. } | Self::Resolve(_) | Self::Unreachable(_) | Self::NewerGate => None,
             Self::Unexpected | Self::UnknownRefusal(_) | Self::UsedNumber { .. } => None,
+            Self::NoPackets | Self::NoCentral | Self::Code(_) => None,
             Self::Exhausted | Self::Unconfirmed(_) => None,
+            Self::ServiceSilent { .. } | Self::NoConnection { .. } => None,
         }
     }
 
@@ -212,6 +247,15 @@ impl Failure {
             Self::BadKeys => format!(
                 "the keys in profile \"{profile}\" cannot be used; ask the administrator of {host} for a new profile"
             ),
+            Self::NoPackets => format!(
+                "profile \"{profile}\" names no UDP port of the gate; leave --via packet away, \
+                 or ask the administrator of {host} for a profile with packet knocks"
+            ),
+            Self::NoCentral => format!(
+                "profile \"{profile}\" names no central port of the gate; leave --via tcp away, \
+                 or ask the administrator of {host} for a profile with one"
+            ),
+            Self::Code(fault) => fault.to_string(),
             Self::ForeignBook { offered, own } => format!(
                 "{gate} offers a number of knock book {offered}, but profile \"{profile}\" has book {own}. \
                  The client was enrolled anew; take the newer profile with `knockgate enroll FILE --name {profile} --force`"
@@ -262,6 +306,19 @@ impl Failure {
                  ask the administrator of {host} for a new profile (`knockgated client add`)"
             ),
             Self::Unconfirmed(doubt) => doubt.sentence(facts),
+            Self::ServiceSilent { port, patience } => format!(
+                "{gate} has opened{}, but TCP port {port} accepted no connection within {}. Either the service is not \
+                 running, or connections leave from another address than the knock; \
+                 `knockgate doctor {profile}` tells which address the gate sees",
+                asked_service(facts),
+                lasting(*patience)
+            ),
+            Self::NoConnection { to, source } => format!(
+                "{gate} has opened{}, but there is no connection to {to}: {}. Either the service is not running, \
+                 or {to} is not what was opened; ask with `knockgate status {profile}`",
+                asked_service(facts),
+                plain(source)
+            ),
         }
     }
 }
@@ -290,7 +347,7 @@ impl Doubt {
                 "knocked number {number}, but {gate} has not decided yet; ask with `knockgate status {profile}`"
             ),
             Self::NotOpen => format!(
-                "{gate} granted knock number {number}, but {service} is not among what it opened for this address; \
+                "{gate} granted the knock, but {service} is not among what it opened for this address; \
                  ask the administrator of {host} what the policy opens"
             ),
         }
@@ -371,15 +428,34 @@ pub(crate) fn because(refusal: Refusal, facts: &Facts) -> String {
 fn unreachable_reason(tries: &[(SocketAddr, NoAnswer)]) -> &'static str {
     if tries.iter().any(|(_, why)| matches!(why, NoAnswer::NotTheGate)) {
         "not-the-gate"
-    } else if tries.iter().any(|(_, why)| matches!(why, NoAnswer::Silence | NoAnswer::Cut)) {
+    } else if tries.iter().any(|(_, why)| is_silence(why)) {
         "silence"
     } else {
         "unreachable"
     }
 }
 
+fn is_silence(why: &NoAnswer) -> bool {
+    match why {
+        NoAnswer::Silence | NoAnswer::Cut | NoAnswer::Unanswered { .. } => true,
+        NoAnswer::Connect(_) | NoAnswer::NotTheGate | NoAnswer::NewerGate | NoAnswer::Keys => false,
+        NoAnswer::Unsent(_) | NoAnswer::Shut => false,
+    }
+}
+
+/// Whether it came of a datagram. That an answer was not from the gate can come of both.
+fn is_of_packet(why: &NoAnswer) -> bool {
+    match why {
+        NoAnswer::Unsent(_) | NoAnswer::Unanswered { .. } | NoAnswer::Shut => true,
+        NoAnswer::Connect(_) | NoAnswer::Silence | NoAnswer::Cut => false,
+        NoAnswer::NotTheGate | NoAnswer::NewerGate | NoAnswer::Keys => false,
+    }
+}
+
 fn unreachable_sentence(tries: &[(SocketAddr, NoAnswer)], facts: &Facts) -> String {
-    let (host, port, profile) = (&facts.host, facts.port, &facts.profile);
+    let (host, profile) = (&facts.host, &facts.profile);
+    let port = tries.iter().map(|(address, _)| address.port()).next_back().unwrap_or(facts.port);
+    let by_packet = tries.iter().any(|(_, why)| is_of_packet(why));
     let mut text = format!("no answer from {}", host_and_port(host, port));
     for (index, (address, why)) in tries.iter().enumerate() {
         let lead = if index == 0 { " (" } else { "; " };
@@ -391,9 +467,17 @@ fn unreachable_sentence(tries: &[(SocketAddr, NoAnswer)], facts: &Facts) -> Stri
             "Either the name leads to another machine, or somebody stands in between; \
              check the address with the administrator of {host} before you knock again"
         ),
+        "silence" if by_packet => format!(
+            "Either the key in profile \"{profile}\" is not on the gate's roster, {} is blocked on the way, or the gate is \
+             down; `knockgate doctor {profile}` tells which it can rule out",
+            udp_ports(tries)
+        ),
         "silence" => format!(
             "Either the key in profile \"{profile}\" is not on the gate's roster, the address leads to another machine, \
              or the gate is overloaded; ask the administrator of {host} to look into `knockgated client list`"
+        ),
+        _ if by_packet => format!(
+            "Either the gate is down or it has moved; `knockgate doctor {profile}` tells what it can rule out"
         ),
         _ => format!(
             "Either the gate is down, TCP port {port} is blocked on the way, or the gate has moved; \
@@ -403,8 +487,21 @@ fn unreachable_sentence(tries: &[(SocketAddr, NoAnswer)], facts: &Facts) -> Stri
     text
 }
 
+/// `UDP 62201`, or all of them.
+fn udp_ports(tries: &[(SocketAddr, NoAnswer)]) -> String {
+    let packets = tries.iter().filter(|(_, why)| is_of_packet(why));
+    let mut ports: Vec<_> = packets.map(|(address, _)| address.port().to_string()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    format!("UDP {}", ports.join(", "))
+}
+
 fn why_no_answer(why: &NoAnswer) -> String {
     match why {
+        NoAnswer::Unsent(error) => format!("no packet can be sent: {}", plain(error)),
+        NoAnswer::Unanswered { tries: 1 } => "silence after 1 packet".to_owned(),
+        NoAnswer::Unanswered { tries } => format!("silence after {tries} packets"),
+        NoAnswer::Shut => "UDP port is shut".to_owned(),
         NoAnswer::Connect(error) if error.kind() == io::ErrorKind::TimedOut => {
             "connection timed out".to_owned()
         }
@@ -459,6 +556,7 @@ mod tests {
     fn every_outcome_has_its_own_word() {
         let all = [
             Outcome::Open,
+            Outcome::Closed,
             Outcome::Answered,
             Outcome::Failed,
             Outcome::Usage,

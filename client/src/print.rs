@@ -9,6 +9,8 @@ use knockgate_core::message::{Answer, OpenService, Verdict};
 use knockgate_core::profile::Profile;
 use serde::{Deserialize, Serialize};
 
+use crate::exchange::Answered;
+use crate::opening::Opening;
 use crate::outcome::{Failure, Outcome};
 use crate::settings::Choices;
 
@@ -22,6 +24,10 @@ pub(crate) struct Facts {
     pub(crate) port: u16,
     /// The address that answered.
     pub(crate) address: Option<IpAddr>,
+    /// The address that the gate has seen.
+    pub(crate) seen: Option<IpAddr>,
+    /// `packet`, `tcp` or `sequence`.
+    pub(crate) via: Option<&'static str>,
     pub(crate) service: Option<String>,
     pub(crate) number: Option<u32>,
     pub(crate) book: Option<String>,
@@ -36,7 +42,19 @@ impl Facts {
     pub(crate) fn learn_profile(&mut self, profile: &Profile, choices: &Choices) {
         let chosen = choices.address.as_ref().map(|host| host.as_str().to_owned());
         self.host = chosen.unwrap_or_else(|| profile.address.to_string());
-        self.port = profile.central_port;
+        self.port = match (profile.packet_ports, choices.port) {
+            (Some(_), Some(port)) => port,
+            (Some(ports), None) => ports.first,
+            (None, _) => profile.central_port,
+        };
+    }
+
+    pub(crate) fn learn_answer(&mut self, answered: &Answered) {
+        self.address = Some(answered.route.to.ip());
+        self.port = answered.route.to.port();
+        self.via = Some(answered.way.word());
+        self.seen = answered.answer.seen;
+        self.book_left = Some(answered.answer.book_left);
     }
 
     /// `gate.example (192.0.2.7)`, as far as it is known.
@@ -71,6 +89,27 @@ impl Opened {
             left_seconds: seconds(left),
             grant: open.grant,
         }
+    }
+}
+
+/// An address that a service was opened at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OpenedAt {
+    /// Of the gate.
+    pub(crate) address: IpAddr,
+    /// To whom, as the gate sees it.
+    pub(crate) seen: Option<IpAddr>,
+    pub(crate) via: String,
+    pub(crate) until: Timestamp,
+    pub(crate) left_seconds: u64,
+    pub(crate) grant: u32,
+}
+
+impl OpenedAt {
+    fn of(opening: &Opening) -> Self {
+        let &Opened { until, left_seconds, grant, .. } = &opening.opened;
+        let (address, via) = (opening.route.to.ip(), opening.via.to_owned());
+        Self { address, seen: opening.seen, via, until, left_seconds, grant }
     }
 }
 
@@ -119,6 +158,15 @@ pub(crate) struct Report {
     /// After a failure: when a knock can succeed.
     pub(crate) retry_ms: Option<u64>,
     pub(crate) elapsed_ms: u64,
+    /// How the gate was asked: `packet`, `tcp` or `sequence`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) via: Option<String>,
+    /// This client's address, as the gate sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seen: Option<IpAddr>,
+    /// Every address that was opened, the first one first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) opened: Option<Vec<OpenedAt>>,
     /// Only in an answer of status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) open: Option<Vec<Opened>>,
@@ -147,6 +195,9 @@ impl Report {
             book_left: facts.book_left,
             retry_ms: None,
             elapsed_ms: millis(elapsed),
+            via: facts.via.map(str::to_owned),
+            seen: facts.seen,
+            opened: None,
             open: None,
             last_knock: None,
         }
@@ -157,16 +208,34 @@ impl Report {
         Self { reason: Some(failure.reason().to_owned()), retry_ms: failure.retry().map(millis), ..report }
     }
 
-    pub(crate) fn knocked(facts: &Facts, opened: &Opened, elapsed: Duration) -> Self {
-        let message = format!(
-            "{} on {} {}{}",
-            opened.service,
-            facts.gate_and_address(),
-            is_open(opened),
-            left_in(facts)
-        );
+    /// Something is open: it was opened, or stays so.
+    pub(crate) fn opened(facts: &Facts, openings: &[Opening], elapsed: Duration) -> Self {
+        let first = openings.first().map(|opening| &opening.opened);
+        let message = first.map_or_else(String::new, |opened| {
+            // A packet uses up no number of the book.
+            let left = facts.number.map(|_| left_in(facts)).unwrap_or_default();
+            format!("{} on {} {}{left}", opened.service, opened_at(facts, openings), is_open(opened))
+        });
         let report = Self::new(facts, Outcome::Open, message, elapsed);
-        Self { until: Some(opened.until), left_seconds: Some(opened.left_seconds), ..report }
+        Self {
+            until: first.map(|opened| opened.until),
+            left_seconds: first.map(|opened| opened.left_seconds),
+            opened: Some(openings.iter().map(OpenedAt::of).collect()),
+            ..report
+        }
+    }
+
+    /// What is left open after a closing.
+    pub(crate) fn closed(facts: &Facts, left: Vec<Opened>, elapsed: Duration) -> Self {
+        let gate = facts.gate_and_address();
+        let what = match &facts.service {
+            Some(service) => format!("{service} on {gate} is closed"),
+            None => format!("what this client had open on {gate} is closed"),
+        };
+        let list: Vec<_> =
+            left.iter().map(|opened| format!("; {} {}", opened.service, is_open(opened))).collect();
+        let report = Self::new(facts, Outcome::Closed, format!("{what}{}", list.concat()), elapsed);
+        Self { open: Some(left), ..report }
     }
 
     pub(crate) fn answered(
@@ -187,6 +256,18 @@ impl Report {
     /// One line of JSON.
     pub(crate) fn json(&self) -> String {
         serde_json::to_string(self).expect("a report is plain JSON")
+    }
+}
+
+/// `gate.example (192.0.2.7 and 2001:db8::1)`.
+fn opened_at(facts: &Facts, openings: &[Opening]) -> String {
+    match openings {
+        [_, _, ..] => {
+            let addresses: Vec<_> =
+                openings.iter().map(|opening| opening.route.to.ip().to_string()).collect();
+            format!("{} ({})", facts.host, addresses.join(" and "))
+        }
+        [_] | [] => facts.gate_and_address(),
     }
 }
 
@@ -297,6 +378,7 @@ fn row(report: &Report, zone: &TimeZone) -> [String; 7] {
     };
     let what = match (report.command.as_str(), &report.service) {
         ("knock", Some(service)) => service.clone(),
+        (command, Some(service)) => format!("{service} ({command})"),
         (command, _) => format!("({command})"),
     };
     let outcome = match &report.reason {
@@ -329,6 +411,7 @@ pub(crate) fn lines<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Route;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -379,7 +462,10 @@ mod tests {
             left_seconds: 5,
             grant: 1,
         };
-        let report = Report::knocked(&facts, &opened, Duration::from_millis(12));
+        let at = "[::1]:1".parse().unwrap();
+        let ends = std::time::Instant::now();
+        let opening = Opening { opened, route: Route { to: at, from: at }, seen: None, via: "packet", ends };
+        let report = Report::opened(&facts, &[opening], Duration::from_millis(12));
         assert_eq!(report.gate.as_deref(), Some("[::1]:1"));
         assert_eq!(serde_json::from_str::<Report>(&report.json()).unwrap(), report);
     }

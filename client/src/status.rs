@@ -1,9 +1,9 @@
 //! Asks what is open, and what became of the last knock.
 
 use knockgate_core::Refusal;
-use knockgate_core::message::{Answer, Kind, Verdict};
+use knockgate_core::message::{Answer, Kind, Request, Verdict};
 
-use crate::knock::refused;
+use crate::opening::refused;
 use crate::outcome::{Failure, because};
 use crate::print::{Facts, LastKnock, Opened};
 use crate::session::Session;
@@ -17,13 +17,13 @@ pub(crate) struct Standing {
 }
 
 pub(crate) fn ask(session: &mut Session<'_>) -> Result<Standing, Failure> {
-    let answered = session.ask(Kind::Status, 0, 0)?;
+    let answered = session.ask(&Request::new(Kind::Status, 0))?;
     let answer = &answered.answer;
     if let Some(failure) = refusal_of_the_question(answer) {
         return Err(failure);
     }
     let age = answered.at.elapsed();
-    let open = answer.open.iter().map(|open| Opened::new(open, session.profile, age)).collect();
+    let open = answer.open.iter().map(|open| Opened::new(open, &session.kept.profile, age)).collect();
     Ok(Standing { open, last_knock: LastKnock::of(answer), remark: remark(answer, session.facts) })
 }
 

@@ -106,6 +106,14 @@ impl Choices {
         Duration::from_secs(self.timeout.unwrap_or(PATIENCE).into())
     }
 
+    /// How long to wait until the service answers, if at all.
+    pub(crate) fn service_patience(&self) -> Option<Duration> {
+        match self.wait.unwrap_or_default() {
+            Wait::No => None,
+            Wait::Seconds(seconds) => Some(Duration::from_secs(seconds.into())),
+        }
+    }
+
     /// Which addresses of the gate are tried.
     pub(crate) fn family(&self) -> Family {
         self.family.unwrap_or_default()
