@@ -251,8 +251,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         };
         let enrolled = enrolled_for(client, now);
         let lasts = Duration::from_secs(u64::from(limits.seconds(seconds))).min(enrolled);
-        let (deadline, limit) =
-            (now.instant.after(lasts), now.instant.after(limits.max_open.min(enrolled)));
+        let (deadline, limit) = (now.instant.after(lasts), now.instant.after(limits.max_open.min(enrolled)));
         let opening = Opening { client: client.id, to, service, deadline, limit, waiter };
         self.grants.open(opening).map_err(|grant::Full| Refusal::Unavailable)
     }

@@ -61,7 +61,8 @@ fn the_longest_answer_without_grants_fits() {
 fn where_not_everything_fits_the_grants_that_end_first_are_left_out() {
     let ending = |left_ms| OpenService { service: u16::MAX, left_ms, grant: u32::MAX };
     let open = [4, 3, 2, 1].map(|rank| ending(rank * 1_000_000_000));
-    let answer = |seen, door_key| Answer { open: open.into_iter().collect(), seen, door_key, ..longest_answer() };
+    let answer =
+        |seen, door_key| Answer { open: open.into_iter().collect(), seen, door_key, ..longest_answer() };
     let Answer { seen, door_key, .. } = longest_answer();
     #[rustfmt::skip]
     let cases = [
@@ -233,16 +234,8 @@ fn requests() -> impl Strategy<Value = Request> {
     let reach = prop_oneof![Just(Reach::Address), Just(Reach::Prefix)];
     let first = (kind, any::<u64>(), any::<u16>(), any::<u32>(), proptest::option::of(addresses()));
     let added = (any::<u32>(), any::<Option<u32>>(), proptest::option::of(tokens()), reach);
-    (first, added).prop_map(|((kind, counter, service, seconds, source), (grant, code, token, reach))| Request {
-        kind,
-        counter,
-        service,
-        seconds,
-        source,
-        grant,
-        code,
-        token,
-        reach,
+    (first, added).prop_map(|((kind, counter, service, seconds, source), (grant, code, token, reach))| {
+        Request { kind, counter, service, seconds, source, grant, code, token, reach }
     })
 }
 

@@ -160,7 +160,15 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
             let mut client = Client::new(ClientId(id), name, secret.public(), book.id());
             client.services = [SSH, WEB].into_iter().collect();
             let keys = keys(&config, 0, &secret, book);
-            people.push(Person { client, secret, keys, book: book.clone(), counter: 0, totp: None, gone: id == 4 });
+            people.push(Person {
+                client,
+                secret,
+                keys,
+                book: book.clone(),
+                counter: 0,
+                totp: None,
+                gone: id == 4,
+            });
         }
         for person in people.iter().filter(|person| !person.gone) {
             roster.add_client(person.client.clone(), Used::NOTHING, None).unwrap();
@@ -367,7 +375,10 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
 
     /// Who is let in, and where to.
     pub(super) fn open(&self) -> Vec<(u32, IpAddr, u16)> {
-        self.gate.open_grants().map(|grant| (grant.client().0, grant.to().address(), grant.service())).collect()
+        self.gate
+            .open_grants()
+            .map(|grant| (grant.client().0, grant.to().address(), grant.service()))
+            .collect()
     }
 
     /// The only grant that is open.
