@@ -87,7 +87,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         let kept = |grant: &&Grant| {
             let named = request.grant == 0 || grant.id.0 == request.grant;
             let meant = request.service == 0 || grant.service == request.service;
-            grant.client == client && grant.to.contains(source) && named && meant && !grant.is_ending()
+            grant.client == client
+                && grant.to.contains(source)
+                && named
+                && meant
+                && grant.is_in_force(now.instant)
         };
         let kept = self.open_grants().find(kept).copied().ok_or(Reply::refused(Refusal::NoGrant))?;
         self.admit_knock(now.instant, asker, kept.service)?;

@@ -333,6 +333,40 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
         self.answer(asked).expect("an answer")
     }
 
+    /// A packet knock.
+    pub(super) fn packet(
+        &mut self,
+        who: usize,
+        from: IpAddr,
+        kind: Kind,
+        change: impl FnOnce(&mut Request),
+    ) -> Answer {
+        let asked = self.start_packet(who, from, kind, change);
+        self.answer(asked).expect("an answer")
+    }
+
+    /// A packet knock, without waiting for the answer.
+    pub(super) fn start_packet(
+        &mut self,
+        who: usize,
+        from: IpAddr,
+        kind: Kind,
+        change: impl FnOnce(&mut Request),
+    ) -> Asked {
+        let before = core::mem::replace(&mut self.way, Way::Datagram);
+        let asked = self.start(who, from, |request| {
+            request.kind = kind;
+            change(request);
+        });
+        self.way = before;
+        asked
+    }
+
+    /// Opens SSH by a packet knock.
+    pub(super) fn open_by_packet(&mut self, who: usize, from: IpAddr) -> Answer {
+        self.packet(who, from, Kind::Open, |_| {})
+    }
+
     pub(super) fn status(&mut self, who: usize, from: IpAddr) -> Answer {
         self.ask(who, from, |request| request.kind = Kind::Status)
     }

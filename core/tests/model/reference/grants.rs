@@ -90,12 +90,15 @@ impl Grants {
     }
 
     /// The grant that a client wants to keep: one that is open to the address that it asks from.
-    pub(crate) fn kept(&self, client: u32, source: IpAddr, grant: u32, service: u16) -> Option<u32> {
-        let is_kept = |id: &u32| {
-            let its = &self.all[id];
-            its.door.0 == source && its.confirmed.is_some() && its.closing == Closing::No
-        };
+    pub(crate) fn kept(&self, now: At, client: u32, source: IpAddr, grant: u32, service: u16) -> Option<u32> {
+        let is_kept = |id: &u32| self.all[id].door.0 == source && self.is_in_force(now, *id);
         self.meant(client, source, grant, service).into_iter().find(is_kept)
+    }
+
+    pub(crate) fn is_in_force(&self, now: At, id: u32) -> bool {
+        self.all.get(&id).is_some_and(|its| {
+            its.closing == Closing::No && its.deadline > now && its.confirmed.is_some_and(|until| until > now)
+        })
     }
 
     /// A client does not want them any more.

@@ -85,7 +85,7 @@ impl Reference {
         let (kept, service) = match kind {
             Kind::Open => (None, service),
             Kind::Renew => {
-                let kept = self.grants.kept(client, source, grant, service).ok_or(no_grant)?;
+                let kept = self.grants.kept(self.now, client, source, grant, service).ok_or(no_grant)?;
                 (Some(kept), self.grants.all[&kept].door.1)
             }
             Kind::Close => {
@@ -129,6 +129,15 @@ impl Reference {
         }
         let knock = &mut self.knocks[at];
         (knock.state, knock.until) = (State::Consulting, self.now + THINKING);
+        if self.has_lapsed(at) {
+            self.fail(at, Refusal::NoGrant);
+        }
+    }
+
+    /// The grant that shall be kept has ended.
+    pub(super) fn has_lapsed(&self, at: usize) -> bool {
+        let knock = &self.knocks[at];
+        knock.kind == Kind::Renew && !self.grants.is_in_force(self.now, knock.grant)
     }
 }
 

@@ -8,6 +8,9 @@ impl Reference {
     /// The policy commits to `effects` for a knock.
     pub(crate) fn commit(&mut self, knock: usize, effects: &[Effect]) {
         let &Knock { client, source, proven, .. } = &self.knocks[knock];
+        if self.has_lapsed(knock) {
+            return self.fail(knock, Refusal::NoGrant);
+        }
         let mut why = Refusal::Denied;
         for effect in effects {
             match *effect {
