@@ -88,6 +88,11 @@ impl Grant {
         self.in_force.is_some()
     }
 
+    /// Whether it is open now and is to stay so.
+    pub(crate) fn is_in_force(&self, now: Instant) -> bool {
+        self.in_force.is_some_and(|until| until > now) && self.deadline > now && !self.is_ending()
+    }
+
     pub(crate) fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::CloseDue(..) | Phase::Closing(_))
     }

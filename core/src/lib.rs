@@ -48,8 +48,8 @@ pub mod time;
 pub mod totp;
 
 pub use action::{
-    Action, Bearer, Cause, Census, Consultation, Decision, Effect, GrantId, Origin, Outcome, Peer, Record, Ticket,
-    Verdict, Way,
+    Action, Bearer, Cause, Census, Consultation, Decision, Effect, GrantId, Origin, Outcome, Peer, Record,
+    Ticket, Verdict, Way,
 };
 pub use address::Network;
 pub use gate::{Config, Gate, Probe, ProbeKind};

@@ -106,7 +106,8 @@ struct ProfileV1 {
 
 impl From<ProfileV1> for Profile {
     fn from(old: ProfileV1) -> Self {
-        let ProfileV1 { client, address, central_port, gate, gate_key, door_key, secret, services, book } = old;
+        let ProfileV1 { client, address, central_port, gate, gate_key, door_key, secret, services, book } =
+            old;
         let (packet_ports, secret) = (None, Some(secret));
         Self { client, address, central_port, packet_ports, gate, gate_key, door_key, secret, services, book }
     }

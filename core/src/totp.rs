@@ -55,7 +55,8 @@ fn full_code(secret: &[u8], step: u64) -> u32 {
     let digest: [u8; 20] = mac.finalize().into_bytes().into();
     let [.., last] = digest;
     let at = usize::from(last & 0x0f);
-    let word = digest.get(at..).and_then(|rest| rest.first_chunk()).expect("at most 15, and 4 of 20 bytes follow");
+    let word =
+        digest.get(at..).and_then(|rest| rest.first_chunk()).expect("at most 15, and 4 of 20 bytes follow");
     u32::from_be_bytes(*word) & 0x7fff_ffff
 }
 
@@ -87,7 +88,8 @@ mod tests {
     #[test]
     fn codes_are_those_of_rfc_4226() {
         // RFC 4226, appendix D.
-        let codes = [755_224, 287_082, 359_152, 969_429, 338_314, 254_676, 287_922, 162_583, 399_871, 520_489];
+        let codes =
+            [755_224, 287_082, 359_152, 969_429, 338_314, 254_676, 287_922, 162_583, 399_871, 520_489];
         for (step, code) in (0..).zip(codes) {
             assert_eq!(TotpSecret::from_bytes(*SECRET).code_at(step), code, "step {step}");
         }

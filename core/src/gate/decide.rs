@@ -77,12 +77,21 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                 reach: ask.reach,
                 grant: ask.grant,
             };
+            if self.has_lapsed(now.instant, ask.grant) {
+                self.fail(now.instant, waiter, Refusal::NoGrant);
+                continue;
+            }
             let client = self.roster.client(&key).cloned();
             if let Some(consultation) = client.and_then(|client| self.consultation(now, &client, &about)) {
                 return Some(Action::Consult(consultation));
             }
             self.fail(now.instant, waiter, Refusal::NotAllowed);
         }
+    }
+
+    /// Whether the grant that shall be kept has ended meanwhile. To open it anew is no renewal: that may want a confirmation.
+    fn has_lapsed(&self, now: Instant, kept: Option<GrantId>) -> bool {
+        kept.is_some_and(|id| !self.grants.iter().any(|grant| grant.id == id && grant.is_in_force(now)))
     }
 
     fn consult_about_hold(&mut self, now: Now, id: HoldId) -> Option<Consultation> {
@@ -149,7 +158,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         let refusal = match decision.verdict {
             Verdict::Deny => Some(self.why_denied(&asker)),
             Verdict::Failed => Some(Refusal::PolicyFailed),
-            Verdict::Commit => None,
+            Verdict::Commit => Some(Refusal::NoGrant).filter(|_| self.has_lapsed(now.instant, asker.kept)),
         };
         let client = self.roster.client(&asker.key).cloned();
         match (refusal, client) {
@@ -169,17 +178,18 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                 let due = |hold: &&mut Hold| hold.phase == Phase::Consulting && hold.until > now;
                 let hold = self.holds.by_id(id).filter(due)?;
                 let (key, source, second_factor) = (hold.key, hold.source, hold.second_factor);
-                Some(Undecided { key, source, proven: true, second_factor })
+                Some(Undecided { key, source, proven: true, second_factor, kept: None })
             }
             Waiter::Exchange(id) => {
                 let exchange = self.exchanges.iter().find(|exchange| exchange.id == id)?;
                 let Step::Consulting(ask) = exchange.step else { return None };
-                let Ask { proven, second_factor, .. } = ask;
+                let Ask { proven, second_factor, grant, .. } = ask;
                 (exchange.until > now).then_some(Undecided {
                     key: exchange.key,
                     source: exchange.source,
                     proven,
                     second_factor,
+                    kept: grant,
                 })
             }
         }
@@ -201,7 +211,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                     self.open(now, decided, service, Some(bits), seconds)
                 }
                 Effect::Extend { grant, seconds } => {
-                    self.extend(now.instant, decided, grant, seconds);
+                    self.extend(now, decided, grant, seconds);
                     Ok(())
                 }
                 Effect::Revoke { grant } => {
@@ -243,21 +253,20 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             self.config.service(service).filter(|_| client.may_use(service)).ok_or(Refusal::NotAllowed)?;
         let to = match bits {
             None => Network::host(source),
-            // The kernel keeps one length of prefix for every service.
+            // The kernel keeps one length of prefix for every service, and more than the policy said is never opened.
             Some(bits) => {
-                let prefix = limits.prefix(source).filter(|&widest| widest <= bits);
+                let prefix = limits.prefix(source).filter(|&kept| kept == bits);
                 Network::of(source, prefix.ok_or(Refusal::NotAllowed)?)
             }
         };
         let enrolled = enrolled_for(client, now);
         let lasts = Duration::from_secs(u64::from(limits.seconds(seconds))).min(enrolled);
-        let (deadline, limit) =
-            (now.instant.after(lasts), now.instant.after(limits.max_open.min(enrolled)));
+        let (deadline, limit) = (now.instant.after(lasts), now.instant.after(limits.max_open.min(enrolled)));
         let opening = Opening { client: client.id, to, service, deadline, limit, waiter };
         self.grants.open(opening).map_err(|grant::Full| Refusal::Unavailable)
     }
 
-    fn extend(&mut self, now: Instant, decided: Decided<'_>, grant: GrantId, seconds: u32) {
+    fn extend(&mut self, now: Now, decided: Decided<'_>, grant: GrantId, seconds: u32) {
         let client = decided.client;
         let Some(grant) = self.grants.by_id(grant).filter(|grant| grant.client == client.id) else { return };
         let Some(limits) = self.config.service(grant.service).filter(|_| client.may_use(grant.service))
@@ -265,7 +274,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             return;
         };
         if !grant.is_ending() {
-            grant.deadline = now.after(Duration::from_secs(u64::from(limits.seconds(seconds))));
+            let lasts = Duration::from_secs(u64::from(limits.seconds(seconds)));
+            grant.deadline = now.instant.after(lasts.min(enrolled_for(client, now)));
             grant.phase = grant::Phase::OpenDue;
             grant.waiter = Some(decided.waiter);
             grant.notable = true;
@@ -426,6 +436,8 @@ struct Undecided {
     source: IpAddr,
     proven: bool,
     second_factor: bool,
+    /// The grant that shall be kept.
+    kept: Option<GrantId>,
 }
 
 /// Openings that a knock waits for.

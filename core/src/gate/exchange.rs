@@ -59,11 +59,7 @@ pub(super) enum Step {
 #[derive(Clone, Copy)]
 pub(super) enum Then {
     /// A number of a book is used up, and the decoys are shown to its holder.
-    Watch {
-        hold: HoldId,
-        book: BookId,
-        next: u32,
-    },
+    Watch { hold: HoldId, book: BookId, next: u32 },
     /// The policy is asked.
     Consult(Ask),
     /// Grants are closed.
@@ -345,7 +341,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         source: IpAddr,
     ) -> heapless::Vec<OpenService, MAX_ANSWER_GRANTS> {
         let mut open = heapless::Vec::<OpenService, MAX_ANSWER_GRANTS>::new();
-        let his = |grant: &&Grant| grant.client == client && grant.to.contains(source) && grant.deadline() > now;
+        let his =
+            |grant: &&Grant| grant.client == client && grant.to.contains(source) && grant.deadline() > now;
         for grant in self.open_grants().filter(his) {
             let left_ms = millis(grant.deadline().left(now));
             let at = open.iter().position(|other| other.left_ms < left_ms).unwrap_or(open.len());

@@ -18,7 +18,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 {
     /// The grants whose connections the host shall look at, about once a second.
     pub fn followed(&self) -> impl Iterator<Item = &Grant> {
-        let follows = |grant: &&Grant| self.config.service(grant.service).is_some_and(|service| service.follow);
+        let follows =
+            |grant: &&Grant| self.config.service(grant.service).is_some_and(|service| service.follow);
         self.open_grants().filter(follows)
     }
 

@@ -100,7 +100,11 @@ impl Service {
     /// Bits of the widest prefix around `source` that it can be opened to, if to any.
     fn prefix(&self, source: IpAddr) -> Option<u8> {
         let Prefixes { v4, v6 } = self.prefixes?;
-        if source.is_ipv4() { Some(v4).filter(|&bits| bits < 32) } else { Some(v6).filter(|&bits| bits < 128) }
+        if source.is_ipv4() {
+            Some(v4).filter(|&bits| bits < 32)
+        } else {
+            Some(v6).filter(|&bits| bits < 128)
+        }
     }
 
     /// Seconds of a grant when `asked` were asked for; 0 asks for the usual time.

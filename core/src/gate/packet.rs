@@ -74,7 +74,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         self.ask_policy(now, asker, request, Cause::Packet, None, proven)
     }
 
-    /// Let what is open to me stay open. The address needs no proof: it has a grant already.
+    /// Let what is open to me stay open. No proof of the address is asked for: it has a grant already. But nobody is locked out
+    /// by it either, since it may be forged.
     pub(super) fn renew_request(
         &mut self,
         now: Now,
@@ -86,13 +87,18 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         let kept = |grant: &&Grant| {
             let named = request.grant == 0 || grant.id.0 == request.grant;
             let meant = request.service == 0 || grant.service == request.service;
-            grant.client == client && grant.to.contains(source) && named && meant && !grant.is_ending()
+            grant.client == client
+                && grant.to.contains(source)
+                && named
+                && meant
+                && grant.is_in_force(now.instant)
         };
         let kept = self.open_grants().find(kept).copied().ok_or(Reply::refused(Refusal::NoGrant))?;
         self.admit_knock(now.instant, asker, kept.service)?;
         let reach = if kept.to.is_host() { Reach::Address } else { Reach::Prefix };
         let request = Request { service: kept.service, reach, ..*request };
-        self.ask_policy(now, asker, &request, Cause::Renew, Some(kept.id), true)
+        let proven = asker.origin.way == Way::Connection;
+        self.ask_policy(now, asker, &request, Cause::Renew, Some(kept.id), proven)
     }
 
     /// Close what is open to me.
@@ -138,12 +144,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     /// Whether a client may ask for `service` now, whichever way it knocks.
-    pub(super) fn admit_knock(
-        &mut self,
-        now: Instant,
-        asker: &Asker<'_>,
-        service: u16,
-    ) -> Result<(), Reply> {
+    pub(super) fn admit_knock(&mut self, now: Instant, asker: &Asker<'_>, service: u16) -> Result<(), Reply> {
         let client = asker.client;
         if let Some(left) = self.lockouts.left(now, asker.origin.source, client.id) {
             return Err(Reply::refused(Refusal::LockedOut).retry(left));
@@ -167,7 +168,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         if request.token.is_some_and(is_good) {
             return Ok(true);
         }
-        if asker.client.confirm || self.config.service(request.service).is_some_and(|service| service.confirm) {
+        if asker.client.confirm || self.config.service(request.service).is_some_and(|service| service.confirm)
+        {
             return Err(Reply::of(Verdict::Confirm(self.token(asker, request, slot))));
         }
         Ok(false)

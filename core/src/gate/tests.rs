@@ -2,11 +2,18 @@
 
 mod bench;
 
+mod confirm;
 mod exchange;
+mod factor;
+mod follow;
 mod grants;
 mod holds;
+mod keys;
+mod lease;
 mod lockout;
+mod packet;
 mod policy;
+mod prefix;
 mod probes;
 mod status;
 mod tables;

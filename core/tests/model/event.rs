@@ -1,5 +1,6 @@
 //! What can happen.
 
+use knockgate_core::message::Kind;
 use proptest::prelude::*;
 
 /// How the gate of a case is configured.
@@ -12,12 +13,29 @@ pub(crate) struct Rules {
     pub(crate) global: bool,
     /// The host takes its time to open and close.
     pub(crate) slow: bool,
+    /// A packet knock for the first service is to be confirmed from its address.
+    pub(crate) confirm: bool,
+    /// How far ahead of the gate's each client's clock is, in seconds.
+    pub(crate) skews: [i64; 3],
 }
 
 impl Rules {
     pub(crate) fn any() -> impl Strategy<Value = Self> {
-        (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), prop::bool::weighted(0.4))
-            .prop_map(|(closed, any_order, global, slow)| Self { closed, any_order, global, slow })
+        let flags = (
+            any::<bool>(),
+            any::<bool>(),
+            prop::bool::weighted(0.2),
+            prop::bool::weighted(0.4),
+            any::<bool>(),
+        );
+        (flags, skews()).prop_map(|((closed, any_order, global, slow, confirm), skews)| Self {
+            closed,
+            any_order,
+            global,
+            slow,
+            confirm,
+            skews,
+        })
     }
 }
 
@@ -42,6 +60,21 @@ pub(crate) enum Touch {
     Any(u8),
     /// A port that is not watched.
     Unwatched,
+}
+
+/// The first client's clock is right. The others' may be out of every lease, or of the present.
+fn skews() -> impl Strategy<Value = [i64; 3]> {
+    let skew = prop::sample::select(vec![0, -20, 20, 85, 3_600, 2 * 86_400]);
+    [Just(0).boxed(), skew.clone().boxed(), skew.boxed()]
+}
+
+/// Which grant a client means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Meant {
+    /// Whatever is open of the service at its address.
+    Any,
+    /// One of all that there ever were.
+    Named(u8),
 }
 
 /// How the host's work ends.
@@ -91,6 +124,25 @@ pub(crate) enum Event {
         service: u16,
         seconds: u32,
         touch: Touch,
+    },
+    /// A packet knock.
+    Packet {
+        who: usize,
+        from: usize,
+        kind: Kind,
+        service: u16,
+        seconds: u32,
+        meant: Meant,
+        /// As a datagram; else over a connection.
+        datagram: bool,
+        /// With the last token that the client was given.
+        with_token: bool,
+    },
+    /// The host begins to renew its lease.
+    Lease,
+    /// The storing of a lease and of all that was used ends.
+    Leased {
+        work: Work,
     },
     /// A message that was sent before.
     Replay {
@@ -142,8 +194,13 @@ pub(crate) enum Event {
     Forget {
         who: usize,
     },
-    /// The agent dies and starts again with what it had stored and what the kernel has open.
-    Crash,
+    /// The agent dies and starts again with what it had stored and what the kernel has open. Of a lease that it was storing
+    /// nobody knows whether it is.
+    Crash {
+        leased: bool,
+    },
+    /// The agent is stopped and stores everything before.
+    Stop,
 }
 
 impl Event {
@@ -171,7 +228,13 @@ impl Event {
             16 => (at.clone(), wanted, touch()).prop_map(|((who, from), (service, seconds), touch)| {
                 Self::Knock { who, from, service, seconds, touch }
             }),
-            2 => (any::<u16>(), from.clone()).prop_map(|(pick, from)| Self::Replay { pick, from }),
+            16 => (at.clone(), packet()).prop_map(|((who, from), packet)| {
+                let (kind, service, seconds, meant, datagram, with_token) = packet;
+                Self::Packet { who, from, kind, service, seconds, meant, datagram, with_token }
+            }),
+            4 => Just(Self::Lease),
+            5 => work.clone().prop_map(|work| Self::Leased { work }),
+            4 => (any::<u16>(), from.clone()).prop_map(|(pick, from)| Self::Replay { pick, from }),
             1 => at.prop_map(|(who, from)| Self::Stale { who, from }),
             16 => (any::<u8>(), touch()).prop_map(|(pick, touch)| Self::Probe { pick, touch }),
             8 => (any::<u8>(), work.clone()).prop_map(|(pick, work)| Self::Stored { pick, work }),
@@ -182,13 +245,22 @@ impl Event {
             3 => millis.clone().prop_map(|millis| Self::Sleep { millis }),
             6 => millis.prop_map(|millis| Self::Wait { millis }),
             2 => any::<u8>().prop_map(|pick| Self::Revoke { pick }),
-            1 => prop_oneof![
+            3 => prop_oneof![
                 3 => Just(Self::Timeout),
-                2 => Just(Self::Crash),
+                4 => any::<bool>().prop_map(|leased| Self::Crash { leased }),
+                1 => Just(Self::Stop),
                 1 => who.prop_map(|who| Self::Forget { who }),
             ],
         ]
     }
+}
+
+fn packet() -> impl Strategy<Value = (Kind, u16, u32, Meant, bool, bool)> {
+    let kind = prop_oneof![5 => Just(Kind::Open), 3 => Just(Kind::Renew), 2 => Just(Kind::Close)];
+    let service = prop_oneof![8 => Just(1_u16), 4 => Just(2), 1 => Just(3), 3 => Just(0)];
+    let seconds = prop_oneof![3 => Just(0_u32), 3 => 1..10_u32, 1 => 10..500_u32];
+    let meant = prop_oneof![3 => Just(Meant::Any), 1 => any::<u8>().prop_map(Meant::Named)];
+    (kind, service, seconds, meant, prop::bool::weighted(0.8), any::<bool>())
 }
 
 fn touch() -> impl Strategy<Value = Touch> {

@@ -10,6 +10,7 @@ use knockgate_core::gate::{Config, LockoutScope, Service};
 use knockgate_core::key::{DoorKey, GateId, Identity, SecretKey};
 use knockgate_core::message::Mode;
 use knockgate_core::profile::Profile;
+use knockgate_core::replay::Burnt;
 use knockgate_core::{Client, ClientId};
 use rand_core::{TryCryptoRng, TryRng};
 
@@ -60,14 +61,11 @@ impl People {
         let door_key = DoorKey::generate(&mut rng);
         let clients = [(1, 0), (2, 1), (3, 1)].map(|(id, book): (u32, usize)| {
             let secret = SecretKey::generate(&mut rng);
-            let client = Client {
-                id: ClientId(id),
-                name: format!("client-{id}").parse().expect("a name"),
-                key: secret.public(),
-                services: [1, 2].into_iter().collect(),
-                book: books[book].id(),
-            };
+            let name = format!("client-{id}").parse().expect("a name");
+            let mut client = Client::new(ClientId(id), name, secret.public(), books[book].id());
+            client.services = [1, 2].into_iter().collect();
             let keys = Keys::of(&profile(&identity, &door_key, secret, &books[book]));
+            let keys = keys.expect("a profile with its secret");
             Person { client, keys, book }
         });
         let sequences = [0, 1].map(|book: usize| {
@@ -76,11 +74,10 @@ impl People {
         Self { clients, books, decoys, sequences, identity, door_key }
     }
 
-    pub(crate) fn config(&self, rules: Rules) -> Config {
-        let service = |id, open, max| Service {
-            id,
-            open: Duration::from_secs(open),
-            max_open: Duration::from_secs(max),
+    pub(crate) fn config(&self, rules: Rules, burnt: Burnt) -> Config {
+        let service = |id, open, max| {
+            let confirm = rules.confirm && id == 1;
+            Service { confirm, ..Service::new(id, Duration::from_secs(open), Duration::from_secs(max)) }
         };
         Config {
             gate: GATE,
@@ -93,6 +90,8 @@ impl People {
             strays: 2,
             lockout: Duration::from_secs(60),
             lockout_scope: if rules.global { LockoutScope::Everybody } else { LockoutScope::Source },
+            max_age: None,
+            burnt,
             services: [service(1, 20, 60), service(2, 5, 10), service(3, 5, 10)].into_iter().collect(),
         }
     }
@@ -105,10 +104,11 @@ fn profile(identity: &Identity, door_key: &DoorKey, secret: SecretKey, book: &Bo
         client: "somebody".parse().expect("a name"),
         address: "gate.example".try_into().expect("short"),
         central_port: 62_201,
+        packet_ports: None,
         gate: GATE,
         gate_key: identity.public(),
         door_key: door_key.clone(),
-        secret,
+        secret: Some(secret),
         services: heapless::Vec::new(),
         book: book.clone(),
     }

@@ -3,15 +3,18 @@
 //! Moments are milliseconds. The figures are written out here on purpose, so that a limit changed by mistake shows.
 
 pub(crate) mod grants;
+pub(crate) mod packet;
 mod policy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use knockgate_core::message::Verdict;
+use knockgate_core::message::{Kind, Verdict};
+use knockgate_core::replay::{Burnt, Span, Used};
 use knockgate_core::{Peer, Refusal};
 
 use crate::event::{Rules, Say};
+use crate::laws::covers;
 use crate::people::{BOOK, People};
 
 use grants::Grants;
@@ -25,6 +28,13 @@ const QUESTION: At = 4_000;
 const LOCKOUT: At = 60_000;
 const LONGEST_LOCKOUT: At = 86_400_000;
 const STRAYS: u32 = 2;
+/// A day, in microseconds.
+const FAR: u64 = 86_400_000_000;
+const TOKEN_SLOT: At = 10_000;
+/// Questions at once.
+pub(crate) const QUESTIONS: usize = 8;
+/// The calendar at the beginning, in microseconds.
+pub(crate) const START: u64 = 1_700_000_000_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -42,9 +52,14 @@ pub(crate) enum State {
     Forgotten,
 }
 
-/// One number, from the question for it on.
+/// One number, from the question for it on, or one packet knock.
 #[derive(Debug)]
 pub(crate) struct Knock {
+    pub(crate) kind: Kind,
+    /// The address is certainly the client's.
+    pub(crate) proven: bool,
+    /// The grant that a packet knock is about; 0 if any.
+    pub(crate) grant: u32,
     pub(crate) client: u32,
     pub(crate) source: IpAddr,
     pub(crate) book: usize,
@@ -62,6 +77,10 @@ pub(crate) struct Knock {
 }
 
 impl Knock {
+    pub(crate) fn is_packet(&self) -> bool {
+        self.kind != Kind::NextNumber
+    }
+
     fn is_active(&self) -> bool {
         matches!(self.state, State::Storing | State::Watching | State::Held)
     }
@@ -99,7 +118,10 @@ pub(crate) struct Wanted {
 pub(crate) struct Reference {
     pub(crate) rules: Rules,
     pub(crate) now: At,
-    pub(crate) counters: BTreeMap<u32, u64>,
+    /// How often the gate was started.
+    pub(crate) run: u64,
+    pub(crate) counters: BTreeMap<u32, Used>,
+    pub(crate) burnt: Burnt,
     pub(crate) gone: BTreeSet<u32>,
     /// The next number of each book.
     pub(crate) next: [u32; 2],
@@ -117,7 +139,9 @@ impl Reference {
         Self {
             rules,
             now: 0,
+            run: 0,
             counters: BTreeMap::new(),
+            burnt: Burnt::default(),
             gone: BTreeSet::new(),
             next: [0; 2],
             knocks: Vec::new(),
@@ -133,12 +157,34 @@ impl Reference {
         if self.gone.contains(&client) {
             return Err(Refusal::UnknownClient);
         }
-        let last = self.counters.entry(client).or_insert(0);
-        if counter <= *last {
+        if self.knocks.iter().filter(|knock| knock.question.is_some()).count() == QUESTIONS {
+            return Err(Refusal::Overloaded);
+        }
+        let is_far = counter > self.unix() + FAR;
+        let is_burnt = self.burnt.iter().any(|lease| lease.contains(counter));
+        let used = self.counters.entry(client).or_insert(Used::NOTHING);
+        let far_before = used.ahead.is_some_and(|ahead| counter < ahead.last);
+        if covers(used, counter) || is_burnt || is_far && far_before {
             return Err(Refusal::Replayed);
         }
-        *last = counter;
+        if is_far {
+            let first = used.ahead.map_or(counter, |ahead| ahead.first);
+            used.ahead = Some(Span { first, last: counter });
+        } else {
+            used.last = counter;
+            used.ahead = used.ahead.filter(|ahead| ahead.last > counter);
+        }
         Ok(())
+    }
+
+    /// Whether a counter cannot be let in any more.
+    pub(crate) fn is_used(&self, client: u32, counter: u64) -> bool {
+        self.counters.get(&client).is_some_and(|used| covers(used, counter))
+    }
+
+    /// The gate's calendar, in microseconds.
+    pub(crate) fn unix(&self) -> u64 {
+        START + self.now * 1_000
     }
 
     fn say(&mut self, peer: Peer, client: u32, source: IpAddr, verdict: Verdict, retry_ms: u64) {
@@ -183,6 +229,9 @@ impl Reference {
         let number = self.next[book];
         self.next[book] += 1;
         self.knocks.push(Knock {
+            kind: Kind::NextNumber,
+            proven: true,
+            grant: 0,
             client,
             source,
             book,
@@ -219,7 +268,11 @@ impl Reference {
         }
         let in_the_way = |knock: &&Knock| {
             let shares = knock.book == book || knock.source == source;
-            knock.client != client && knock.is_active() && knock.until > self.now && shares
+            knock.client != client
+                && knock.is_active()
+                && !knock.is_packet()
+                && knock.until > self.now
+                && shares
         };
         if let Some(until) = self.knocks.iter().filter(in_the_way).map(|knock| knock.until).max() {
             return Some((refused(Refusal::Busy), until - self.now));
@@ -231,6 +284,9 @@ impl Reference {
     pub(crate) fn stored(&mut self, at: usize, done: bool) {
         if self.knocks[at].question.is_none() {
             return;
+        }
+        if self.knocks[at].is_packet() {
+            return self.packet_stored(at, done);
         }
         if !done {
             return self.end(at, Refusal::Unavailable);
@@ -345,8 +401,7 @@ impl Reference {
         } else if opened == 0 {
             self.fail(at, Refusal::Unavailable);
         } else {
-            self.knocks[at].state = State::Granted;
-            self.knocks[at].until = self.now + RESULT;
+            self.settle(at, State::Granted);
             let whose = self.whose(at);
             self.failures.retain(|who, _| !whose.contains(who));
         }
@@ -361,6 +416,9 @@ impl Reference {
             self.knocks[at].question.take_if(|(_, until)| *until <= now);
             if self.knocks[at].until > now {
                 continue;
+            }
+            if self.knocks[at].is_packet() && self.knocks[at].is_active() {
+                (self.knocks[at].state, self.knocks[at].question) = (State::Forgotten, None);
             }
             match self.knocks[at].state {
                 State::Storing | State::Watching => self.end(at, Refusal::Unavailable),
@@ -380,6 +438,9 @@ impl Reference {
         for at in 0..self.knocks.len() {
             if self.knocks[at].client == client {
                 self.knocks[at].question = None;
+                if self.knocks[at].is_packet() {
+                    self.knocks[at].state = State::Forgotten;
+                }
                 self.end(at, Refusal::UnknownClient);
                 if self.knocks[at].is_deciding() {
                     self.fail(at, Refusal::UnknownClient);
@@ -389,8 +450,9 @@ impl Reference {
     }
 
     /// The agent has died and started again with this much stored.
-    pub(crate) fn crash(&mut self, counters: BTreeMap<u32, u64>, next: [u32; 2]) {
-        (self.counters, self.next) = (counters, next);
+    pub(crate) fn crash(&mut self, counters: BTreeMap<u32, Used>, burnt: Burnt, next: [u32; 2]) {
+        (self.counters, self.burnt, self.next) = (counters, burnt, next);
+        self.run += 1;
         self.locks.clear();
         self.failures.clear();
         for knock in &mut self.knocks {
@@ -399,7 +461,7 @@ impl Reference {
     }
 
     fn latest(&self, client: u32) -> Option<usize> {
-        self.knocks.iter().rposition(|knock| knock.client == client)
+        self.knocks.iter().rposition(|knock| knock.client == client && !knock.is_packet())
     }
 
     /// Ends a knock that is not complete.
@@ -415,10 +477,23 @@ impl Reference {
     }
 
     fn fail(&mut self, at: usize, why: Refusal) {
-        self.knocks[at].state = State::Refused(why);
-        self.knocks[at].until = self.now + RESULT;
+        self.settle(at, State::Refused(why));
         for who in self.whose(at) {
             *self.failures.entry(who).or_insert(0) += 1;
+        }
+    }
+
+    /// A sequence keeps its result for a while; a packet knock is answered.
+    fn settle(&mut self, at: usize, state: State) {
+        let Knock { client, source, .. } = self.knocks[at];
+        if !self.knocks[at].is_packet() {
+            (self.knocks[at].state, self.knocks[at].until) = (state, self.now + RESULT);
+            return;
+        }
+        self.knocks[at].state = State::Forgotten;
+        let verdict = if let State::Refused(why) = state { refused(why) } else { Verdict::Granted };
+        if let Some((peer, _)) = self.knocks[at].question.take() {
+            self.say(peer, client, source, verdict, 0);
         }
     }
 

@@ -3,6 +3,7 @@
 mod clients;
 mod compare;
 mod host;
+mod lease;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -11,16 +12,20 @@ use knockgate_core::action::{ExchangeId, HoldId};
 use knockgate_core::client::Question;
 use knockgate_core::envelope::Message;
 use knockgate_core::message::Kind;
+use knockgate_core::replay::{Lease, Used};
 use knockgate_core::roster::FixedRoster;
-use knockgate_core::{ClientId, Gate, GrantId, Instant, Now, Peer, Record, Roster, Ticket};
+use knockgate_core::{
+    ClientId, Gate, GrantId, Instant, Network, Now, Peer, Record, Roster, Ticket, UnixTime,
+};
 
 use crate::event::{Event, Rules};
 use crate::laws::Laws;
 use crate::people::{ADDRESSES, Numbers, People};
 use crate::reference::grants::Door;
-use crate::reference::{At, Reference, Wanted};
+use crate::reference::packet::{Confirmation, Packet};
+use crate::reference::{At, QUESTIONS, Reference, Wanted};
 
-type ModelGate = Gate<FixedRoster<3>, Numbers, 16, 8, 64, 16>;
+type ModelGate = Gate<FixedRoster<3>, Numbers, QUESTIONS, 8, 64, 16>;
 
 /// An opening or closing that the host has not reported yet.
 enum Job {
@@ -45,6 +50,14 @@ pub(crate) struct World {
     peers: u64,
     /// Each client's own idea of its last counter.
     counters: [u64; 3],
+    /// Its last question was met with silence.
+    silence: [bool; 3],
+    /// The last token that each client was given.
+    tokens: [Option<Confirmation>; 3],
+    /// The service of each packet knock that waits for its answer.
+    services: HashMap<Peer, u16>,
+    /// What the host is storing: a lease, and all that was used when it began.
+    leasing: Option<(Lease, Vec<(u32, Used)>)>,
     sent: Vec<Sent>,
     questions: HashMap<Peer, (Question<'static>, Kind, u32, u64)>,
     answers: BTreeMap<u64, Message>,
@@ -64,7 +77,7 @@ impl World {
     pub(crate) fn new(rules: Rules) -> Self {
         let people = People::all();
         let laws = Laws::default();
-        let gate = start(people, rules, &laws, &BTreeSet::new());
+        let gate = start(people, rules, &laws, &BTreeSet::new(), 0);
         let memory = size_of_val(&*gate);
         Self {
             gate,
@@ -75,6 +88,10 @@ impl World {
             rng: Numbers(99),
             peers: 0,
             counters: [0; 3],
+            silence: [false; 3],
+            tokens: [None; 3],
+            services: HashMap::new(),
+            leasing: None,
             sent: Vec::new(),
             questions: HashMap::new(),
             answers: BTreeMap::new(),
@@ -99,6 +116,13 @@ impl World {
             Event::Knock { who, from, service, seconds, touch } => {
                 self.knock(who, ADDRESSES[from], Wanted { service, seconds }, touch);
             }
+            Event::Packet { who, from, kind, service, seconds, meant, datagram, with_token } => {
+                let token = self.tokens[who].filter(|_| with_token);
+                let packet = Packet { kind, service, seconds, grant: self.named(meant), datagram, token };
+                self.packet(who, ADDRESSES[from], packet);
+            }
+            Event::Lease => self.lease(),
+            Event::Leased { work } => self.leased(work),
             Event::Replay { pick, from } => self.replay(usize::from(pick), ADDRESSES[from]),
             Event::Stale { who, from } => self.stale(who, ADDRESSES[from]),
             Event::Probe { pick, touch } => self.touch(self.somewhere(usize::from(pick)), touch),
@@ -113,7 +137,8 @@ impl World {
             Event::Timeout => self.timeout(),
             Event::Revoke { pick } => self.revoke(u32::from(pick)),
             Event::Forget { who } => self.forget(who),
-            Event::Crash => self.crash(),
+            Event::Crash { leased } => self.crash(leased),
+            Event::Stop => self.stop(),
         }
     }
 
@@ -131,7 +156,8 @@ impl World {
     }
 
     fn now(&self) -> Now {
-        Now { instant: Instant::from_micros(self.reference.now * 1_000), unix: None }
+        let unix = Some(UnixTime::from_micros(self.reference.unix()));
+        Now { instant: Instant::from_micros(self.reference.now * 1_000), unix }
     }
 
     fn wait(&mut self, millis: u64) {
@@ -180,7 +206,7 @@ impl World {
         let old = self.gate.roster().clone();
         *self.gate.roster_mut() = roster(
             self.people,
-            |client| old.counter(ClientId(client)),
+            |client| old.used(ClientId(client)),
             |book| old.cursor(self.people.books[book].id()),
             &self.reference.gone,
         );
@@ -189,7 +215,16 @@ impl World {
         self.turn();
     }
 
-    fn crash(&mut self) {
+    fn crash(&mut self, leased: bool) {
+        if let Some(leasing) = self.leasing.take().filter(|_| leased) {
+            self.lease_is_durable(leasing);
+        }
+        self.laws.crashed();
+        self.silence = [false; 3];
+        self.restart();
+    }
+
+    fn restart(&mut self) {
         let now = self.reference.now;
         self.kernel.retain(|_, until| *until > now);
         let left: BTreeMap<u32, At> = self
@@ -199,7 +234,8 @@ impl World {
             .into_iter()
             .filter_map(|(id, (_, door, _))| Some((id, *self.kernel.get(&door)?)))
             .collect();
-        self.gate = start(self.people, self.reference.rules, &self.laws, &self.reference.gone);
+        let run = self.reference.run + 1;
+        self.gate = start(self.people, self.reference.rules, &self.laws, &self.reference.gone, run);
         for (id, until) in &left {
             let (client, (source, service)) = self
                 .reference
@@ -210,16 +246,17 @@ impl World {
                 .expect("it is open");
             let lasts = Duration::from_millis(until - now);
             let now = self.now();
-            assert!(self.gate.adopt_grant(now, GrantId(*id), ClientId(client), source, service, lasts));
+            let to = Network::host(source);
+            assert!(self.gate.adopt_grant(now, GrantId(*id), ClientId(client), to, service, lasts));
         }
         let next = [0, 1].map(|book: usize| self.durable_next(book));
-        self.reference.crash(self.laws.counters.clone(), next);
+        self.reference.crash(self.laws.counters.clone(), self.laws.burnt.clone(), next);
         self.reference.grants.adopt(left);
         // The host closes what belongs to nobody.
         let owned: BTreeSet<Door> = self.reference.grants.all.values().map(|grant| grant.door).collect();
         self.kernel.retain(|door, _| owned.contains(door));
-        self.laws.crashed();
         self.questions.clear();
+        self.services.clear();
         self.stores.clear();
         self.watches.clear();
         self.consultations.clear();
@@ -233,21 +270,22 @@ impl World {
 }
 
 /// A gate that knows what is on disk.
-fn start(people: &People, rules: Rules, laws: &Laws, gone: &BTreeSet<u32>) -> Box<ModelGate> {
-    let counter = |client| laws.counters.get(&client).copied().unwrap_or(0);
+fn start(people: &People, rules: Rules, laws: &Laws, gone: &BTreeSet<u32>, run: u64) -> Box<ModelGate> {
+    let used = |client| laws.counters.get(&client).copied().unwrap_or(Used::NOTHING);
     let cursor = |book: usize| laws.next.get(&people.books[book].id().0).copied().unwrap_or(0);
-    Box::new(Gate::new(people.config(rules), roster(people, counter, cursor, gone), Numbers(7)))
+    let config = people.config(rules, laws.burnt.clone());
+    Box::new(Gate::new(config, roster(people, used, cursor, gone), Numbers(7 + run)))
 }
 
 fn roster(
     people: &People,
-    counter: impl Fn(u32) -> u64,
+    used: impl Fn(u32) -> Used,
     cursor: impl Fn(usize) -> u32,
     gone: &BTreeSet<u32>,
 ) -> FixedRoster<3> {
     let mut roster = FixedRoster::new();
     for person in people.clients.iter().filter(|person| !gone.contains(&person.client.id.0)) {
-        roster.add_client(person.client.clone(), counter(person.client.id.0)).expect("three places");
+        roster.add_client(person.client.clone(), used(person.client.id.0), None).expect("three places");
     }
     for (at, book) in people.books.iter().enumerate() {
         roster.add_book(book.clone(), cursor(at)).expect("two places");

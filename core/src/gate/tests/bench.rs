@@ -160,7 +160,15 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
             let mut client = Client::new(ClientId(id), name, secret.public(), book.id());
             client.services = [SSH, WEB].into_iter().collect();
             let keys = keys(&config, 0, &secret, book);
-            people.push(Person { client, secret, keys, book: book.clone(), counter: 0, totp: None, gone: id == 4 });
+            people.push(Person {
+                client,
+                secret,
+                keys,
+                book: book.clone(),
+                counter: 0,
+                totp: None,
+                gone: id == 4,
+            });
         }
         for person in people.iter().filter(|person| !person.gone) {
             roster.add_client(person.client.clone(), Used::NOTHING, None).unwrap();
@@ -325,6 +333,40 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
         self.answer(asked).expect("an answer")
     }
 
+    /// A packet knock.
+    pub(super) fn packet(
+        &mut self,
+        who: usize,
+        from: IpAddr,
+        kind: Kind,
+        change: impl FnOnce(&mut Request),
+    ) -> Answer {
+        let asked = self.start_packet(who, from, kind, change);
+        self.answer(asked).expect("an answer")
+    }
+
+    /// A packet knock, without waiting for the answer.
+    pub(super) fn start_packet(
+        &mut self,
+        who: usize,
+        from: IpAddr,
+        kind: Kind,
+        change: impl FnOnce(&mut Request),
+    ) -> Asked {
+        let before = core::mem::replace(&mut self.way, Way::Datagram);
+        let asked = self.start(who, from, |request| {
+            request.kind = kind;
+            change(request);
+        });
+        self.way = before;
+        asked
+    }
+
+    /// Opens SSH by a packet knock.
+    pub(super) fn open_by_packet(&mut self, who: usize, from: IpAddr) -> Answer {
+        self.packet(who, from, Kind::Open, |_| {})
+    }
+
     pub(super) fn status(&mut self, who: usize, from: IpAddr) -> Answer {
         self.ask(who, from, |request| request.kind = Kind::Status)
     }
@@ -367,7 +409,10 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
 
     /// Who is let in, and where to.
     pub(super) fn open(&self) -> Vec<(u32, IpAddr, u16)> {
-        self.gate.open_grants().map(|grant| (grant.client().0, grant.to().address(), grant.service())).collect()
+        self.gate
+            .open_grants()
+            .map(|grant| (grant.client().0, grant.to().address(), grant.service()))
+            .collect()
     }
 
     /// The only grant that is open.

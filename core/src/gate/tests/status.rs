@@ -85,7 +85,14 @@ fn an_answer_lists_the_four_grants_that_last_longest() {
     let lasting = [30, 10, 60, 40, 20, 50];
     for (id, lasts) in (1..).zip(lasting) {
         let now = bench.now();
-        bench.gate.adopt_grant(now, crate::GrantId(id), crate::ClientId(1), Network::host(HOME), 1, seconds(lasts));
+        bench.gate.adopt_grant(
+            now,
+            crate::GrantId(id),
+            crate::ClientId(1),
+            Network::host(HOME),
+            1,
+            seconds(lasts),
+        );
     }
     let open = bench.status(ALICE, HOME).open;
     let left: std::vec::Vec<_> = open.iter().map(|open| open.left_ms / 1000).collect();

@@ -1,9 +1,9 @@
 //! Full tables: nobody is pushed out by a stranger, and no client by another one.
 
 use super::bench::*;
+use crate::action::{Origin, Way};
 use crate::message::{Kind, Verdict};
 use crate::refusal::Refusal;
-use crate::action::{Origin, Way};
 use crate::{Action, ClientId, GrantId, Network, Outcome};
 
 #[test]

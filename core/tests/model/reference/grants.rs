@@ -79,6 +79,39 @@ impl Grants {
         }
     }
 
+    /// The grants of a client that it means, from `source`.
+    pub(crate) fn meant(&self, client: u32, source: IpAddr, grant: u32, service: u16) -> Vec<u32> {
+        let means = |(id, its): &(&u32, &Grant)| {
+            let (at, what) = its.door;
+            let named = if grant == 0 { at == source } else { **id == grant };
+            its.client == client && named && (service == 0 || service == what)
+        };
+        self.all.iter().filter(means).map(|(id, _)| *id).collect()
+    }
+
+    /// The grant that a client wants to keep: one that is open to the address that it asks from.
+    pub(crate) fn kept(&self, now: At, client: u32, source: IpAddr, grant: u32, service: u16) -> Option<u32> {
+        let is_kept = |id: &u32| self.all[id].door.0 == source && self.is_in_force(now, *id);
+        self.meant(client, source, grant, service).into_iter().find(is_kept)
+    }
+
+    pub(crate) fn is_in_force(&self, now: At, id: u32) -> bool {
+        self.all.get(&id).is_some_and(|its| {
+            its.closing == Closing::No && its.deadline > now && its.confirmed.is_some_and(|until| until > now)
+        })
+    }
+
+    /// A client does not want them any more.
+    pub(crate) fn close(&mut self, now: At, ids: &[u32]) {
+        for id in ids {
+            let grant = self.all.get_mut(id).expect("meant");
+            if grant.closing == Closing::No {
+                grant.closing = Closing::Due(now, CloseReason::ByClient);
+                grant.wanted = false;
+            }
+        }
+    }
+
     pub(crate) fn revoke_all(&mut self, now: At, client: u32) {
         let his: Vec<_> =
             self.all.iter().filter(|(_, grant)| grant.client == client).map(|(id, _)| *id).collect();

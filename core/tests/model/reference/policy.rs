@@ -2,12 +2,15 @@
 
 use knockgate_core::{Effect, Refusal};
 
-use super::{Lock, Reference, State, may_use, seconds, subnet};
+use super::{Knock, Lock, Reference, State, may_use, seconds, subnet};
 
 impl Reference {
     /// The policy commits to `effects` for a knock.
     pub(crate) fn commit(&mut self, knock: usize, effects: &[Effect]) {
-        let (client, source) = (self.knocks[knock].client, self.knocks[knock].source);
+        let &Knock { client, source, proven, .. } = &self.knocks[knock];
+        if self.has_lapsed(knock) {
+            return self.fail(knock, Refusal::NoGrant);
+        }
         let mut why = Refusal::Denied;
         for effect in effects {
             match *effect {
@@ -31,9 +34,12 @@ impl Reference {
                 }
                 Effect::Lockout { seconds } => {
                     let lasts = 1_000 * u64::from(seconds);
-                    self.lock(Lock::Source(subnet(source)), lasts);
+                    if proven {
+                        self.lock(Lock::Source(subnet(source)), lasts);
+                    }
                     self.lock(Lock::Client(client), lasts);
                 }
+                Effect::OpenPrefix { .. } => unreachable!("the model's services open to single addresses"),
             }
         }
         match self.grants.awaited(knock) {

@@ -2,13 +2,16 @@
 
 use std::net::IpAddr;
 
+use knockgate_core::action::{Origin, Way};
 use knockgate_core::client::Question;
 use knockgate_core::envelope::Message;
-use knockgate_core::message::{Kind, Mode, Request};
+use knockgate_core::message::{Kind, Mode, Request, Verdict};
+use knockgate_core::replay::{counter_after_silence, next_counter};
 use knockgate_core::{Peer, Probe, ProbeKind, Refusal};
 
-use crate::event::{Touch, Work};
+use crate::event::{Meant, Touch, Work};
 use crate::people::{ADDRESSES, BOOK};
+use crate::reference::packet::{ANY_TOKEN, Confirmation, Packet};
 use crate::reference::{At, Said, Wanted};
 
 use super::{Sent, World};
@@ -22,21 +25,65 @@ impl World {
         wanted: Wanted,
         claim: Option<IpAddr>,
     ) {
-        self.counters[who] += 1;
-        let counter = self.counters[who];
         let Wanted { service, seconds } = wanted;
-        let (question, message) = self.write(who, Request { kind, counter, service, seconds, source: claim });
-        let client = self.people.clients[who].client.id.0;
-        self.sent.push(Sent { message, client, counter });
-        let Some(peer) = self.send(from, &message, client, counter) else { return };
-        self.questions.insert(peer, (question, kind, client, counter));
+        let request = Request { service, seconds, source: claim, ..Request::new(kind, 0) };
+        let Some((peer, client, counter)) = self.put(who, from, Way::Connection, request) else { return };
         match kind {
             _ if claim.is_some_and(|claim| claim != from) => self.reference.wrong_source(peer, client, from),
             Kind::Status => self.reference.status(peer, client, from),
             Kind::NextNumber => self.asked = self.reference.ask(peer, client, from, counter, wanted),
+            Kind::Open | Kind::Renew | Kind::Close => unreachable!("a packet knock"),
         }
         self.turn();
         assert_eq!(self.asked, None, "a number is remembered at once");
+    }
+
+    pub(super) fn packet(&mut self, who: usize, from: IpAddr, packet: Packet) {
+        let Packet { kind, service, seconds, grant, datagram, token } = packet;
+        let token = token.map(|token| token.token);
+        let way = if datagram { Way::Datagram } else { Way::Connection };
+        let request = Request { service, seconds, grant, token, ..Request::new(kind, 0) };
+        let Some((peer, client, counter)) = self.put(who, from, way, request) else { return };
+        self.services.insert(peer, service);
+        let covered = self.gate.lease().is_some_and(|lease| lease.contains(counter));
+        match self.reference.packet(peer, client, from, counter, packet) {
+            Some(knock) if covered => self.reference.stored(knock, true),
+            waiting => self.asked = waiting,
+        }
+        self.turn();
+        assert_eq!(self.asked, None, "a counter outside the lease is remembered at once");
+    }
+
+    /// The grant that a client names.
+    pub(super) fn named(&self, meant: Meant) -> u32 {
+        match meant {
+            Meant::Any => 0,
+            Meant::Named(pick) => u32::from(pick) % (self.reference.grants.numbered + 1),
+        }
+    }
+
+    /// Sends a new question; `None` if it is met with silence.
+    fn put(&mut self, who: usize, from: IpAddr, way: Way, request: Request) -> Option<(Peer, u32, u64)> {
+        let counter = self.next_counter(who);
+        let (question, message) = self.write(who, Request { counter, ..request });
+        let client = self.people.clients[who].client.id.0;
+        self.sent.push(Sent { message, client, counter });
+        let sent = self.send(from, way, &message, client, counter);
+        if sent == Err(Refusal::Replayed) {
+            let is_on_time = self.reference.rules.skews[who].abs() <= 20;
+            assert!(!(is_on_time && self.silence[who]), "nobody is kept out for longer than one try");
+        }
+        self.silence[who] = sent == Err(Refusal::Replayed);
+        let peer = sent.ok()?;
+        self.questions.insert(peer, (question, request.kind, client, counter));
+        Some((peer, client, counter))
+    }
+
+    fn next_counter(&mut self, who: usize) -> u64 {
+        let clock = self.reference.unix().saturating_add_signed(self.reference.rules.skews[who] * 1_000_000);
+        let next = if self.silence[who] { counter_after_silence } else { next_counter };
+        self.counters[who] = next(self.counters[who], clock).expect("far from the end of time");
+        self.counters[who]
     }
 
     pub(super) fn status(&mut self, who: usize, from: IpAddr) {
@@ -51,37 +98,38 @@ impl World {
     pub(super) fn send(
         &mut self,
         from: IpAddr,
+        way: Way,
         message: &Message,
         client: u32,
         counter: u64,
-    ) -> Option<Peer> {
+    ) -> Result<Peer, Refusal> {
         self.peers += 1;
         let peer = Peer(self.peers);
         let now = self.now();
-        let result = self.gate.handle_message(now, peer, from, message);
+        let result = self.gate.handle_message(now, Origin { peer, source: from, way }, message);
         assert_eq!(result, self.reference.admit(client, counter), "client {client}, counter {counter}");
-        result.ok()?;
+        result?;
         self.laws.admitted(peer, client, counter);
-        Some(peer)
+        Ok(peer)
     }
 
     /// Somebody sends again what he has seen on the wire.
     pub(super) fn replay(&mut self, pick: usize, from: IpAddr) {
         let Some(at) = pick.checked_rem(self.sent.len()) else { return };
         let Sent { message, client, counter } = self.sent[at];
-        // What the gate had never stored may be let in again after a crash, and would have to be answered.
-        if self.reference.counters.get(&client).copied().unwrap_or(0) >= counter {
-            assert_eq!(self.send(from, &message, client, counter), None);
+        // What nothing has followed from may be let in again after a crash, and would have to be answered.
+        if self.reference.is_used(client, counter) || self.laws.has_followed(client, counter) {
+            let found = self.send(from, Way::Datagram, &message, client, counter);
+            assert!(found.is_err(), "a message is used twice");
             self.turn();
         }
     }
 
     pub(super) fn stale(&mut self, who: usize, from: IpAddr) {
         let client = self.people.clients[who].client.id.0;
-        let counter = self.reference.counters.get(&client).copied().unwrap_or(0);
-        let (_, message) = self
-            .write(who, Request { kind: Kind::NextNumber, counter, service: 1, seconds: 0, source: None });
-        assert_eq!(self.send(from, &message, client, counter), None);
+        let counter = self.reference.counters.get(&client).map_or(0, |used| used.last);
+        let (_, message) = self.write(who, Request { service: 1, ..Request::new(Kind::NextNumber, counter) });
+        assert!(self.send(from, Way::Connection, &message, client, counter).is_err());
         self.turn();
     }
 
@@ -147,13 +195,16 @@ impl World {
         let answer = question.answer(message).expect("written by the gate, for this question");
         let book = self.people.clients[client as usize - 1].book;
         let offer = answer.offer.as_ref().map(|offer| offer.number);
-        let found = Said {
-            client,
-            verdict: answer.verdict,
-            retry_ms: u64::from(answer.retry_ms),
-            number: offer,
-            ..said
-        };
+        let service = self.services.remove(&peer);
+        let mut verdict = answer.verdict;
+        if let Verdict::Confirm(token) = verdict {
+            verdict = ANY_TOKEN;
+            let (service, at, run) =
+                (service.expect("a packet knock"), self.reference.now, self.reference.run);
+            let confirmation = Confirmation { token, client, source: said.source, service, at, run };
+            self.tokens[client as usize - 1] = Some(confirmation);
+        }
+        let found = Said { client, verdict, retry_ms: u64::from(answer.retry_ms), number: offer, ..said };
         assert_eq!(found, said);
         assert_eq!(answer.book_left, BOOK - self.reference.next[book]);
         match (kind, &answer.offer) {
@@ -161,8 +212,14 @@ impl World {
             (Kind::NextNumber, None) if !outcome_of_a_hold(answer.refusal()) => {
                 self.laws.settled(client, counter);
             }
-            (Kind::NextNumber | Kind::Status, None) => {}
+            (Kind::Open | Kind::Renew | Kind::Close, None)
+                if answer.refusal() != Some(Refusal::Unavailable) =>
+            {
+                self.laws.settled(client, counter);
+            }
+            (Kind::NextNumber | Kind::Status | Kind::Open | Kind::Renew | Kind::Close, None) => {}
         }
+        assert_eq!(answer.seen, Some(said.source));
         let now = self.reference.now;
         let open = self.reference.grants.open();
         let his = open

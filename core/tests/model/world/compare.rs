@@ -31,7 +31,8 @@ impl World {
 
     pub(super) fn open(&self) -> BTreeMap<u32, (u32, Door, At)> {
         let open = self.gate.open_grants().map(|grant| {
-            let door = (grant.source(), grant.service());
+            assert!(grant.to().is_host());
+            let door = (grant.to().address(), grant.service());
             (grant.id().0, (grant.client().0, door, grant.deadline().as_micros() / 1_000))
         });
         open.collect()

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use knockgate_core::action::Consultation;
-use knockgate_core::{Action, ClientId, Decision, Effect, GrantId, Note, Outcome, Record, Verdict};
+use knockgate_core::message::Kind;
+use knockgate_core::{
+    Action, Cause, ClientId, Decision, Effect, GrantId, Network, Note, Outcome, Record, Roster, Verdict,
+};
 
 use crate::event::{Say, Wish, Work};
+use crate::laws::covers;
 use crate::people::BOOK;
 use crate::reference::grants::Door;
-use crate::reference::{At, State, seconds};
+use crate::reference::{At, Knock, State, seconds};
 
 use super::{Job, World};
 
@@ -140,7 +144,13 @@ impl World {
 
     pub(super) fn take(&mut self, action: Action) {
         match action {
-            Action::Remember { exchange, record: record @ Record::Counter { .. } } => {
+            Action::Remember { exchange, record: record @ Record::Counter { client, used } } => {
+                if let Some(knock) = self.asked.take() {
+                    let asked = &self.reference.knocks[knock];
+                    assert!(client.0 == asked.client && covers(&used, asked.counter));
+                    self.stores.push((exchange, record, knock));
+                    return;
+                }
                 // The reference turns away at once, so here the disk is prompt.
                 self.laws.stored(record);
                 let now = self.now();
@@ -150,8 +160,10 @@ impl World {
                 let knock = self.asked.take().expect("only a new number is remembered");
                 let asked = &self.reference.knocks[knock];
                 let book = self.people.books[asked.book].id();
-                let (client, counter, next) = (ClientId(asked.client), asked.counter, asked.number + 1);
-                assert_eq!(record, Record::Offer { client, counter, book, next });
+                let (client, next) = (ClientId(asked.client), asked.number + 1);
+                let used = self.gate.roster().used(client);
+                assert!(covers(&used, asked.counter));
+                assert_eq!(record, Record::Offer { client, used, book, next });
                 self.stores.push((exchange, record, knock));
             }
             Action::Watch { hold, source, lasts } => {
@@ -160,19 +172,21 @@ impl World {
                 self.watches.push((hold, knock));
             }
             Action::Unwatch { source } => {
-                let knocks = |state| matches!(state, State::Storing | State::Watching | State::Held);
-                let active =
-                    self.reference.knocks.iter().any(|knock| knock.source == source && knocks(knock.state));
+                let may_knock = |knock: &Knock| {
+                    let is_active = matches!(knock.state, State::Storing | State::Watching | State::Held);
+                    is_active && knock.source == source && !knock.is_packet()
+                };
+                let active = self.reference.knocks.iter().any(may_knock);
                 assert!(!active, "the decoys stay visible to whoever may knock");
             }
             Action::Consult(consultation) => self.consult(consultation),
-            Action::Open { grant, bearer, source, service, lasts } => {
-                let (now, door, lasts) = (self.reference.now, (source, service), millis(lasts));
+            Action::Open { grant, bearer, to, service, lasts } => {
+                let (now, door, lasts) = (self.reference.now, door(to, service), millis(lasts));
                 self.reference.grants.offer_open(now, grant.0, bearer, door, lasts);
                 self.jobs.push_back(Job::Open { grant, door, lasts });
             }
-            Action::Close { grant, source, service } => {
-                let door = (source, service);
+            Action::Close { grant, to, service } => {
+                let door = door(to, service);
                 self.reference.grants.offer_close(self.reference.now, grant.0, door);
                 self.jobs.push_back(Job::Close { grant, door });
             }
@@ -186,11 +200,24 @@ impl World {
     pub(super) fn consult(&mut self, asked: Consultation) {
         let about = |state, client| state == State::Consulting && client == asked.client.0;
         let knocks = &self.reference.knocks;
-        let at = knocks.iter().rposition(|knock| about(knock.state, knock.client));
-        let at = at.expect("only about a complete sequence");
-        assert!(self.consulted.insert(at), "the policy is asked once about a knock");
+        let at = (0..knocks.len())
+            .find(|at| about(knocks[*at].state, knocks[*at].client) && !self.consulted.contains(at));
+        let at = at.expect("only about a complete sequence or a packet knock, and once");
+        self.consulted.insert(at);
         let knock = &knocks[at];
-        assert_eq!((asked.source, asked.service, asked.number), (knock.source, knock.service, knock.number));
+        let (cause, number) = match knock.kind {
+            Kind::Open => (Cause::Packet, None),
+            Kind::Renew => (Cause::Renew, None),
+            Kind::NextNumber | Kind::Status | Kind::Close => (Cause::Sequence, Some(knock.number)),
+        };
+        if knock.is_packet() {
+            self.laws.settled(knock.client, knock.counter);
+        }
+        assert_eq!((asked.source, asked.service), (knock.source, knock.service));
+        assert_eq!((asked.cause, asked.number), (cause, number));
+        assert_eq!((asked.second_factor, asked.prefix), (false, None));
+        let kept = asked.grant.map_or(0, |(grant, _)| grant.0);
+        assert_eq!(kept, if knock.kind == Kind::Renew { knock.grant } else { 0 });
         assert_eq!(u64::from(asked.seconds), seconds(knock.service, knock.seconds));
         assert_eq!(asked.book_left, BOOK - self.reference.next[knock.book]);
         assert_eq!([asked.failures, asked.source_failures], self.reference.failures_of(at));
@@ -201,6 +228,11 @@ impl World {
         assert_eq!(asked.grants.oldest, open.iter().filter(his).map(|(id, _)| GrantId(*id)).min());
         self.consultations.push((asked.ticket, at));
     }
+}
+
+fn door(to: Network, service: u16) -> Door {
+    assert!(to.is_host(), "nobody asks for a prefix here");
+    (to.address(), service)
 }
 
 fn outcome(work: Work) -> Outcome {
