@@ -6,6 +6,7 @@ pub mod check;
 pub mod client;
 pub mod guard;
 pub mod init;
+mod moment;
 mod session;
 pub mod state;
 pub mod unguard;

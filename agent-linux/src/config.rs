@@ -27,11 +27,14 @@ use knockgate_core::Name;
 use knockgate_core::book::{Order, Shape};
 use knockgate_core::limits::MAX_ADDRESS;
 use knockgate_core::message::Mode;
-use knockgate_core::profile::Protocol;
+use knockgate_core::profile::{PortRange, Protocol};
 use knockgate_policy_abi::Capabilities;
 
 /// Where the configuration is unless somebody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/knockgate/agent.toml";
+
+/// With more, a lease would reach beyond a client's jump after silence, and a crash of the gate would keep clients out.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(60);
 
 /// A file that says what is opened must not be for everybody to write.
 pub(crate) const EVERYBODY_WRITES: u32 = 0o002;
@@ -105,6 +108,16 @@ impl Default for PacketPorts {
 }
 
 impl Packet {
+    /// What profiles say. Of all ports, those that no network keeps for itself.
+    pub fn profile_ports(&self) -> Option<PortRange> {
+        let first = match (self.mode, &self.ports) {
+            (PacketMode::Off, _) => None,
+            (PacketMode::Watch | PacketMode::Socket, PacketPorts::Listed(ranges)) => ranges.first().cloned(),
+            (PacketMode::Watch | PacketMode::Socket, PacketPorts::Any) => Some(packet::ANY_IN_PROFILES),
+        };
+        first.map(|range| PortRange { first: *range.start(), last: *range.end() })
+    }
+
     /// Whether `port` is listed as one for packet knocks alone.
     pub fn hears(&self, port: u16) -> bool {
         self.listed().iter().any(|range| range.contains(&port))

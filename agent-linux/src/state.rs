@@ -2,30 +2,37 @@
 //!
 //! | file in the state directory | what | written by |
 //! | --- | --- | --- |
-//! | `gate.key` | [`identity`]: keys and the seed of the decoys | `init`, once |
+//! | `gate.key` | [`identity`]: keys and the seed of the decoys | `init`, once; `door rotate`, under `gate.key.lock`, as a whole |
 //! | `roster` | [`roster_file`]: clients and books | admin commands, under `roster.lock`, each time as a whole |
 //! | `state.redb` | [`store`]: counters, positions in books, numbers of policies | the running agent |
 //!
 //! The directory is 0700 and the files 0600, or they are refused: they hold keys.
 
+pub mod door_keys;
+pub mod enrolment;
 mod error;
+mod file_stamp;
 pub mod identity;
 pub mod live_roster;
 pub mod policy_state;
 pub mod private_file;
 pub mod roster_file;
+pub mod roster_watch;
 pub mod store;
 
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+pub use door_keys::{DoorKeys, Handover, IdentityWatch};
+pub use enrolment::{Changes, Enrolment};
 pub use error::StateError;
 pub use identity::GateIdentity;
 pub use live_roster::LiveRoster;
 pub use policy_state::PolicyState;
 pub use roster_file::RosterFile;
-pub use store::Store;
+pub use roster_watch::{RosterChange, RosterWatch};
+pub use store::{LastStop, Loaded, Store};
 
 /// The operating system's generator. It panics if that fails, which it does only before the machine has collected any
 /// randomness, and then no key may be made.
@@ -98,6 +105,10 @@ impl StateDir {
 
     pub fn identity_file(&self) -> PathBuf {
         self.path.join("gate.key")
+    }
+
+    pub fn identity_lock(&self) -> PathBuf {
+        self.path.join("gate.key.lock")
     }
 
     pub fn roster_file(&self) -> PathBuf {

@@ -117,9 +117,9 @@ fn profile(
         central_port: gate.config.central.map_or(0, |central| central.port),
         gate: gate.identity.id,
         gate_key: gate.identity.secret.public(),
-        door_key: gate.identity.door_key().clone(),
+        door_key: gate.identity.door.current.clone(),
         secret: Some(secret.clone()),
-        packet_ports: None,
+        packet_ports: gate.config.packet.profile_ports(),
         services: services.iter().map(service).collect(),
         book: book.book.clone(),
     }

@@ -109,7 +109,8 @@ fn make(config: &Config, text: Option<&str>, consent: Consent) -> anyhow::Result
         refuse_own_session(config, session::ssh_port())?;
     }
     let taken: Vec<u16> = config.taken_ports().collect();
-    let identity = GateIdentity::generate(config.sequence.shape, &taken, &mut system_rng())?;
+    let identity =
+        GateIdentity::generate(config.sequence.shape, &taken, super::moment::now(), &mut system_rng())?;
     write(config, text, &identity)?;
     Ok(report(config))
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use super::document::{At, Scalar, Section, WordOrList};
 use super::read::{accept, or_default};
-use super::{Packet, PacketMode, PacketPorts, value};
+use super::{LONGEST_LEASE, Packet, PacketMode, PacketPorts, value};
 
 /// Where clients knock unless the file says otherwise.
 pub(super) const DEFAULT_PORT: u16 = 62201;
+/// Where clients knock if every port will do: where nobody expects a service, and few networks filter.
+pub(super) const ANY_IN_PROFILES: RangeInclusive<u16> = 20_000..=65_535;
 /// Youngest and oldest age to which knocks can be limited. A packet takes up to a second; whoever is a day late has no clock.
 const MAX_AGES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
-const LEASES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(600);
+const LEASES: RangeInclusive<Duration> = Duration::ZERO..=LONGEST_LEASE;
 const DEFAULT_LEASE: Duration = Duration::from_secs(60);
 /// Sockets of one gate: each is a descriptor and a task.
 const MAX_SOCKETS: usize = 16;

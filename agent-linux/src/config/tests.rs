@@ -202,7 +202,7 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         (312, "[packet]\nmode = \"socket\"\nports = [\"1-16\", 99]", 7, "packet.ports is 17 ports, but with mode"),
         (313, "[packet]\nmax-age = \"0s\"", 6, "packet.max-age is 0s; it must be 1s to 1day"),
         (314, "[packet]\nmax-age = 5", 6, "packet.max-age is no duration; write a text"),
-        (315, "[packet]\nlease = \"11m\"", 6, "packet.lease is 11m; it must be 0s to 10m"),
+        (315, "[packet]\nlease = \"61s\"", 6, "packet.lease is 1m 1s; it must be 0s to 1m"),
         (316, "[packet]\nport = 1", 6, "packet.port is not known; known here: mode, ports, max-age, lease"),
         (317, "[service.dns]\nid = 2\nprotocol = \"udp\"\nports = [53, 62201]", 8,
             "service dns guards udp port 62201, where packet knocks come in; take it out of [packet] ports"),

@@ -102,10 +102,10 @@ impl Driver {
     }
 
     /// Questions that change nothing are not stored one by one; after a clean stop they are not answered again either.
-    fn save_counters(&self) {
-        let counters = self.gate.roster().counters();
-        let records: Vec<_> = counters.map(|(client, used)| Record::Counter { client, used }).collect();
-        if let Err(error) = self.store.write(&records) {
+    fn save_counters(&mut self) {
+        let used = self.gate.roster_mut().take_dirty().into_iter();
+        let records: Vec<_> = used.map(|(client, used)| Record::Counter { client, used }).collect();
+        if let Err(error) = self.store.write_lease(&records, None) {
             tracing::warn!("cannot store the counters of status questions: {error}");
         }
     }

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use knockgate_core::gate::{self, Gate, Prefixes};
 use knockgate_core::key::Identity;
 use knockgate_core::replay::Burnt;
@@ -15,8 +15,7 @@ use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::config::{Config, LockoutScope, Service};
 use crate::firewall::Firewall;
-use crate::state::roster_file::RosterWatch;
-use crate::state::{GateIdentity, LiveRoster, StateDir, Store, system_rng};
+use crate::state::{GateIdentity, LiveRoster, RosterWatch, StateDir, Store, system_rng};
 
 use super::adopt::adopt;
 use super::driver::{Driver, LinuxGate};
@@ -25,8 +24,8 @@ use super::flows::Lookout;
 use super::packets::Door;
 use super::peers::Peers;
 use super::signals::Signals;
-use super::upkeep::{self, Upkeep};
-use super::{input, judge, keeper, plan, policy};
+use super::upkeep::Upkeep;
+use super::{clock, input, judge, keeper, plan, policy};
 
 /// Brings the gate up and runs it.
 pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
@@ -35,12 +34,10 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let dir = StateDir::open(&config.gate.state_dir)?;
     let identity = GateIdentity::load(&dir)?;
     identity.check_against(&config, dir.path())?;
-    let (roster_file, roster) = RosterWatch::begin(&dir)?;
-    if let Some(problem) = upkeep::foreign_book(&roster, &identity) {
-        bail!("{}: {problem}", dir.roster_file().display());
-    }
-    let store = Arc::new(Store::open(&dir, identity.id, &roster)?);
-    let used = store.load()?;
+    let (roster_file, roster) = RosterWatch::begin(&dir, identity.book_origin())?;
+    let (store, loaded) = Store::open(&dir, identity.id, &roster)?;
+    let store = Arc::new(store);
+    drop(roster);
     let policy = policy::load_policy(&config)?;
     if !policy.withheld().is_empty() {
         tracing::warn!("policy {} asks for {} and does not get it", policy.name(), policy.withheld());
@@ -55,14 +52,16 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let mut firewall = Firewall::install(&plan).context("the gate cannot be shut")?;
 
     let (inputs, received) = input::channel();
-    let mut gate = new_gate(&config, &identity, LiveRoster::new(&roster, used));
+    let burnt = loaded.burnt.clone();
+    let roster = LiveRoster::new(Arc::clone(roster_file.current()), loaded);
+    let mut gate = new_gate(&config, &identity, roster, burnt);
     adopt(&mut gate, &mut firewall, &config, &audit)?;
     let door = Door::new(gate.doorkeeper().clone());
     let driver = Driver {
         bench: judge::start(judge, inputs.clone())?,
         keeper: keeper::start(Arc::clone(&store), inputs.clone())?,
         store,
-        upkeep: Upkeep { roster_file, identity, plan },
+        upkeep: Upkeep { roster_file, plan },
         audit: Arc::clone(&audit),
         gate,
         firewall,
@@ -77,11 +76,11 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     driver.run(received, signals).await
 }
 
-fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster) -> Box<LinuxGate> {
+fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster, burnt: Burnt) -> Box<LinuxGate> {
     let core = gate::Config {
         gate: identity.id,
         identity: Identity::new(identity.secret.clone()),
-        door_keys: identity.door_keys.clone(),
+        door_keys: identity.door.at(clock::now().unix),
         decoys: identity.decoys(),
         mode: config.sequence.mode,
         order: config.sequence.order,
@@ -93,7 +92,7 @@ fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster) -> Box
             LockoutScope::Global => gate::LockoutScope::Everybody,
         },
         max_age: config.packet.max_age,
-        burnt: Burnt::default(),
+        burnt,
         services: config.services.iter().map(service).collect(),
     };
     Box::new(Gate::new(core, roster, system_rng()))

@@ -6,8 +6,7 @@ use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::config::Config;
 use crate::firewall::{Firewall, FirewallError, Grant, Integrity, Plan};
-use crate::state::GateIdentity;
-use crate::state::roster_file::{RosterFile, RosterWatch};
+use crate::state::{RosterChange, RosterWatch};
 
 use super::driver::{LinuxGate, opening};
 
@@ -22,27 +21,23 @@ pub(super) enum Guard {
 /// What is compared with what.
 pub(super) struct Upkeep {
     pub(super) roster_file: RosterWatch,
-    pub(super) identity: GateIdentity,
     pub(super) plan: Plan,
 }
 
 impl Upkeep {
     /// Takes over a roster that an admin command has written. One that cannot be used leaves the old one in force.
     pub(super) fn roster(&mut self, now: Now, gate: &mut LinuxGate, audit: &Audit) {
-        let roster = match self.roster_file.poll() {
+        let RosterChange { enrolment, changes } = match self.roster_file.poll() {
             Ok(None) => return,
-            Ok(Some(roster)) => roster,
+            Ok(Some(change)) => change,
             Err(error) => {
                 return tracing::warn!(
                     "the roster was changed and cannot be used, the old one stays: {error}"
                 );
             }
         };
-        if let Some(book) = foreign_book(&roster, &self.identity) {
-            return tracing::warn!("the roster was changed and cannot be used, the old one stays: {book}");
-        }
-        let changes = gate.roster_mut().reload(&roster);
-        for (id, _) in &changes.removed {
+        drop(gate.roster_mut().take_over(enrolment, &changes));
+        for (id, _) in changes.removed.iter().chain(&changes.restricted) {
             gate.forget_client(now, *id);
         }
         let names =
@@ -95,13 +90,4 @@ impl Upkeep {
         }
         Ok(())
     }
-}
-
-/// What is wrong with a roster whose books do not belong to this gate.
-pub(super) fn foreign_book(roster: &RosterFile, identity: &GateIdentity) -> Option<String> {
-    let foreign = roster.books().iter().find(|enrolled| !identity.fits(&enrolled.book))?;
-    let id = foreign.book.id();
-    Some(format!(
-        "book {id} is drawn from the decoys of another gate; remove its clients and enrol them again"
-    ))
 }

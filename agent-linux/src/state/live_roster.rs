@@ -1,6 +1,7 @@
-//! The roster in memory: one hash probe for every question, whether there is one client or a hundred thousand.
+//! The roster in memory: what is enrolled, and what everybody has used up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use knockgate_core::book::{Book, BookId};
 use knockgate_core::key::PublicKey;
@@ -8,113 +9,99 @@ use knockgate_core::replay::Used;
 use knockgate_core::totp::TotpSecret;
 use knockgate_core::{Client, ClientId, Name, Roster};
 
-use super::roster_file::RosterFile;
+use super::enrolment::{Changes, Enrolment};
 use super::store::Loaded;
 
 /// What the core asks.
 ///
-/// Counters and positions outlive the clients and books that they belong to, so that a client or book which goes and
-/// comes back finds what it has used up.
+/// What is used up outlives the clients and books that it belongs to, so that a client or book which goes and comes back
+/// finds it.
 pub struct LiveRoster {
-    clients: HashMap<PublicKey, Client>,
-    keys: HashMap<ClientId, PublicKey>,
-    /// Of everybody who was ever on it in this run: what is closed for a client that went shall bear his name.
-    names: HashMap<ClientId, Name>,
-    books: HashMap<BookId, Book>,
-    counters: HashMap<ClientId, Used>,
+    enrolment: Arc<Enrolment>,
+    /// Those who went in this run: what is closed for a client that went shall bear his name.
+    gone: HashMap<ClientId, Name>,
+    used: HashMap<ClientId, Used>,
     cursors: HashMap<BookId, u32>,
-}
-
-/// What a reload has changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    pub added: Vec<(ClientId, Name)>,
-    pub removed: Vec<(ClientId, Name)>,
+    /// Whose `used` has changed since it was last taken to be stored.
+    dirty: HashSet<ClientId>,
 }
 
 impl LiveRoster {
-    pub fn new(roster: &RosterFile, used: Loaded) -> Self {
-        let Loaded { counters, cursors } = used;
-        let (clients, keys, names, books) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
-        let mut live = Self { clients, keys, names, books, counters, cursors };
-        live.reload(roster);
-        live
+    pub fn new(enrolment: Arc<Enrolment>, loaded: Loaded) -> Self {
+        let Loaded { used, cursors, .. } = loaded;
+        Self { enrolment, gone: HashMap::new(), used, cursors, dirty: HashSet::new() }
     }
 
-    /// Takes over another roster; counters and positions stay.
-    pub fn reload(&mut self, roster: &RosterFile) -> Changes {
-        let before = std::mem::take(&mut self.clients);
-        self.clients = roster.clients().iter().map(|client| (client.key, client.clone())).collect();
-        self.keys = roster.clients().iter().map(|client| (client.id, client.key)).collect();
-        self.names.extend(roster.clients().iter().map(|client| (client.id, client.name.clone())));
-        self.books =
-            roster.books().iter().map(|enrolled| (enrolled.book.id(), enrolled.book.clone())).collect();
-        Changes { added: missing_in(&before, &self.clients), removed: missing_in(&self.clients, &before) }
+    /// Takes over another enrolment, whose changes since the present one these are; what is used up stays. Returns the
+    /// present one: to drop a big one takes a while, which the event loop need not spend.
+    pub fn take_over(&mut self, enrolment: Arc<Enrolment>, changes: &Changes) -> Arc<Enrolment> {
+        self.gone.extend(changes.removed.iter().cloned());
+        std::mem::replace(&mut self.enrolment, enrolment)
     }
 
     /// The client of that number.
     pub fn client_by_id(&self, id: ClientId) -> Option<&Client> {
-        self.keys.get(&id).and_then(|key| self.clients.get(key))
+        self.enrolment.client_by_id(id)
     }
 
     /// The name of a client that is, or in this run was, on the roster.
     pub fn name(&self, id: ClientId) -> Option<&Name> {
-        self.names.get(&id)
+        self.client_by_id(id).map(|client| &client.name).or_else(|| self.gone.get(&id))
     }
 
-    pub fn clients(&self) -> impl Iterator<Item = &Client> {
-        self.clients.values()
+    pub fn clients(&self) -> impl ExactSizeIterator<Item = &Client> {
+        self.enrolment.clients().iter()
     }
 
-    /// The highest counter of every client that has sent one.
-    pub fn counters(&self) -> impl Iterator<Item = (ClientId, Used)> {
-        self.counters.iter().map(|(client, used)| (*client, *used))
+    /// What has been used up since the last call and is not known to be durable. It counts as taken care of; after a write
+    /// that failed, give the clients to [`LiveRoster::put_back`].
+    pub fn take_dirty(&mut self) -> Vec<(ClientId, Used)> {
+        let used = &self.used;
+        self.dirty.drain().filter_map(|client| Some((client, *used.get(&client)?))).collect()
+    }
+
+    /// Whether there is anything to be stored.
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// What these clients have used up is not durable after all.
+    pub fn put_back(&mut self, clients: impl IntoIterator<Item = ClientId>) {
+        self.dirty.extend(clients);
     }
 
     /// Numbers that a book has left; `None` if there is no such book.
     pub fn left(&self, book: BookId) -> Option<u32> {
-        self.books.get(&book).map(|known| known.shape().count().saturating_sub(self.cursor(book)))
+        self.enrolment.book(book).map(|known| known.shape().count().saturating_sub(self.cursor(book)))
     }
-}
-
-/// The clients of `there` that `here` does not have, in the order of their numbers.
-fn missing_in(
-    here: &HashMap<PublicKey, Client>,
-    there: &HashMap<PublicKey, Client>,
-) -> Vec<(ClientId, Name)> {
-    let missing =
-        there.values().filter(|client| here.get(&client.key).is_none_or(|other| other.id != client.id));
-    let mut missing: Vec<_> = missing.map(|client| (client.id, client.name.clone())).collect();
-    missing.sort();
-    missing
 }
 
 impl Roster for LiveRoster {
     fn client(&self, key: &PublicKey) -> Option<&Client> {
-        self.clients.get(key)
+        self.enrolment.client(key)
     }
 
     fn book(&self, id: BookId) -> Option<&Book> {
-        self.books.get(&id)
+        self.enrolment.book(id)
     }
 
     fn used(&self, client: ClientId) -> Used {
-        let unknown = if self.keys.contains_key(&client) { Used::NOTHING } else { Used::EVERYTHING };
-        self.counters.get(&client).copied().unwrap_or(unknown)
+        // A client that is not there has used up everything: nothing of it can be admitted.
+        let unknown = match self.enrolment.client_by_id(client) {
+            Some(_) => Used::NOTHING,
+            None => Used::EVERYTHING,
+        };
+        self.used.get(&client).copied().unwrap_or(unknown)
     }
 
     fn set_used(&mut self, client: ClientId, used: Used) {
-        let known = self.counters.entry(client).or_insert(Used::NOTHING);
-        *known = known.merged(used);
-    }
-
-    fn totp(&self, _: ClientId) -> Option<&TotpSecret> {
-        None
+        self.used.insert(client, used);
+        self.dirty.insert(client);
     }
 
     fn cursor(&self, book: BookId) -> u32 {
         // Likewise: a book that is not there is used up.
-        let unknown = if self.books.contains_key(&book) { 0 } else { u32::MAX };
+        let unknown = if self.enrolment.book(book).is_some() { 0 } else { u32::MAX };
         self.cursors.get(&book).copied().unwrap_or(unknown)
     }
 
@@ -122,4 +109,11 @@ impl Roster for LiveRoster {
         let cursor = self.cursors.entry(book).or_default();
         *cursor = next.max(*cursor);
     }
+
+    fn totp(&self, client: ClientId) -> Option<&TotpSecret> {
+        self.enrolment.totp(client)
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,7 @@ mod tests {
     fn numbers_survive_a_restart_and_zero_is_absent() {
         let temp = tempfile::tempdir().unwrap();
         let dir = StateDir::create(&temp.path().join("state")).unwrap();
-        let open = || Arc::new(Store::open(&dir, GateId([1; 16]), &RosterFile::default()).unwrap());
+        let open = || Arc::new(Store::open(&dir, GateId([1; 16]), &RosterFile::default()).unwrap().0);
         let state = PolicyState::load(open(), "office-hours").unwrap();
         state.commit(&[(1, 10), (2, 20)]).unwrap();
         state.commit(&[(2, 0)]).unwrap();

@@ -93,6 +93,17 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
     replaced.map_err(|error| StateError::io(path, "replacing it", error))
 }
 
+/// Waits until nobody else holds the lock at `path`. It is held until the file is dropped.
+///
+/// # Errors
+/// If there can be no such file.
+pub fn lock(path: &Path) -> Result<File, StateError> {
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let lock = lock.map_err(|error| StateError::io(path, "opening the lock", error))?;
+    lock.lock().map_err(|error| StateError::io(path, "locking", error))?;
+    Ok(lock)
+}
+
 fn write_durably(file: &mut File, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()

@@ -4,17 +4,19 @@
 //! is never given out again, because the replay state knows clients by their numbers.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::File;
 
 use knockgate_core::book::{Book, BookId};
 use knockgate_core::file::{self, FileError, Format};
+use knockgate_core::key::PublicKey;
+use knockgate_core::roster::FormerKey;
+use knockgate_core::totp::TotpSecret;
 use knockgate_core::{Client, ClientId, Name};
 use serde::{Deserialize, Serialize};
 
 use super::{StateDir, StateError, private_file};
 
-const FORMAT: Format = Format { mark: *b"KGro", version: 1 };
+const FORMAT: Format = Format { mark: *b"KGro", version: 2 };
 const KIND: &str = "roster";
 const RESTORE: &str =
     "restore it from a backup, or enrol every client again after `knockgated init` in a new state-dir";
@@ -27,6 +29,8 @@ pub struct RosterFile {
     next_client: u32,
     clients: Vec<Client>,
     books: Vec<EnrolledBook>,
+    /// Secrets of second factors. Apart from the clients, so that nobody who looks at clients has them.
+    totp: Vec<(ClientId, TotpSecret)>,
 }
 
 /// A book and whether several clients may have it.
@@ -42,8 +46,8 @@ pub struct EnrolledBook {
 pub enum RosterError {
     #[error("there is a client {0} already; choose another name, or `knockgated client remove {0}` first")]
     NameTaken(Name),
-    #[error("there is a client with this key already; make a new key")]
-    KeyTaken,
+    #[error("client {0} has this key already, or had it before; make a new key")]
+    KeyTaken(Name),
     #[error("no number is left for another client; make a new state-dir")]
     NoNumberLeft,
     #[error("there is no client {0}; `knockgated client list` shows them")]
@@ -52,7 +56,7 @@ pub enum RosterError {
 
 impl Default for RosterFile {
     fn default() -> Self {
-        Self { next_client: 1, clients: Vec::new(), books: Vec::new() }
+        Self { next_client: 1, clients: Vec::new(), books: Vec::new(), totp: Vec::new() }
     }
 }
 
@@ -69,7 +73,11 @@ impl RosterFile {
     }
 
     pub(crate) fn decode(content: &[u8]) -> Result<Self, FileError> {
-        file::decode::<Self>(FORMAT, content).and_then(Self::checked)
+        let roster = match file::decode::<Self>(FORMAT, content) {
+            Err(FileError::Version(version1::VERSION)) => version1::decode(FORMAT.mark, content),
+            other => other,
+        };
+        roster.and_then(Self::checked)
     }
 
     /// Writes a first, empty roster.
@@ -115,9 +123,7 @@ impl RosterFile {
         if self.client(client.name.as_str()).is_some() {
             return Err(RosterError::NameTaken(client.name));
         }
-        if self.clients.iter().any(|other| other.key == client.key) {
-            return Err(RosterError::KeyTaken);
-        }
+        self.check_key_is_new(&client.key)?;
         self.next_client = self.next_client.checked_add(1).ok_or(RosterError::NoNumberLeft)?;
         if self.book(book.book.id()).is_none() {
             self.books.push(book);
@@ -134,20 +140,95 @@ impl RosterFile {
         let at = self.clients.iter().position(|client| client.name.as_str() == name);
         let at = at.ok_or_else(|| RosterError::NoSuchClient(name.to_owned()))?;
         let client = self.clients.remove(at);
-        let is_used = self.clients.iter().any(|other| other.book == client.book);
-        self.books.retain(|enrolled| enrolled.shared || is_used || enrolled.book.id() != client.book);
+        self.drop_unused_book(client.book);
+        self.set_second_factor(client.id, None);
         Ok(client)
+    }
+
+    /// A client, to be changed. Its number, key and book are not to be touched: [`RosterFile::rekey`], [`RosterFile::rebook`].
+    ///
+    /// # Errors
+    /// If there is no client of that name.
+    pub fn client_mut(&mut self, name: &str) -> Result<&mut Client, RosterError> {
+        let found = self.clients.iter_mut().find(|client| client.name.as_str() == name);
+        found.ok_or_else(|| RosterError::NoSuchClient(name.to_owned()))
+    }
+
+    /// Gives a client another key; the one before may stay good for a while as its former one.
+    ///
+    /// # Errors
+    /// If there is no client of that name, or the key is taken.
+    pub fn rekey(
+        &mut self,
+        name: &str,
+        key: PublicKey,
+        former: Option<FormerKey>,
+    ) -> Result<(), RosterError> {
+        self.check_key_is_new(&key)?;
+        let client = self.client_mut(name)?;
+        (client.key, client.former) = (key, former);
+        Ok(())
+    }
+
+    /// Gives a client another book; the one before goes unless it is shared.
+    ///
+    /// # Errors
+    /// If there is no client of that name.
+    pub fn rebook(&mut self, name: &str, book: EnrolledBook) -> Result<(), RosterError> {
+        let client = self.client_mut(name)?;
+        let before = std::mem::replace(&mut client.book, book.book.id());
+        if self.book(book.book.id()).is_none() {
+            self.books.push(book);
+        }
+        self.drop_unused_book(before);
+        Ok(())
+    }
+
+    /// The clients that have a second factor, with its secret.
+    pub fn second_factors(&self) -> impl Iterator<Item = (ClientId, &TotpSecret)> {
+        self.totp.iter().map(|(client, secret)| (*client, secret))
+    }
+
+    pub fn has_second_factor(&self, client: ClientId) -> bool {
+        self.totp.iter().any(|(other, _)| *other == client)
+    }
+
+    /// Gives a client a second factor in the place of the one before, or takes it away.
+    pub fn set_second_factor(&mut self, client: ClientId, secret: Option<TotpSecret>) {
+        self.totp.retain(|(other, _)| *other != client);
+        self.totp.extend(secret.map(|secret| (client, secret)));
+    }
+
+    fn check_key_is_new(&self, key: &PublicKey) -> Result<(), RosterError> {
+        let has =
+            |client: &&Client| client.key == *key || client.former.is_some_and(|former| former.key == *key);
+        match self.clients.iter().find(has) {
+            Some(client) => Err(RosterError::KeyTaken(client.name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn drop_unused_book(&mut self, book: BookId) {
+        let is_used = self.clients.iter().any(|client| client.book == book);
+        self.books.retain(|enrolled| enrolled.shared || is_used || enrolled.book.id() != book);
     }
 
     /// Whether the parts fit together; a roster of which only some clients could knock would hide a defect.
     fn checked(self) -> Result<Self, FileError> {
         let books: HashSet<_> = self.books.iter().map(|enrolled| enrolled.book.id()).collect();
-        let (mut ids, mut names, mut keys) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let room = self.clients.len();
+        let mut ids = HashSet::with_capacity(room);
+        let mut names = HashSet::with_capacity(room);
+        let mut keys = HashSet::with_capacity(room);
         let clients_fit = self.clients.iter().all(|client| {
-            let is_new = ids.insert(client.id) && names.insert(&client.name) && keys.insert(client.key);
+            let has_new_keys =
+                keys.insert(client.key) && client.former.is_none_or(|former| keys.insert(former.key));
+            let is_new = ids.insert(client.id) && names.insert(&client.name) && has_new_keys;
             is_new && client.id.0 < self.next_client && books.contains(&client.book)
         });
-        let is_whole = clients_fit && books.len() == self.books.len();
+        let mut owners = HashSet::new();
+        let factors_fit = self.totp.iter().all(|(client, _)| ids.contains(client) && owners.insert(*client));
+        let is_whole = clients_fit && factors_fit && books.len() == self.books.len();
         if is_whole { Ok(self) } else { Err(FileError::Nonsense) }
     }
 
@@ -182,10 +263,7 @@ impl RosterEdit {
     /// # Errors
     /// If it cannot be locked or read.
     pub fn begin(dir: &StateDir) -> Result<Self, StateError> {
-        let path = dir.roster_lock();
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let lock = lock.map_err(|error| StateError::io(&path, "opening the lock", error))?;
-        lock.lock().map_err(|error| StateError::io(&path, "locking", error))?;
+        let lock = private_file::lock(&dir.roster_lock())?;
         Ok(Self { roster: RosterFile::load(dir)?, dir: dir.clone(), _lock: lock })
     }
 
@@ -199,45 +277,6 @@ impl RosterEdit {
     }
 }
 
-/// Notices that the roster was replaced, at the price of one `stat`.
-pub struct RosterWatch {
-    dir: StateDir,
-    seen: Option<Stamp>,
-}
-
-/// A replaced file has another inode or, if the number was given out again, another time.
-type Stamp = (u64, i64, i64, u64);
-
-impl RosterWatch {
-    /// Loads the roster and remembers what was loaded.
-    ///
-    /// # Errors
-    /// As [`RosterFile::load`].
-    pub fn begin(dir: &StateDir) -> Result<(Self, RosterFile), StateError> {
-        let mut watch = Self { dir: dir.clone(), seen: None };
-        watch.seen = watch.stamp();
-        Ok((watch, RosterFile::load(dir)?))
-    }
-
-    /// The roster if it was replaced since the last call. An error is told once; the roster in use stays.
-    ///
-    /// # Errors
-    /// As [`RosterFile::load`].
-    pub fn poll(&mut self) -> Result<Option<RosterFile>, StateError> {
-        // The stamp is taken before the content: a replacement in between is seen again, never missed.
-        let now = self.stamp();
-        if now == self.seen {
-            return Ok(None);
-        }
-        self.seen = now;
-        RosterFile::load(&self.dir).map(Some)
-    }
-
-    fn stamp(&self) -> Option<Stamp> {
-        let metadata = std::fs::metadata(self.dir.roster_file()).ok()?;
-        Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.len()))
-    }
-}
-
 #[cfg(test)]
 mod tests;
+mod version1;

@@ -1,40 +1,34 @@
-//! What has been used up, durably: the last counter of every client, the position in every book, the numbers of policies.
+//! What has been used up, durably: the counters of every client, the position in every book, the numbers of policies; and
+//! the lease, under which counters are admitted that are not stored yet.
 //!
 //! Nothing that was used may come back, so values only rise, and a store that is lost is an error and not a fresh start:
-//! the gate would accept again what it has accepted before. [`Store::rebuild`] makes a new one that accepts nothing of
-//! what could have been accepted before the loss.
+//! the gate would accept again what it has accepted before. [`Store::rebuild`] makes a new one that accepts nothing from
+//! before the loss.
+//!
+//! A lease that is found at the start was left by a stop that was not clean: a crash, a power cut. Whatever was admitted
+//! under it is forgotten, so all of it counts as used from then on, for everybody (`docs/protocol.md`, section 6.1).
+
+mod tables;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use knockgate_core::ClientId;
 use knockgate_core::action::Record;
 use knockgate_core::book::BookId;
 use knockgate_core::key::GateId;
-use knockgate_core::replay::Used;
-use knockgate_core::{Client, ClientId};
-use redb::{
-    Builder, ConcurrencyMode, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition,
-};
+use knockgate_core::replay::{Burnt, Lease, Used};
+use redb::{Builder, ConcurrencyMode, Database, DatabaseError, ReadableDatabase, StorageError};
 
+use self::tables::LeaseChange;
 use super::private_file::sync_directory;
 use super::roster_file::{EnrolledBook, RosterFile};
 use super::{StateDir, StateError};
 
-const COUNTERS: TableDefinition<'_, u32, u64> = TableDefinition::new("counters");
-const CURSORS: TableDefinition<'_, [u8; 8], u32> = TableDefinition::new("cursors");
-const POLICIES: TableDefinition<'_, (&str, u32), u64> = TableDefinition::new("policies");
-/// One row: which gate this is the state of, under the version of these tables.
-const GATE: TableDefinition<'_, u32, [u8; 16]> = TableDefinition::new("gate");
-const VERSION: u32 = 1;
-
 /// Memory for pages. A store of 100 000 clients has some 10 MB, read once.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
-/// Added to the present when counters are raised past everything that may have been used: a client's clock can be ahead
-/// of the gate's. For this long after a rebuild a client is refused as replaying.
-const CLOCK_MARGIN: Duration = Duration::from_secs(60);
 /// An admin command that looks at the store has it open for some milliseconds; an agent that starts then waits.
 const OPEN_TRIES: u32 = 10;
 /// See [`OPEN_TRIES`].
@@ -52,10 +46,23 @@ pub struct Store {
 /// All that has been used up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// The highest counter of every client that has sent one.
-    pub counters: HashMap<ClientId, Used>,
+    /// Of every client that has ever sent something.
+    pub used: HashMap<ClientId, Used>,
     /// The first number of every book that was never offered.
     pub cursors: HashMap<BookId, u32>,
+    /// Counters that count as used by everybody.
+    pub burnt: Burnt,
+    pub last_stop: LastStop,
+}
+
+/// How the agent before ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastStop {
+    /// Everything was stored.
+    #[default]
+    Clean,
+    /// It ended with this lease; once the store is open, that is one of the burnt ones.
+    Unclean(Lease),
 }
 
 /// A write did not happen, or may not have; nothing that depends on it may be done.
@@ -79,11 +86,12 @@ impl Store {
         Self::write_new(&path, gate, &Loaded::default())
     }
 
-    /// Opens the store of `gate`. One that is missing is made only if no client was ever enrolled.
+    /// Opens the store of `gate` and tells what was in it. One that is missing is made only if no client was ever enrolled.
     ///
     /// # Errors
-    /// If it is missing, damaged, another gate's, or in use by another agent.
-    pub fn open(dir: &StateDir, gate: GateId, roster: &RosterFile) -> Result<Self, StateError> {
+    /// If it is missing, damaged, another gate's, or in use by another agent; or if a lease that was left in it cannot be
+    /// burnt.
+    pub fn open(dir: &StateDir, gate: GateId, roster: &RosterFile) -> Result<(Self, Loaded), StateError> {
         let path = dir.store_file();
         if !path.exists() {
             if roster.was_ever_used() {
@@ -91,7 +99,11 @@ impl Store {
             }
             Self::create(dir, gate)?;
         }
-        Self::open_existing(&path, gate)
+        let database = open_waiting(&path).map_err(|error| error.at(&path))?;
+        check_gate(&path, &database, gate)?;
+        let mut loaded = tables::read(&database).map_err(|error| damaged(&path, &error))?;
+        tables::settle(&database, gate, &mut loaded).map_err(|error| damaged(&path, &error))?;
+        Ok((Self { path, database: Mutex::new(Some(database)) }, loaded))
     }
 
     /// What an agent would say that starts with this roster, as far as it can be told without changing anything.
@@ -119,28 +131,6 @@ impl Store {
         )
     }
 
-    fn open_existing(path: &Path, gate: GateId) -> Result<Self, StateError> {
-        for _ in 1..OPEN_TRIES {
-            match open_checked(path) {
-                Err(OpenError::InUse) => std::thread::sleep(OPEN_PAUSE),
-                other => return Self::checked(path, other, gate),
-            }
-        }
-        Self::checked(path, open_checked(path), gate)
-    }
-
-    fn checked(path: &Path, opened: Result<Database, OpenError>, gate: GateId) -> Result<Self, StateError> {
-        let database = opened.map_err(|error| error.at(path))?;
-        check_gate(path, &database, gate)?;
-        Ok(Self { path: path.to_owned(), database: Mutex::new(Some(database)) })
-    }
-
-    /// # Errors
-    /// If it cannot be read.
-    pub fn load(&self) -> Result<Loaded, StateError> {
-        self.read(read)
-    }
-
     /// What has been used up, also while an agent is running.
     ///
     /// # Errors
@@ -148,13 +138,13 @@ impl Store {
     pub fn peek(dir: &StateDir) -> Result<Loaded, StateError> {
         let path = dir.store_file();
         let loaded = match open_checked(&path) {
-            Ok(database) => read(&database),
+            Ok(database) => tables::read(&database),
             // The agent that has it open has checked it.
             Err(OpenError::InUse) => {
                 let database = builder()
                     .open_read_only(&path)
                     .map_err(|error| OpenError::new(&path, error).at(&path))?;
-                read(&database)
+                tables::read(&database)
             }
             Err(OpenError::Refused(error)) => return Err(error),
         };
@@ -166,7 +156,17 @@ impl Store {
     /// # Errors
     /// If it cannot be said that they are durable.
     pub fn write(&self, records: &[Record]) -> Result<(), WriteError> {
-        self.change(|database| write(database, records))
+        self.change(|database| tables::write(database, records, LeaseChange::Keep))
+    }
+
+    /// Makes records durable and puts `lease` in the place of the one before, all or none. Before it returns, only counters in
+    /// both leases may be admitted from memory. With none, the stop is a clean one: every counter has to be among the records
+    /// that were written.
+    ///
+    /// # Errors
+    /// If it cannot be said that they are durable.
+    pub fn write_lease(&self, records: &[Record], lease: Option<Lease>) -> Result<(), WriteError> {
+        self.change(|database| tables::write(database, records, LeaseChange::Set(lease)))
     }
 
     /// The numbers of one policy.
@@ -174,7 +174,7 @@ impl Store {
     /// # Errors
     /// If they cannot be read.
     pub fn policy(&self, name: &str) -> Result<HashMap<u32, u64>, StateError> {
-        self.read(|database| read_policy(database, name))
+        self.read(|database| tables::read_policy(database, name))
     }
 
     /// Makes numbers of a policy durable, all or none; 0 forgets one.
@@ -182,21 +182,21 @@ impl Store {
     /// # Errors
     /// If it cannot be said that they are durable.
     pub fn write_policy(&self, name: &str, numbers: &[(u32, u64)]) -> Result<(), WriteError> {
-        self.change(|database| write_policy(database, name, numbers))
+        self.change(|database| tables::write_policy(database, name, numbers))
     }
 
-    /// Replaces a lost or damaged store by one in which every enrolled book is used up to its end and every counter is past
-    /// the present. An old file is kept beside it as `state.redb.old`.
+    /// Replaces a lost or damaged store by one in which every enrolled book and every counter of every client is used up: nobody
+    /// knows what was. An old file is kept beside it as `state.redb.old`.
     ///
     /// # Errors
     /// If an agent is running or it cannot be written; then the old one stays.
     pub fn rebuild(dir: &StateDir, gate: GateId, roster: &RosterFile) -> Result<(), StateError> {
         let path = dir.store_file();
-        let mut used = all_used_up(roster, SystemTime::now());
+        let mut used = all_used_up(roster);
         if path.exists() {
             match open_checked(&path) {
-                // Where the clock had been ahead, the old counters may be above the present.
-                Ok(database) => merge(&mut used, read(&database).unwrap_or_default()),
+                // Clients and books that are not on the roster now may come back.
+                Ok(database) => merge(&mut used, tables::read(&database).unwrap_or_default()),
                 Err(OpenError::InUse) => return Err(OpenError::InUse.at(&path)),
                 Err(OpenError::Refused(_)) => {}
             }
@@ -213,7 +213,7 @@ impl Store {
         let _ = std::fs::remove_file(&next);
         super::private_file::create(&next, &[])?;
         let database = builder().create(&next).map_err(|error| OpenError::new(&next, error).at(&next))?;
-        fill(&database, gate, used).map_err(|error| damaged(&next, &error))?;
+        tables::fill(&database, gate, used).map_err(|error| damaged(&next, &error))?;
         database.close().map_err(|error| OpenError::new(&next, error).at(&next))?;
         let placed = std::fs::rename(&next, path).and_then(|()| sync_directory(path));
         placed.map_err(|error| StateError::io(path, "making it", error))
@@ -255,12 +255,8 @@ fn builder() -> Builder {
 }
 
 fn check_gate(path: &Path, database: &impl ReadableDatabase, gate: GateId) -> Result<(), StateError> {
-    let found = database.begin_read().map_err(redb::Error::from).and_then(|transaction| {
-        let table = transaction.open_table(GATE)?;
-        Ok(table.get(VERSION)?.map(|id| id.value()))
-    });
-    match found {
-        Ok(Some(id)) if id == gate.0 => Ok(()),
+    match tables::gate_of(database) {
+        Ok(Some(id)) if id == gate => Ok(()),
         Ok(Some(_)) => Err(StateError::refused(path, "is the state of another gate", RESTORE)),
         Ok(None) => Err(StateError::refused(
             path,
@@ -272,6 +268,16 @@ fn check_gate(path: &Path, database: &impl ReadableDatabase, gate: GateId) -> Re
         }
         Err(error) => Err(damaged(path, &error)),
     }
+}
+
+fn open_waiting(path: &Path) -> Result<Database, OpenError> {
+    for _ in 1..OPEN_TRIES {
+        match open_checked(path) {
+            Err(OpenError::InUse) => std::thread::sleep(OPEN_PAUSE),
+            other => return other,
+        }
+    }
+    open_checked(path)
 }
 
 /// Opens for writing and checks every page: without that, redb may panic over a file that was altered behind its back.
@@ -319,97 +325,29 @@ fn damaged(path: &Path, error: &redb::Error) -> StateError {
     StateError::refused(path, format!("the record of used numbers is damaged ({error})"), RESTORE)
 }
 
-fn read(database: &impl ReadableDatabase) -> Result<Loaded, redb::Error> {
-    let transaction = database.begin_read()?;
-    let mut loaded = Loaded::default();
-    for row in transaction.open_table(COUNTERS)?.iter()? {
-        let (client, counter) = row?;
-        loaded.counters.insert(ClientId(client.value()), Used { last: counter.value(), ..Used::NOTHING });
-    }
-    for row in transaction.open_table(CURSORS)?.iter()? {
-        let (book, next) = row?;
-        loaded.cursors.insert(BookId(book.value()), next.value());
-    }
-    Ok(loaded)
-}
-
-fn write(database: &Database, records: &[Record]) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    {
-        let mut counters = transaction.open_table(COUNTERS)?;
-        let mut cursors = transaction.open_table(CURSORS)?;
-        for record in records {
-            let (Record::Counter { client, used } | Record::Offer { client, used, .. }) = *record;
-            let counter = used.last;
-            let before = counters.get(client.0)?.map_or(0, |value| value.value());
-            counters.insert(client.0, counter.max(before))?;
-            if let Record::Offer { book, next, .. } = *record {
-                let before = cursors.get(book.0)?.map_or(0, |value| value.value());
-                cursors.insert(book.0, next.max(before))?;
-            }
-        }
-    }
-    Ok(transaction.commit()?)
-}
-
-fn read_policy(database: &Database, name: &str) -> Result<HashMap<u32, u64>, redb::Error> {
-    let table = database.begin_read()?.open_table(POLICIES)?;
-    let rows = table.range((name, 0)..=(name, u32::MAX))?;
-    let numbers = rows.map(|row| row.map(|(key, value)| (key.value().1, value.value())));
-    Ok(numbers.collect::<Result<_, _>>()?)
-}
-
-fn write_policy(database: &Database, name: &str, numbers: &[(u32, u64)]) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    {
-        let mut table = transaction.open_table(POLICIES)?;
-        for &(key, value) in numbers {
-            match value {
-                0 => drop(table.remove((name, key))?),
-                _ => drop(table.insert((name, key), value)?),
-            }
-        }
-    }
-    Ok(transaction.commit()?)
-}
-
-fn fill(database: &Database, gate: GateId, used: &Loaded) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    {
-        transaction.open_table(GATE)?.insert(VERSION, gate.0)?;
-        transaction.open_table(POLICIES)?;
-        let mut counters = transaction.open_table(COUNTERS)?;
-        for (client, counter) in &used.counters {
-            counters.insert(client.0, counter.last)?;
-        }
-        let mut cursors = transaction.open_table(CURSORS)?;
-        for (book, next) in &used.cursors {
-            cursors.insert(book.0, *next)?;
-        }
-    }
-    Ok(transaction.commit()?)
-}
-
-fn all_used_up(roster: &RosterFile, now: SystemTime) -> Loaded {
-    let past = now.checked_add(CLOCK_MARGIN).and_then(|then| then.duration_since(UNIX_EPOCH).ok());
-    let past = past.and_then(|time| u64::try_from(time.as_micros()).ok()).unwrap_or(u64::MAX);
-    let counter = |client: &Client| (client.id, Used { last: past, ..Used::NOTHING });
+fn all_used_up(roster: &RosterFile) -> Loaded {
     let cursor = |enrolled: &EnrolledBook| (enrolled.book.id(), enrolled.book.shape().count());
     Loaded {
-        counters: roster.clients().iter().map(counter).collect(),
+        used: roster.clients().iter().map(|client| (client.id, Used::EVERYTHING)).collect(),
         cursors: roster.books().iter().map(cursor).collect(),
+        ..Loaded::default()
     }
 }
 
 fn merge(used: &mut Loaded, old: Loaded) {
-    for (client, counter) in old.counters {
-        let known = used.counters.entry(client).or_insert(Used::NOTHING);
-        *known = known.merged(counter);
+    for (client, before) in old.used {
+        let used = used.used.entry(client).or_insert(Used::NOTHING);
+        *used = before.merged(*used);
     }
     for (book, next) in old.cursors {
         let cursor = used.cursors.entry(book).or_default();
         *cursor = next.max(*cursor);
     }
+    let left = match old.last_stop {
+        LastStop::Clean => None,
+        LastStop::Unclean(lease) => Some(lease),
+    };
+    old.burnt.iter().chain(left).for_each(|lease| used.burnt.add(lease));
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
+use knockgate_core::UnixTime;
 use knockgate_core::book::Shape;
-use knockgate_core::key::PublicKey;
 
 use super::*;
-use crate::state::{GateIdentity, system_rng};
+use crate::state::{GateIdentity, RosterWatch, system_rng};
 
 struct Scene {
     _temp: tempfile::TempDir,
@@ -15,7 +15,7 @@ struct Scene {
 fn scene() -> Scene {
     let temp = tempfile::tempdir().unwrap();
     let dir = StateDir::create(&temp.path().join("state")).unwrap();
-    let identity = GateIdentity::generate(shape(), &[], &mut system_rng()).ok().unwrap();
+    let identity = GateIdentity::generate(shape(), &[], None, &mut system_rng()).ok().unwrap();
     RosterFile::create(&dir).unwrap();
     Scene { _temp: temp, dir, identity }
 }
@@ -42,11 +42,8 @@ fn add(roster: &mut RosterFile, name: &str, book: EnrolledBook) -> Result<Client
     getrandom::fill(&mut key).unwrap();
     let id = book.book.id();
     let enrol = |number| Client {
-        id: number,
-        name: name.parse().unwrap(),
-        key: PublicKey(key),
         services: [1].into(),
-        book: id,
+        ..Client::new(number, name.parse().unwrap(), PublicKey(key), id)
     };
     roster.add(enrol, book).map(|client| client.id)
 }
@@ -162,13 +159,107 @@ fn every_damage_is_refused_with_the_remedy() {
 }
 
 #[test]
-fn the_watch_sees_every_replacement_once() {
+fn the_watch_tells_every_replacement_once_and_what_it_changes() {
     let scene = scene();
-    let (mut watch, first) = RosterWatch::begin(&scene.dir).unwrap();
+    let (mut watch, first) = RosterWatch::begin(&scene.dir, scene.identity.book_origin()).unwrap();
     assert!(first.clients().is_empty() && watch.poll().unwrap().is_none());
     scene.add("alice");
-    assert_eq!(watch.poll().unwrap().map(|roster| roster.clients().len()), Some(1));
+    let change = watch.poll().unwrap().unwrap();
+    assert_eq!(change.enrolment.clients().len(), 1);
+    assert_eq!(change.changes.added, [(ClientId(1), "alice".parse().unwrap())]);
     assert!(watch.poll().unwrap().is_none());
+}
+
+#[test]
+fn a_roster_that_cannot_be_used_is_told_once_and_the_next_one_is_compared_with_the_one_in_use() {
+    let scene = scene();
+    scene.add("alice");
+    let (mut watch, _) = RosterWatch::begin(&scene.dir, scene.identity.book_origin()).unwrap();
+    let whole = std::fs::read(scene.dir.roster_file()).unwrap();
+    private_file::replace(&scene.dir.roster_file(), &whole[..9]).unwrap();
+    assert!(watch.poll().is_err() && watch.poll().unwrap().is_none());
+    private_file::replace(&scene.dir.roster_file(), &whole).unwrap();
+    scene.add("bob");
+    assert_eq!(watch.poll().unwrap().unwrap().changes.added, [(ClientId(2), "bob".parse().unwrap())]);
+}
+
+#[test]
+fn books_of_another_gate_are_refused() {
+    let (scene, other) = (scene(), scene());
+    scene.add("alice");
+    let refused = RosterWatch::begin(&scene.dir, other.identity.book_origin()).err().unwrap().to_string();
+    assert!(refused.contains("is drawn from the decoys of another gate; remove its clients"), "{refused}");
+}
+
+#[test]
+fn a_roster_of_version_1_is_read_and_written_as_version_2() {
+    #[derive(Serialize)]
+    struct OldRoster(u32, [u8; 1], OldClient, [u8; 1], EnrolledBook);
+    #[derive(Serialize)]
+    struct OldClient(ClientId, Name, PublicKey, heapless::Vec<u16, 16>, BookId);
+    let scene = scene();
+    let book = scene.book();
+    let client = OldClient(
+        ClientId(4),
+        "alice".parse().unwrap(),
+        PublicKey([1; 32]),
+        [1, 2].into_iter().collect(),
+        book.id(),
+    );
+    // A list of one is its length and the item.
+    let old = OldRoster(5, [1], client, [1], EnrolledBook { book, shared: false });
+    let mut buffer = [0; 1024];
+    let content = file::encode(Format { version: 1, ..FORMAT }, &old, &mut buffer).unwrap();
+    private_file::replace(&scene.dir.roster_file(), content).unwrap();
+
+    assert_eq!(scene.add("bob"), ClientId(5));
+
+    let read = RosterFile::load(&scene.dir).unwrap();
+    let alice = read.client("alice").unwrap();
+    assert_eq!(
+        (alice.id, alice.services.as_slice(), alice.former, alice.expires),
+        (ClientId(4), &[1, 2][..], None, None)
+    );
+    assert_eq!(private_file::read(&scene.dir.roster_file()).unwrap()[4], 2);
+}
+
+#[test]
+fn a_key_is_nobodys_else_also_a_former_one() {
+    let scene = scene();
+    scene.add("alice");
+    scene.add("bob");
+    let mut roster = RosterFile::load(&scene.dir).unwrap();
+    let (first, bobs) = (roster.client("alice").unwrap().key, roster.client("bob").unwrap().key);
+    let former = FormerKey { key: first, until: UnixTime::from_micros(9) };
+    roster.rekey("alice", PublicKey([9; 32]), Some(former)).unwrap();
+    for taken in [first, bobs, PublicKey([9; 32])] {
+        assert!(matches!(roster.rekey("bob", taken, None), Err(RosterError::KeyTaken(_))));
+    }
+    assert!(roster.checked().is_ok());
+}
+
+#[test]
+fn another_book_replaces_the_one_before_unless_that_is_shared() {
+    for (shared, left) in [(false, 1), (true, 2)] {
+        let scene = scene();
+        let mut roster = RosterFile::default();
+        add(&mut roster, "alice", EnrolledBook { book: scene.book(), shared }).unwrap();
+        roster.rebook("alice", EnrolledBook { book: scene.book(), shared: false }).unwrap();
+        assert_eq!(roster.books().len(), left);
+        assert!(roster.checked().is_ok());
+    }
+}
+
+#[test]
+fn a_second_factor_goes_with_its_client() {
+    let scene = scene();
+    let id = scene.add("alice");
+    let mut roster = RosterFile::load(&scene.dir).unwrap();
+    roster.set_second_factor(id, Some(TotpSecret::from_bytes([1; 20])));
+    roster.set_second_factor(id, Some(TotpSecret::from_bytes([2; 20])));
+    assert_eq!(roster.second_factors().map(|(_, secret)| secret.bytes()[0]).collect::<Vec<_>>(), [2]);
+    roster.remove("alice").unwrap();
+    assert!(!roster.has_second_factor(id) && roster.checked().is_ok());
 }
 
 #[test]
@@ -179,14 +270,8 @@ fn a_roster_of_a_hundred_thousand_clients_is_written_and_read() {
         // Added past the checks for names and keys, which look at every client.
         let (mut key, book) = ([0; 32], scene.book());
         key[..4].copy_from_slice(&at.to_le_bytes());
-        let (id, name) = (ClientId(at), format!("client-{at}").parse().unwrap());
-        edit.roster.clients.push(Client {
-            id,
-            name,
-            key: PublicKey(key),
-            services: [1].into(),
-            book: book.id(),
-        });
+        let name = format!("client-{at}").parse().unwrap();
+        edit.roster.clients.push(Client::new(ClientId(at), name, PublicKey(key), book.id()));
         edit.roster.books.push(EnrolledBook { book, shared: false });
     }
     edit.roster.next_client = 100_000;
