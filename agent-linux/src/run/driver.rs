@@ -12,9 +12,12 @@ use getrandom::SysRng;
 use knockgate_core::action::Peer;
 use knockgate_core::envelope::{Message, Unsealed};
 use knockgate_core::gate::Gate;
+use knockgate_core::key::DoorKey;
+use knockgate_core::limits::MAX_DOOR_KEYS;
+use knockgate_core::replay::Lease;
 use knockgate_core::{
-    Action, Bearer, Consultation, Decision, GrantId, Network, Now, Origin, Outcome, Probe, Record, Refusal,
-    Verdict, Way,
+    Action, Bearer, ClientId, Consultation, Decision, GrantId, Network, Now, Origin, Outcome, Probe, Record,
+    Refusal, Verdict, Way,
 };
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
@@ -30,11 +33,12 @@ use super::flows::Lookout;
 use super::input::Input;
 use super::judge::Bench;
 use super::keeper::Keeper;
+use super::lease::Renewal;
 use super::packets::Door;
 use super::peers::{Back, Peers};
 use super::scribe::Scribe;
 use super::signals::Signals;
-use super::upkeep::{Guard, Upkeep};
+use super::upkeep::{self, Guard, Upkeep};
 
 /// Questions that wait for the disk or for an answer. A question takes milliseconds; more at once wait at the client.
 const EXCHANGES: usize = 64;
@@ -60,6 +64,7 @@ pub(super) struct Driver {
     pub(super) store: Arc<Store>,
     pub(super) audit: Arc<Audit>,
     pub(super) upkeep: Upkeep,
+    pub(super) renewal: Renewal,
     pub(super) peers: Peers,
     pub(super) door: Door,
     pub(super) lookout: Lookout,
@@ -97,16 +102,20 @@ impl Driver {
             }
         };
         self.turn();
+        drop(inputs);
+        self.keeper.finish();
         self.save_counters();
         self.stop(stop)
     }
 
-    /// Questions that change nothing are not stored one by one; after a clean stop they are not answered again either.
+    /// Counters that were not stored one by one are now, and the lease ends that covered them.
     fn save_counters(&mut self) {
         let used = self.gate.roster_mut().take_dirty().into_iter();
         let records: Vec<_> = used.map(|(client, used)| Record::Counter { client, used }).collect();
         if let Err(error) = self.store.write_lease(&records, None) {
-            tracing::warn!("cannot store the counters of status questions: {error}");
+            tracing::warn!(
+                "cannot store what has been used; the next start counts the whole lease as used: {error}"
+            );
         }
     }
 
@@ -128,6 +137,9 @@ impl Driver {
             }
             Input::SilentProbe(probe) => self.probe(now, probe),
             Input::Stored { exchange, outcome } => self.gate.handle_stored(now, exchange, outcome),
+            Input::Leased { lease, clients, outcome } => self.leased(lease, clients, outcome),
+            Input::Roster(change) => upkeep::take_over_roster(now, &mut self.gate, *change, &self.audit),
+            Input::DoorKeys(keys) => self.change_door_keys(keys),
             Input::Judged { ticket, judgement } => {
                 self.scribe().judgement(&judgement);
                 self.gate.handle_decision(now, ticket, judgement.decision);
@@ -216,9 +228,9 @@ impl Driver {
     }
 
     fn consult(&mut self, now: Now, consultation: Consultation) {
-        if let Err(unasked) = self.bench.ask(consultation) {
+        if let Err(ticket) = self.bench.ask(consultation) {
             tracing::error!("the policy cannot be asked: its thread has ended; restart the agent");
-            self.gate.handle_decision(now, unasked.ticket, Decision::without_effects(Verdict::Failed));
+            self.gate.handle_decision(now, ticket, Decision::without_effects(Verdict::Failed));
         }
     }
 
@@ -246,12 +258,43 @@ impl Driver {
         self.peers.forget();
         self.gate.handle_noise(self.door.take_noise());
         self.look_at_flows();
-        self.upkeep.roster(now, &mut self.gate, &self.audit);
+        self.renew_lease(now);
         self.gate.handle_timeout(now);
         match self.upkeep.firewall(now, &mut self.firewall, &self.gate, &self.config) {
             Guard::Wanted => None,
             Guard::GivenUp => Some(Stop::Unguarded),
         }
+    }
+
+    /// What old and new lease have in common is in force until the new one is durable.
+    fn renew_lease(&mut self, now: Now) {
+        let Some(lease) = self.renewal.due(now) else { return };
+        self.gate.set_lease(self.gate.lease().map(|old| old.and(lease)));
+        let used = self.gate.roster_mut().take_dirty();
+        let clients = used.iter().map(|(client, _)| *client).collect();
+        if self.keeper.renew(lease, used).is_err() {
+            self.leased(lease, clients, Outcome::Failed);
+        }
+    }
+
+    fn leased(&mut self, lease: Lease, clients: Vec<ClientId>, outcome: Outcome) {
+        match outcome {
+            Outcome::Done => {
+                self.renewal.stored();
+                self.gate.set_lease(Some(lease));
+            }
+            Outcome::Failed => {
+                self.renewal.failed();
+                self.gate.roster_mut().put_back(clients);
+            }
+        }
+    }
+
+    fn change_door_keys(&mut self, keys: heapless::Vec<DoorKey, MAX_DOOR_KEYS>) {
+        let former = keys.len().saturating_sub(1);
+        self.gate.set_door_keys(keys);
+        self.door.change(self.gate.doorkeeper().clone());
+        tracing::info!(former, "the door keys have changed");
     }
 
     /// Which of the grants that follow their connections are in use? The answer comes as an input.

@@ -4,8 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use knockgate_core::action::ExchangeId;
 use knockgate_core::envelope::{Message, Unsealed};
-use knockgate_core::{Flows, GrantId, Outcome, Probe, Ticket};
+use knockgate_core::key::DoorKey;
+use knockgate_core::limits::MAX_DOOR_KEYS;
+use knockgate_core::replay::Lease;
+use knockgate_core::{ClientId, Flows, GrantId, Outcome, Probe, Ticket};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::state::RosterChange;
 
 use super::judge::Judgement;
 
@@ -27,6 +32,12 @@ pub(super) enum Input {
     SilentProbe(Probe),
     /// A record was stored, or not.
     Stored { exchange: ExchangeId, outcome: Outcome },
+    /// A lease was stored, with what these clients had used; or it was not.
+    Leased { lease: Lease, clients: Vec<ClientId>, outcome: Outcome },
+    /// An admin command has changed the roster.
+    Roster(Box<RosterChange>),
+    /// Other door keys are good from now on, the newest first.
+    DoorKeys(heapless::Vec<DoorKey, MAX_DOOR_KEYS>),
     /// The policy has spoken.
     Judged { ticket: Ticket, judgement: Box<Judgement> },
     /// A watcher cannot go on.

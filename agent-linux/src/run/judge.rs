@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use heapless::Vec;
 use knockgate_core::limits::MAX_EFFECTS;
-use knockgate_core::{self as core, Consultation, Decision, Effect, GrantId, Verdict};
+use knockgate_core::{self as core, Consultation, Decision, Effect, GrantId, Ticket, Verdict};
 use knockgate_policy_host::{self as host, Cause, Event, HostKind, Policy, StateStore, text};
 
 use super::input::{Input, Inputs};
@@ -39,9 +39,9 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Puts a question; it comes back if the judge is gone.
-    pub(super) fn ask(&self, consultation: Consultation) -> Result<(), Consultation> {
-        self.questions.send(consultation).map_err(|unsent| unsent.0)
+    /// Puts a question; its ticket comes back if the judge is gone.
+    pub(super) fn ask(&self, consultation: Consultation) -> Result<(), Ticket> {
+        self.questions.send(consultation).map_err(|unsent| unsent.0.ticket)
     }
 }
 

@@ -2,23 +2,33 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 use anyhow::Context;
-use knockgate_core::Outcome;
 use knockgate_core::action::{ExchangeId, Record};
+use knockgate_core::replay::{Lease, Used};
+use knockgate_core::{ClientId, Outcome};
 
 use crate::state::Store;
+use crate::state::store::WriteError;
 
 use super::input::{Input, Inputs};
 
-/// Records that are made durable together. A disk needs as long for sixty as for one.
+/// Orders that are carried out together. A disk needs as long for sixty as for one.
 const BATCH: usize = 64;
 
-type Order = (ExchangeId, Record);
+enum Order {
+    /// Somebody waits for this one.
+    Keep(ExchangeId, Record),
+    /// A new lease, with all that was used under the one before.
+    Renew(Lease, Vec<(ClientId, Used)>),
+}
 
 /// The way to the keeper.
 pub(super) struct Keeper {
-    orders: Sender<Order>,
+    /// `None` once it has been told to finish.
+    orders: Option<Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// The keeper's thread has ended.
@@ -27,35 +37,95 @@ pub(super) struct Gone;
 impl Keeper {
     /// Asks to make a record durable; the outcome comes back as an input.
     pub(super) fn keep(&self, exchange: ExchangeId, record: Record) -> Result<(), Gone> {
-        self.orders.send((exchange, record)).map_err(|_| Gone)
+        self.order(Order::Keep(exchange, record))
+    }
+
+    /// Asks to make a lease durable, and in the same breath what was used; the outcome comes back as an input.
+    pub(super) fn renew(&self, lease: Lease, used: Vec<(ClientId, Used)>) -> Result<(), Gone> {
+        self.order(Order::Renew(lease, used))
+    }
+
+    /// Waits until everything is carried out that was ordered. Nobody must be kept waiting by a full queue of inputs then: the
+    /// other end of that is to be dropped before.
+    pub(super) fn finish(&mut self) {
+        drop(self.orders.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has told so itself.
+            let _ = thread.join();
+        }
+    }
+
+    fn order(&self, order: Order) -> Result<(), Gone> {
+        self.orders.as_ref().ok_or(Gone)?.send(order).map_err(|_| Gone)
     }
 }
 
 /// Starts the keeper's thread.
 pub(super) fn start(store: Arc<Store>, inputs: Inputs) -> anyhow::Result<Keeper> {
     let (orders, ordered) = channel();
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("keeper".into())
-        .spawn(move || keep(&store, &ordered, &inputs))
+        .spawn(move || {
+            // The other end of the way back is gone: so is the agent.
+            let _ = Work { store, inputs }.run(&ordered);
+        })
         .context("cannot start the thread that stores records")?;
-    Ok(Keeper { orders })
+    Ok(Keeper { orders: Some(orders), thread: Some(thread) })
 }
 
-fn keep(store: &Store, orders: &Receiver<Order>, inputs: &Inputs) {
-    while let Ok(first) = orders.recv() {
-        let batch: Vec<Order> = std::iter::once(first).chain(orders.try_iter().take(BATCH - 1)).collect();
-        let records: Vec<Record> = batch.iter().map(|(_, record)| *record).collect();
-        let outcome = match store.write(&records) {
-            Ok(()) => Outcome::Done,
-            Err(error) => {
-                tracing::warn!("cannot store used numbers, so none are given out: {error:#}");
-                Outcome::Failed
+struct Work {
+    store: Arc<Store>,
+    inputs: Inputs,
+}
+
+impl Work {
+    fn run(&self, orders: &Receiver<Order>) -> Result<(), Gone> {
+        while let Ok(first) = orders.recv() {
+            let mut waiting = Vec::new();
+            for order in std::iter::once(first).chain(orders.try_iter().take(BATCH - 1)) {
+                match order {
+                    Order::Keep(exchange, record) => waiting.push((exchange, record)),
+                    Order::Renew(lease, used) => self.renew(lease, used)?,
+                }
             }
-        };
-        for (exchange, _) in batch {
-            if inputs.blocking_send(Input::Stored { exchange, outcome }).is_err() {
-                return;
-            }
+            self.keep(waiting)?;
+        }
+        Ok(())
+    }
+
+    fn keep(&self, waiting: Vec<(ExchangeId, Record)>) -> Result<(), Gone> {
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let records: Vec<Record> = waiting.iter().map(|(_, record)| *record).collect();
+        let outcome = outcome(self.store.write(&records));
+        for (exchange, _) in waiting {
+            self.report(Input::Stored { exchange, outcome })?;
+        }
+        Ok(())
+    }
+
+    fn renew(&self, lease: Lease, used: Vec<(ClientId, Used)>) -> Result<(), Gone> {
+        let records: Vec<Record> =
+            used.iter().map(|(client, used)| Record::Counter { client: *client, used: *used }).collect();
+        let outcome = outcome(self.store.write_lease(&records, Some(lease)));
+        let clients = used.into_iter().map(|(client, _)| client).collect();
+        self.report(Input::Leased { lease, clients, outcome })
+    }
+
+    fn report(&self, input: Input) -> Result<(), Gone> {
+        self.inputs.blocking_send(input).map_err(|_| Gone)
+    }
+}
+
+fn outcome(written: Result<(), WriteError>) -> Outcome {
+    match written {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            tracing::warn!(
+                "cannot store what has been used, so nothing is granted that depends on it: {error:#}"
+            );
+            Outcome::Failed
         }
     }
 }

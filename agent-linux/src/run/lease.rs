@@ -11,7 +11,7 @@ pub(super) struct Renewal {
     margin: Duration,
     due: Instant,
     /// The one that is being stored.
-    pub(super) pending: Option<Lease>,
+    pending: Option<Lease>,
 }
 
 impl Renewal {
@@ -28,6 +28,11 @@ impl Renewal {
         // Without a calendar nobody knows which counters will come.
         self.pending = Some(around(now.unix?, self.margin));
         self.pending
+    }
+
+    /// It is durable.
+    pub(super) fn stored(&mut self) {
+        self.pending = None;
     }
 
     /// It was not stored: the next look tries again.
@@ -62,7 +67,7 @@ mod tests {
         let mut renewal = Renewal::new(Duration::from_secs(60));
         let first = renewal.due(at(1)).expect("the first one is due at once");
         assert_eq!(renewal.due(at(40)), None, "the first one is still being stored");
-        renewal.pending = None;
+        renewal.stored();
         assert_eq!(renewal.due(at(30)), None);
         let second = renewal.due(at(31)).expect("half a margin later");
         let common = first.and(second);

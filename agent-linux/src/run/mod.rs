@@ -10,6 +10,8 @@
 //! | [`peers`] | the ways back to those who have asked |
 //! | [`judge`], [`keeper`], [`flows`] | what takes long: the policy, the disk, the kernel's list of connections, each on a thread of its own |
 //! | [`scribe`] | what is written down |
+//! | [`lease`] | when counters need not wait for the disk |
+//! | [`vigil`] | roster and keys that admin commands change |
 //! | [`upkeep`] | what is looked after every second |
 
 mod adopt;
@@ -23,6 +25,7 @@ mod flows;
 mod input;
 mod judge;
 mod keeper;
+mod lease;
 mod listen;
 mod packets;
 mod peers;
@@ -32,6 +35,7 @@ mod scribe;
 mod signals;
 mod start;
 mod upkeep;
+mod vigil;
 
 use std::path::Path;
 

@@ -15,24 +15,25 @@ use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::config::{Config, LockoutScope, Service};
 use crate::firewall::Firewall;
-use crate::state::{GateIdentity, LiveRoster, RosterWatch, StateDir, Store, system_rng};
+use crate::state::{GateIdentity, IdentityWatch, LiveRoster, RosterWatch, StateDir, Store, system_rng};
 
 use super::adopt::adopt;
 use super::driver::{Driver, LinuxGate};
 use super::ears::Ears;
 use super::flows::Lookout;
+use super::lease::Renewal;
 use super::packets::Door;
 use super::peers::Peers;
 use super::signals::Signals;
 use super::upkeep::Upkeep;
-use super::{clock, input, judge, keeper, plan, policy};
+use super::{clock, input, judge, keeper, plan, policy, vigil};
 
 /// Brings the gate up and runs it.
 pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let dir = StateDir::open(&config.gate.state_dir)?;
-    let identity = GateIdentity::load(&dir)?;
+    let (identity_file, identity) = IdentityWatch::begin(&dir, clock::now().unix)?;
     identity.check_against(&config, dir.path())?;
     let (roster_file, roster) = RosterWatch::begin(&dir, identity.book_origin())?;
     let (store, loaded) = Store::open(&dir, identity.id, &roster)?;
@@ -55,13 +56,16 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let burnt = loaded.burnt.clone();
     let roster = LiveRoster::new(Arc::clone(roster_file.current()), loaded);
     let mut gate = new_gate(&config, &identity, roster, burnt);
+    let mut renewal = Renewal::new(config.packet.lease);
+    take_lease(&mut renewal, &mut gate, &store);
     adopt(&mut gate, &mut firewall, &config, &audit)?;
     let door = Door::new(gate.doorkeeper().clone());
     let driver = Driver {
         bench: judge::start(judge, inputs.clone())?,
         keeper: keeper::start(Arc::clone(&store), inputs.clone())?,
         store,
-        upkeep: Upkeep { roster_file, plan },
+        upkeep: Upkeep { plan },
+        renewal,
         audit: Arc::clone(&audit),
         gate,
         firewall,
@@ -71,9 +75,25 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
         holders: std::collections::HashSet::new(),
         config,
     };
+    vigil::start(roster_file, identity_file, inputs.clone())?;
     ears.listen(&door, &inputs, &audit)?;
     announce(&driver);
     driver.run(received, signals).await
+}
+
+/// The first lease is there before anybody is heard. Without one, every knock waits for the disk.
+fn take_lease(renewal: &mut Renewal, gate: &mut LinuxGate, store: &Store) {
+    let Some(lease) = renewal.due(clock::now()) else { return };
+    match store.write_lease(&[], Some(lease)) {
+        Ok(()) => {
+            renewal.stored();
+            gate.set_lease(Some(lease));
+        }
+        Err(error) => {
+            renewal.failed();
+            tracing::warn!("cannot store a lease, so every knock waits for the disk: {error}");
+        }
+    }
 }
 
 fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster, burnt: Burnt) -> Box<LinuxGate> {

@@ -1,4 +1,4 @@
-//! What the agent looks after every second: a roster that was changed, a firewall that somebody else has touched.
+//! What the agent looks after: a firewall that somebody else has touched, a roster that was changed.
 
 use knockgate_core::Now;
 
@@ -6,7 +6,7 @@ use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::config::Config;
 use crate::firewall::{Firewall, FirewallError, Grant, Integrity, Plan};
-use crate::state::{RosterChange, RosterWatch};
+use crate::state::RosterChange;
 
 use super::driver::{LinuxGate, opening};
 
@@ -20,33 +20,23 @@ pub(super) enum Guard {
 
 /// What is compared with what.
 pub(super) struct Upkeep {
-    pub(super) roster_file: RosterWatch,
     pub(super) plan: Plan,
 }
 
-impl Upkeep {
-    /// Takes over a roster that an admin command has written. One that cannot be used leaves the old one in force.
-    pub(super) fn roster(&mut self, now: Now, gate: &mut LinuxGate, audit: &Audit) {
-        let RosterChange { enrolment, changes } = match self.roster_file.poll() {
-            Ok(None) => return,
-            Ok(Some(change)) => change,
-            Err(error) => {
-                return tracing::warn!(
-                    "the roster was changed and cannot be used, the old one stays: {error}"
-                );
-            }
-        };
-        drop(gate.roster_mut().take_over(enrolment, &changes));
-        for (id, _) in changes.removed.iter().chain(&changes.restricted) {
-            gate.forget_client(now, *id);
-        }
-        let names =
-            |list: &[(_, knockgate_core::Name)]| list.iter().map(|(_, name)| name.to_string()).collect();
-        let (added, removed): (Vec<String>, Vec<String>) = (names(&changes.added), names(&changes.removed));
-        tracing::info!(?added, ?removed, "the roster has changed");
-        audit.write(AuditRecord::RosterChanged { added, removed });
+/// Takes over a roster that an admin command has written.
+pub(super) fn take_over_roster(now: Now, gate: &mut LinuxGate, change: RosterChange, audit: &Audit) {
+    let RosterChange { enrolment, changes } = change;
+    drop(gate.roster_mut().take_over(enrolment, &changes));
+    for (id, _) in changes.removed.iter().chain(&changes.restricted) {
+        gate.forget_client(now, *id);
     }
+    let names = |list: &[(_, knockgate_core::Name)]| list.iter().map(|(_, name)| name.to_string()).collect();
+    let (added, removed): (Vec<String>, Vec<String>) = (names(&changes.added), names(&changes.removed));
+    tracing::info!(?added, ?removed, "the roster has changed");
+    audit.write(AuditRecord::RosterChanged { added, removed });
+}
 
+impl Upkeep {
     /// Restores a guard that somebody else has removed or altered, and the grants with it. Only its owner's order lets it go.
     pub(super) fn firewall(
         &self,
