@@ -4,9 +4,11 @@
 pub mod book;
 pub mod check;
 pub mod client;
+pub mod door;
 pub mod guard;
 pub mod init;
-mod moment;
+pub(crate) mod moment;
+mod qr;
 mod session;
 pub mod state;
 pub mod unguard;

@@ -2,6 +2,8 @@
 //!
 //! Exit status: 0 done, 1 failed (the message says the remedy), 2 the command line itself was wrong.
 
+mod client;
+
 use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -9,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::client::{Client, Door};
 use crate::admin;
 use crate::admin::init::{self, NewService};
 use crate::config::{self, DEFAULT_PATH};
@@ -40,9 +43,12 @@ enum Command {
     Check,
     /// Make the configuration, the keys and the state of a new gate, or keys and state for a configuration
     Init(Init),
-    /// Enrol, show and remove clients
+    /// Enrol, change, show and remove clients
     #[command(subcommand)]
     Client(Client),
+    /// Change and show the door key, which all clients have
+    #[command(subcommand)]
+    Door(Door),
     /// Make and show knock books
     #[command(subcommand)]
     Book(Book),
@@ -75,35 +81,6 @@ struct Init {
     /// Also guard the port of the ssh session that this runs in
     #[arg(long)]
     yes: bool,
-}
-
-#[derive(Subcommand)]
-enum Client {
-    /// Enrol a client and write its profile
-    Add {
-        /// What the client is called here: letters, digits and . _ -
-        name: String,
-        /// A service that it may ask for; all of them unless given
-        #[arg(long, value_name = "SERVICE")]
-        service: Vec<String>,
-        /// A book that several clients share; a book of its own unless given
-        #[arg(long, value_name = "FILE")]
-        book: Option<PathBuf>,
-        /// Where to write the profile [default: NAME.kgp]
-        #[arg(long, value_name = "FILE.kgp")]
-        out: Option<PathBuf>,
-    },
-    /// Show the clients and how much of their books is left
-    List {
-        /// For programs
-        #[arg(long)]
-        json: bool,
-    },
-    /// Remove a client; its profile is worthless from then on
-    Remove {
-        /// As `client list` shows it
-        name: String,
-    },
 }
 
 #[derive(Subcommand)]
@@ -173,12 +150,8 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::Run => crate::run::run(&config).map(|()| String::new()),
         Command::Check => admin::check::run(&config),
         Command::Init(init) => make_gate(config, init),
-        Command::Client(Client::Add { name, service, book, out }) => {
-            admin::client::add(&config, &name, &service, book.as_deref(), out)
-        }
-        Command::Client(Client::List { json: false }) => admin::client::table(&config),
-        Command::Client(Client::List { json: true }) => admin::client::json(&config),
-        Command::Client(Client::Remove { name }) => admin::client::remove(&config, &name),
+        Command::Client(client) => client.run(&config),
+        Command::Door(door) => door.run(&config),
         Command::Book(Book::New { file, length, decoy_count, count }) => {
             admin::book::new(&config, &file, &admin::book::Figures { length, decoy_count, count })
         }

@@ -1,5 +1,7 @@
 //! The commands of `knockgated` as an administrator runs them: what they make, and what they say when something is wrong.
 
+#[path = "admin/keys.rs"]
+mod keys;
 #[path = "admin/policies.rs"]
 mod policies;
 #[path = "admin/scene.rs"]
@@ -154,7 +156,10 @@ fn a_wrong_command_line_ends_with_2() {
     let cases: &[(u32, &[&str])] = &[
         (1, &[]), (2, &["frobnicate"]), (3, &["client"]), (4, &["client", "add"]), (5, &["init", "--yes", "--service", "a=tcp/1"]),
         (6, &["init", "--address", "gate:22"]), (7, &["book", "show", "x", "--numbers", "9..1"]), (8, &["check", "extra"]),
-        (9, &["init", "--address", "g", "--service", "ssh"]),
+        (9, &["init", "--address", "g", "--service", "ssh"]), (10, &["client", "expire", "x"]),
+        (11, &["client", "expire", "x", "--never", "--in", "1d"]), (12, &["client", "expire", "x", "--at", "soon"]),
+        (13, &["client", "rotate", "x", "--now", "--grace", "1d"]), (14, &["client", "add", "x", "--key", "kgpub1-x"]),
+        (15, &["client", "confirm", "x", "maybe"]), (16, &["door", "rotate", "--grace", "0s"]),
     ];
     for (case, arguments) in cases {
         let said = scene::Said::of(knockgated().args(*arguments));

@@ -26,6 +26,14 @@ const CHECKSUM_LEN: usize = 4;
 /// Bytes of a public key's text.
 pub const PUBLIC_KEY_LEN: usize = PUBLIC_KEY.len() + BASE32.len_of(KEY_LEN + CHECKSUM_LEN);
 
+/// Most bytes that [`base32`] takes.
+pub const MAX_BASE32: usize = 40;
+
+/// Bytes in base32, lower case and without padding, for texts of others: at most [`MAX_BASE32`], more are left out.
+pub fn base32(bytes: &[u8]) -> String<{ BASE32.len_of(MAX_BASE32) }> {
+    BASE32.encode(bytes.iter().copied().take(MAX_BASE32)).map(char::from).collect()
+}
+
 /// Bytes of the text of a profile whose file has `len` bytes.
 pub const fn profile_len(len: usize) -> usize {
     PROFILE.len() + BASE64URL.len_of(len)

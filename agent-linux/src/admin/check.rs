@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use humantime::format_duration;
+use knockgate_core::Client;
 use knockgate_core::book::Order;
 use knockgate_core::message::Mode;
 
@@ -174,12 +175,33 @@ fn conditions(service: &Service) -> String {
 }
 
 fn roster_warnings(config: &Config, roster: &RosterFile) -> Vec<String> {
-    let clients = roster.clients().iter().filter_map(|client| {
-        let unknown: Vec<_> =
-            client.services.iter().filter(|id| config.service_by_id(**id).is_none()).collect();
-        (!unknown.is_empty()).then(|| {
-            format!("client {} may use services {unknown:?}, which are not configured any more", client.name)
-        })
-    });
-    clients.collect()
+    let (index, now) = (roster.index(), super::moment::now());
+    let mut warnings: Vec<_> =
+        roster.clients().iter().filter_map(|client| unknown_services(config, client)).collect();
+    let guarded = |id: &u16| config.service_by_id(*id).is_some_and(|service| service.second_factor);
+    let lacks_factor =
+        |client: &&Client| client.services.iter().any(guarded) && !index.has_second_factor(client.id);
+    let lacking = roster.clients().iter().filter(lacks_factor);
+    warnings.extend(names(lacking).map(|names| {
+        format!("without a second factor, which a service of theirs needs: {names}; `knockgated client totp NAME` gives one")
+    }));
+    let expired = roster.clients().iter().filter(|client| client.has_expired(now));
+    warnings.extend(names(expired).map(|names| format!("the enrolment has ended of {names}")));
+    warnings
+}
+
+fn unknown_services(config: &Config, client: &Client) -> Option<String> {
+    let unknown: Vec<_> = client.services.iter().filter(|id| config.service_by_id(**id).is_none()).collect();
+    (!unknown.is_empty()).then(|| {
+        format!("client {} may use services {unknown:?}, which are not configured any more", client.name)
+    })
+}
+
+/// The first few names, and how many more there are; `None` if there is none.
+fn names<'c>(clients: impl Iterator<Item = &'c Client>) -> Option<String> {
+    const SHOWN: usize = 5;
+    let names: Vec<_> = clients.map(|client| client.name.as_str()).collect();
+    let (first, more) = names.split_at(names.len().min(SHOWN));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    (!names.is_empty()).then(|| format!("{}{more}", first.join(", ")))
 }

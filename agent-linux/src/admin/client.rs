@@ -1,62 +1,139 @@
-//! `knockgated client`: enrols, lists and removes clients. A running agent notices by itself.
+//! `knockgated client`: enrols, changes, lists and removes clients. A running agent notices by itself.
+//!
+//! A profile is complete on disk before the roster changes, and the roster changes in one rename. So a crash leaves either
+//! the old roster, perhaps with a worthless profile, or the new one with its profile there.
+
+mod change;
+mod list;
+mod profile;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use knockgate_core::key::SecretKey;
+use knockgate_core::key::PublicKey;
 use knockgate_core::limits::MAX_CLIENT_SERVICES;
-use knockgate_core::profile::{Profile, ProfileService};
-use knockgate_core::{Client, Name};
-use serde::Serialize;
+use knockgate_core::roster::FormerKey;
+use knockgate_core::totp::TotpSecret;
+use knockgate_core::{Client, ClientId, Name};
 
+pub use change::{Confirmation, End, SecondFactor, confirm, expire, second_factor};
+pub use list::{json, table};
+pub use profile::{Delivery, Show};
+
+use self::profile::{Key, Package, profile};
 use super::SetUp;
+use super::moment::{When, now, shown};
 use crate::config::{Config, Service};
 use crate::state::roster_file::{EnrolledBook, RosterEdit};
-use crate::state::store::Loaded;
-use crate::state::{RosterFile, StateDir, StateError, Store, private_file, system_rng};
+use crate::state::{Handover, StateDir, system_rng};
 
-/// Enrols a client and writes its profile.
-///
-/// The profile is complete on disk before the roster changes, and the roster changes in one rename. So a crash leaves
-/// either nobody enrolled, perhaps with a worthless profile, or the client enrolled with its profile there.
-pub fn add(
-    config: &Path,
-    name: &str,
-    services: &[String],
-    book: Option<&Path>,
-    out: Option<PathBuf>,
-) -> anyhow::Result<String> {
-    let name: Name =
-        name.parse().with_context(|| format!("{name:?} cannot be a client; choose another name"))?;
+/// What a new client shall be.
+pub struct NewClient {
+    pub name: String,
+    /// All that are configured if none is named.
+    pub services: Vec<String>,
+    /// A book of its own unless given.
+    pub book: Option<PathBuf>,
+    /// Made here unless the client has told its own.
+    pub key: Option<PublicKey>,
+    pub confirm: Confirmation,
+    pub expires: Option<When>,
+    pub second_factor: SecondFactor,
+}
+
+/// Enrols a client and gives out its profile.
+pub fn add(config: &Path, new: NewClient, delivery: Delivery) -> anyhow::Result<String> {
+    let name: Name = new
+        .name
+        .parse()
+        .with_context(|| format!("{:?} cannot be a client; choose another name", new.name))?;
     let gate = SetUp::load(config)?;
-    let services = chosen_services(&gate.config, services)?;
-    let out = out.unwrap_or_else(|| PathBuf::from(format!("{name}.kgp")));
+    let services = chosen_services(&gate.config, &new.services)?;
+    let expires = new.expires.map(|when| Ok::<_, anyhow::Error>(when.from(clock()?))).transpose()?;
 
     let mut edit = RosterEdit::begin(&gate.dir)?;
-    let book = book_for(&gate, book)?;
-    let secret = SecretKey::generate(&mut system_rng());
-    let profile = profile(&gate, &name, &secret, &services, &book);
+    let book = book_for(&gate, new.book.as_deref())?;
+    let key = Key::or_new(new.key);
     let enrol = |id| Client {
         services: services.iter().map(|service| service.id).collect(),
-        ..Client::new(id, name.clone(), secret.public(), book.book.id())
+        expires,
+        confirm: new.confirm == Confirmation::Wanted,
+        ..Client::new(id, name.clone(), key.public(), book.book.id())
     };
     let id = edit.roster.add(enrol, book.clone())?.id;
-    write_profile(&out, &profile)?;
-    if let Err(error) = edit.commit() {
-        // Nobody is enrolled, so the profile is worthless. If it stays all the same, it opens nothing.
-        let _ = std::fs::remove_file(&out);
-        return Err(error).context("nobody was enrolled");
-    }
+    let secret = match new.second_factor {
+        SecondFactor::Wanted => Some(TotpSecret::generate(&mut system_rng())),
+        SecondFactor::Removed => None,
+    };
+    edit.roster.set_second_factor(id, secret.clone());
+    let factor = secret.map(|secret| profile::second_factor(&gate.config.gate.address, &name, &secret));
+    let factor = factor.transpose()?.unwrap_or_default();
+    let package = Package::make(&profile(&gate, &name, &key, &services, &book), delivery)?;
+    commit(edit, &package).context("nobody was enrolled")?;
 
     let names: Vec<_> = services.iter().map(|service| service.name.as_str()).collect();
-    let (path, book) = (out.display(), if book.shared { "a shared book" } else { "a book of its own" });
+    let book = if book.shared { "a shared book" } else { "a book of its own" };
+    let end = expires.map_or(String::new(), |end| format!(", until {}", shown(end)));
     Ok(format!(
-        "{name} is client {} and may open {}, from {book}; a running agent notices within a second\n\
-         profile: {path}, which is secret\n\
-         Next: bring {path} to the client over a safe way, there `knockgate import {path}`, and delete it here.\n",
+        "{name} is client {} and may open {}{end}, from {book}; a running agent notices within a second\n{}{factor}",
         id.0,
         names.join(", "),
+        package.instructions(),
     ))
+}
+
+/// Gives a client another key and a profile with it. What was handed over at once is taken for stolen: then the book is
+/// another one, too, unless others share it.
+pub fn rotate(
+    config: &Path,
+    name: &str,
+    handover: Handover,
+    key: Option<PublicKey>,
+    delivery: Delivery,
+) -> anyhow::Result<String> {
+    let gate = SetUp::load(config)?;
+    let until = handover.until(clock()?);
+    let mut edit = RosterEdit::begin(&gate.dir)?;
+    let client = edit.roster.client_mut(name)?.clone();
+    let key = Key::or_new(key);
+    let former = until.map(|until| FormerKey { key: client.key, until });
+    edit.roster.rekey(name, key.public(), former)?;
+    let book = edit.roster.book(client.book).cloned();
+    let mut book = book.context("the roster lacks this client's book; restore it from a backup")?;
+    if handover == Handover::AtOnce && !book.shared {
+        book = book_for(&gate, None)?;
+        edit.roster.rebook(name, book.clone())?;
+    }
+    let services: Vec<_> = client.services.iter().filter_map(|id| gate.config.service_by_id(*id)).collect();
+    let delivery =
+        Delivery { out: delivery.out.or_else(|| renewed(&client.name, delivery.show)), ..delivery };
+    let package = Package::make(&profile(&gate, &client.name, &key, &services, &book), delivery)?;
+    commit(edit, &package).context("the old key stays")?;
+
+    let before = match until {
+        Some(until) => format!("the one before stays good until {}", shown(until)),
+        None if book.shared => "the one before is worthless from now on; the book is shared and stays".into(),
+        None => "the one before is worthless from now on, and so is the old book".into(),
+    };
+    Ok(format!(
+        "{name} has a new key; {before}; a running agent notices within a second\n{}",
+        package.instructions()
+    ))
+}
+
+/// The profile from the enrolment may still lie where a new one would.
+fn renewed(name: &Name, show: Show) -> Option<PathBuf> {
+    let usual = PathBuf::from(format!("{name}.kgp"));
+    (show == Show::No && usual.exists()).then(|| format!("{name}.new.kgp").into())
+}
+
+/// Replaces the roster. If that fails, nothing has happened.
+fn commit(edit: RosterEdit, package: &Package) -> anyhow::Result<()> {
+    Ok(edit.commit().inspect_err(|_| package.take_back())?)
+}
+
+fn clock() -> anyhow::Result<knockgate_core::UnixTime> {
+    now().context("the clock is not set; set it first")
 }
 
 fn chosen_services<'c>(config: &'c Config, names: &[String]) -> anyhow::Result<Vec<&'c Service>> {
@@ -97,120 +174,18 @@ fn book_for(gate: &SetUp, file: Option<&Path>) -> anyhow::Result<EnrolledBook> {
     Ok(EnrolledBook { book, shared: true })
 }
 
-fn profile(
-    gate: &SetUp,
-    name: &Name,
-    secret: &SecretKey,
-    services: &[&Service],
-    book: &EnrolledBook,
-) -> Profile {
-    // A service that is forwarded is dialled at the gate, so its own port counts.
-    let service = |service: &&Service| ProfileService {
-        id: service.id,
-        name: service.name.clone(),
-        protocol: service.protocol,
-        port: service.ports.first().copied().unwrap_or(0),
-    };
-    Profile {
-        client: name.clone(),
-        address: gate.config.gate.address.clone(),
-        central_port: gate.config.central.map_or(0, |central| central.port),
-        gate: gate.identity.id,
-        gate_key: gate.identity.secret.public(),
-        door_key: gate.identity.door.current.clone(),
-        secret: Some(secret.clone()),
-        packet_ports: gate.config.packet.profile_ports(),
-        services: services.iter().map(service).collect(),
-        book: book.book.clone(),
-    }
-}
-
-fn write_profile(out: &Path, profile: &Profile) -> Result<(), StateError> {
-    let mut buffer = [0; Profile::MAX_FILE];
-    let content = profile
-        .encode(&mut buffer)
-        .map_err(|error| StateError::unreadable(out, "profile", error, "report this as a defect"))?;
-    private_file::create(out, content)
-}
-
 /// Removes a client.
 pub fn remove(config: &Path, name: &str) -> anyhow::Result<String> {
-    // The identity is not needed: a client can be removed from a gate whose configuration has a problem elsewhere.
-    let config = Config::load(config)?;
-    let mut edit = RosterEdit::begin(&StateDir::open(&config.gate.state_dir)?)?;
-    let client = edit.roster.remove(name)?;
+    let mut edit = begin(config)?;
+    let Client { name, id: ClientId(id), .. } = edit.roster.remove(name)?;
     edit.commit()?;
     Ok(format!(
-        "{} (client {}) is removed; a running agent notices within a second and closes what is open to it\n",
-        client.name, client.id.0
+        "{name} (client {id}) is removed; a running agent notices within a second and closes what is open to it\n"
     ))
 }
 
-/// A client as `client list` shows it.
-#[derive(Serialize)]
-struct Row {
-    name: String,
-    id: u32,
-    services: Vec<String>,
-    book: String,
-    shared: bool,
-    /// `None` if the state cannot be read now.
-    left: Option<u32>,
-    count: u32,
-}
-
-/// The clients as a table.
-pub fn table(config: &Path) -> anyhow::Result<String> {
-    let (rows, problem) = rows(config)?;
-    if rows.is_empty() {
-        return Ok("no client is enrolled; `knockgated client add NAME` enrols one\n".into());
-    }
-    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max("NAME".len());
-    let mut text =
-        format!("{:width$}  {:>6}  {:>14}  BOOK              SERVICES\n", "NAME", "ID", "KNOCKS LEFT");
-    for row in rows {
-        let left = row.left.map_or("?".into(), |left| left.to_string());
-        let (left, shared) = (format!("{left} of {}", row.count), if row.shared { "*" } else { " " });
-        let services = row.services.join(" ");
-        text += &format!("{:width$}  {:>6}  {left:>14}  {}{shared} {services}\n", row.name, row.id, row.book);
-    }
-    if let Some(problem) = problem {
-        text += &format!("knocks left are unknown: {problem}\n");
-    }
-    Ok(text)
-}
-
-/// The clients as JSON.
-pub fn json(config: &Path) -> anyhow::Result<String> {
-    let (rows, _) = rows(config)?;
-    Ok(format!("{}\n", serde_json::to_string_pretty(&rows)?))
-}
-
-fn rows(config: &Path) -> anyhow::Result<(Vec<Row>, Option<StateError>)> {
+/// A roster can be changed also where the configuration has a problem with the identity.
+fn begin(config: &Path) -> anyhow::Result<RosterEdit> {
     let config = Config::load(config)?;
-    let dir = StateDir::open(&config.gate.state_dir)?;
-    let roster = RosterFile::load(&dir)?;
-    let (used, problem) = match Store::peek(&dir) {
-        Ok(used) => (Some(used), None),
-        Err(problem) => (None, Some(problem)),
-    };
-    let rows = roster.clients().iter().filter_map(|client| row(&config, &roster, used.as_ref(), client));
-    Ok((rows.collect(), problem))
-}
-
-/// `None` cannot be: a loaded roster has a book for every client.
-fn row(config: &Config, roster: &RosterFile, used: Option<&Loaded>, client: &Client) -> Option<Row> {
-    let enrolled = roster.book(client.book)?;
-    let count = enrolled.book.shape().count();
-    let service =
-        |id: &u16| config.service_by_id(*id).map_or(format!("#{id}"), |service| service.name.to_string());
-    Some(Row {
-        name: client.name.to_string(),
-        id: client.id.0,
-        services: client.services.iter().map(service).collect(),
-        book: client.book.to_string(),
-        shared: enrolled.shared,
-        left: used.map(|used| count.saturating_sub(used.cursors.get(&client.book).copied().unwrap_or(0))),
-        count,
-    })
+    Ok(RosterEdit::begin(&StateDir::open(&config.gate.state_dir)?)?)
 }

@@ -3,7 +3,7 @@
 //! Admin commands change it under a lock, so that two at once both land; the running agent only reads it. A client's number
 //! is never given out again, because the replay state knows clients by their numbers.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
 use knockgate_core::book::{Book, BookId};
@@ -103,6 +103,14 @@ impl RosterFile {
 
     pub fn book(&self, id: BookId) -> Option<&EnrolledBook> {
         self.books.iter().find(|enrolled| enrolled.book.id() == id)
+    }
+
+    /// Tables for those who look at every client.
+    pub fn index(&self) -> RosterIndex<'_> {
+        RosterIndex {
+            books: self.books.iter().map(|enrolled| (enrolled.book.id(), enrolled)).collect(),
+            second_factors: self.totp.iter().map(|(client, _)| *client).collect(),
+        }
     }
 
     /// Whether a client was ever enrolled, even if it is gone.
@@ -246,6 +254,22 @@ impl RosterFile {
                 Err(error) => return Err(StateError::unreadable(&dir.roster_file(), KIND, error, RESTORE)),
             }
         }
+    }
+}
+
+/// Finds without searching.
+pub struct RosterIndex<'r> {
+    books: HashMap<BookId, &'r EnrolledBook>,
+    second_factors: HashSet<ClientId>,
+}
+
+impl<'r> RosterIndex<'r> {
+    pub fn book(&self, id: BookId) -> Option<&'r EnrolledBook> {
+        self.books.get(&id).copied()
+    }
+
+    pub fn has_second_factor(&self, client: ClientId) -> bool {
+        self.second_factors.contains(&client)
     }
 }
 
