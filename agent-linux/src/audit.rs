@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use budget::{Budget, WINDOW};
 use file::AuditFile;
 
+pub(crate) use record::seconds;
 pub use record::{AuditRecord, Names};
 
 /// Records that wait for the disk. A knock makes five; two hundred knocks at once find room.

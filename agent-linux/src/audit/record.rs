@@ -52,7 +52,8 @@ pub enum AuditRecord {
         client: String,
         source: IpAddr,
         kind: &'static str,
-        service: String,
+        /// None where whatever is open is meant.
+        service: Option<String>,
     },
     Knock {
         client: String,
@@ -171,7 +172,7 @@ impl AuditRecord {
                 client: client(id),
                 source: *source,
                 kind: kind(*wanted),
-                service: service(asked),
+                service: (*asked != 0).then(|| service(asked)),
             },
             Note::KnockEnded { client: id, source, book, number, service: asked, end, seen } => Self::Knock {
                 client: client(id),
@@ -238,7 +239,7 @@ impl AuditRecord {
 const ANSWERED: &str = "answered";
 
 /// Rounded up: a grant of a minute that began a microsecond ago lasts a minute.
-fn seconds(lasts: &Duration) -> u64 {
+pub(crate) fn seconds(lasts: &Duration) -> u64 {
     lasts.as_secs() + u64::from(lasts.subsec_nanos() > 0)
 }
 

@@ -4,7 +4,7 @@ use knockgate_core::note::Note;
 use knockgate_core::{ClientId, Name, Refusal, Roster};
 use knockgate_policy_host as host;
 
-use crate::audit::{Audit, AuditRecord, Names};
+use crate::audit::{self, Audit, AuditRecord, Names};
 use crate::config::Config;
 use crate::state::LiveRoster;
 
@@ -35,7 +35,7 @@ impl Scribe<'_> {
             Note::Refused { client, refusal: Refusal::Exhausted, .. } => self.exhausted(client),
             Note::GrantOpened { client, to, service, lasts, .. } => {
                 let (client, service) = (self.name(client), self.service_name(service));
-                tracing::info!(%client, %to, %service, seconds = lasts.as_secs(), "opened");
+                tracing::info!(%client, %to, %service, seconds = audit::seconds(&lasts), "opened");
             }
             Note::GrantClosed { client, to, service, .. } => {
                 let (client, service) = (self.name(client), self.service_name(service));

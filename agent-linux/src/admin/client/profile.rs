@@ -136,7 +136,7 @@ impl Package {
             let path = file.display();
             text += &format!(
                 "profile: {path}, {}\n\
-                 Next: bring {path} to the client over a safe way, there `knockgate import {path}`, and delete it here.\n",
+                 Next: bring {path} to the client over a safe way, there `knockgate enroll {path}`, and delete it here.\n",
                 self.holds
             );
         }
