@@ -313,7 +313,7 @@ fn an_answer_has_these_bytes_before_it_is_sealed() {
         (10, plain(Verdict::Refused(20)), &[("0414", "verdict: refused, stale"), ("00000000000000", "all the rest")]),
         (11, Answer {
             verdict: Verdict::Confirm(Token([0xff; 8])), retry_ms: u32::MAX, time: u64::MAX, book_left: u32::MAX,
-            offer: Some(offer.clone()), open: [].into_iter().collect(),
+            offer: Some(offer), open: [].into_iter().collect(),
             seen: Some(address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")), door_key: Some(DoorKey::from_bytes([0xff; 32])),
         }, &[
             ("05ffffffffffffffff", "verdict: confirm"), ("ffffffff0f", "retry_ms"), ("ffffffffffffffffff01", "time"),
