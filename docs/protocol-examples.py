@@ -176,6 +176,13 @@ def varint(value):
     return out + bytes([value])
 
 
+NONE = b"\0"
+
+
+def some(value):
+    return b"\1" + value
+
+
 def text(value):
     return varint(len(value)) + value.encode()
 
@@ -199,18 +206,33 @@ DECOY_SEED, BOOK_SEED = count_from(0xC0), count_from(0xE0)
 REQUEST_NONCE, ANSWER_NONCE = count_from(0x01, 24), count_from(0x81, 24)
 
 BOOK = BOOK_ID + varint(1000) + bytes([6]) + varint(100) + varint(10000) + varint(32767) + DECOY_SEED + BOOK_SEED
-PROFILE = (
-    text("alice") + text("gate.example") + varint(62201) + GATE_ID + x25519(GATE) + DOOR_KEY + CLIENT + varint(2)
-    + varint(1) + text("ssh") + varint(0) + varint(22)
-    + varint(2) + text("dns") + varint(1) + varint(53)
-    + BOOK
+SERVICES = (
+    varint(2) + varint(1) + text("ssh") + varint(0) + varint(22) + varint(2) + text("dns") + varint(1) + varint(53)
 )
-REQUEST = bytes([2]) + varint(1_700_000_000_000_000) + varint(1) + varint(3600) + bytes([1, 0, 192, 0, 2, 7])
+ADDRESS = text("alice") + text("gate.example") + varint(62201)
+PACKET_PORTS = some(varint(60_000) + varint(65_535))
+KEYS = GATE_ID + x25519(GATE) + DOOR_KEY
+PROFILE = ADDRESS + PACKET_PORTS + KEYS + some(CLIENT) + SERVICES + BOOK
+PROFILE_WITHOUT_SECRET = ADDRESS + PACKET_PORTS + KEYS + NONE + SERVICES + BOOK
+PROFILE_V1 = ADDRESS + KEYS + CLIENT + SERVICES + BOOK
+SOURCE = some(bytes([0, 192, 0, 2, 7]))
+TOKEN = count_from(0x70, 8)
+REQUEST = bytes([2]) + varint(1_700_000_000_000_000) + varint(1) + varint(3600) + SOURCE
+OPEN = bytes([3]) + REQUEST[1:] + varint(0) + some(varint(123_456)) + some(TOKEN) + varint(1)
+RENEW = bytes([4]) + varint(301) + varint(0) + varint(600) + NONE + varint(7)
+CLOSE = bytes([5]) + varint(302) + varint(1)
 ANSWER = (
     varint(1) + varint(0) + varint(1_700_000_000_012_345) + varint(958)
     + bytes([1]) + BOOK_ID + varint(41) + varint(10_000) + varint(0) + varint(0) + varint(15)
     + varint(1) + varint(1) + varint(58_000) + varint(7)
 )
+ANSWER_WITH_DOOR_KEY = (
+    varint(2) + varint(0) + varint(1_700_000_000_012_345) + varint(958) + NONE
+    + varint(1) + varint(1) + varint(58_000) + varint(7)
+    + SOURCE + some(count_from(0x20))
+)
+CONFIRM = varint(5) + TOKEN + bytes(5) + SOURCE
+CLOSED = varint(6) + bytes(5) + some(bytes.fromhex("0120010db8000000000000000000000007"))
 
 
 def show(title, data):
@@ -240,13 +262,20 @@ def main():
     for number in (0, 1, 41, 999):
         print(f"sequence {number}:", draw_sequence(BOOK_SEED, number, 6, decoys))
     show("book file", file(b"KGbk", 1, BOOK))
-    show("profile file", file(b"KGpr", 1, PROFILE))
+    show("profile file", file(b"KGpr", 2, PROFILE))
+    show("profile file without a secret", file(b"KGpr", 2, PROFILE_WITHOUT_SECRET))
+    show("profile file of the first version", file(b"KGpr", 1, PROFILE_V1))
 
     request, answer = REQUEST.ljust(64, b"\0"), ANSWER.ljust(112, b"\0")
     show("public key of the gate", x25519(GATE))
     show("public key of the client", x25519(CLIENT))
     show("request, without its zeros", REQUEST)
     show("answer, without its zeros", ANSWER)
+    for title, payload in (
+        ("open request", OPEN), ("renew request", RENEW), ("close request", CLOSE),
+        ("answer with a door key", ANSWER_WITH_DOOR_KEY), ("confirm answer", CONFIRM), ("closed answer", CLOSED),
+    ):
+        show(f"{title}, without the zeros that fill it up", payload)
     first, second = handshake(
         b"knockgate/1" + GATE_ID, GATE, CLIENT, CLIENT_EPHEMERAL, GATE_EPHEMERAL, request, answer
     )

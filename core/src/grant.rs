@@ -43,8 +43,8 @@ pub struct Grant {
     /// The deadline of the opening that the host is at.
     pub(crate) offered: Option<Instant>,
     pub(crate) phase: Phase,
-    /// Who waits for it to open.
-    pub(crate) waiter: Option<Waiter>,
+    /// Who waits for it to open, the latest first. Two, since a client that hears nothing in time asks again.
+    pub(crate) waiters: [Option<Waiter>; 2],
     /// Whether the opening that comes next is worth a note: nobody asked for a refreshment.
     pub(crate) notable: bool,
 }
@@ -95,6 +95,14 @@ impl Grant {
 
     pub(crate) fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::CloseDue(..) | Phase::Closing(_))
+    }
+
+    /// One more waits for it; of three the first is forgotten, and hears in time that it took too long.
+    pub(crate) fn await_by(&mut self, waiter: Waiter) {
+        let [latest, _] = self.waiters;
+        if latest != Some(waiter) {
+            self.waiters = [Some(waiter), latest];
+        }
     }
 
     pub(crate) fn close(&mut self, now: Instant, reason: CloseReason) {
@@ -199,7 +207,7 @@ impl<const N: usize> Grants<N> {
             grant.deadline = deadline.max(grant.deadline);
             grant.limit = limit.max(grant.limit);
             grant.phase = Phase::OpenDue;
-            grant.waiter = Some(waiter);
+            grant.await_by(waiter);
             grant.notable = true;
             return Ok(());
         }
@@ -215,7 +223,7 @@ impl<const N: usize> Grants<N> {
             in_force: None,
             offered: None,
             phase: Phase::OpenDue,
-            waiter: Some(waiter),
+            waiters: [Some(waiter), None],
             notable: true,
         };
         self.entries.push(grant).map_err(|_| Full)?;

@@ -16,8 +16,8 @@ use knockgate_core::client::Keys;
 use knockgate_core::envelope::{self, Direction, Message};
 use knockgate_core::handshake::Responder;
 use knockgate_core::key::{DoorKey, GateId, Identity, PublicKey, SecretKey};
-use knockgate_core::message::{Answer, Kind, Mode, Offer, OpenService, Request, Verdict};
-use knockgate_core::profile::{Profile, ProfileService, Protocol};
+use knockgate_core::message::{Answer, Kind, Mode, Offer, OpenService, Reach, Request, Token, Verdict};
+use knockgate_core::profile::{PortRange, Profile, ProfileService, Protocol};
 use rand_core::{TryCryptoRng, TryRng};
 
 /// Bytes in hexadecimal, field by field, with what each field is.
@@ -65,7 +65,76 @@ const BOOK: &Fields = &[
 const BOOK_HEAD: &Fields = &[("4b47626b", "mark: KGbk"), ("01", "version: 1")];
 const BOOK_TAIL: &Fields = &[("90083b76ba14e598", "checksum")];
 
+/// An open request with every field.
+const OPEN: &Fields = &[
+    ("03", "kind: open"),
+    ("8080f9c0c1c48203", "counter: 1 700 000 000 000 000"),
+    ("01", "service: 1"),
+    ("901c", "seconds: 3600"),
+    ("01", "source: some"),
+    ("00", "of IPv4"),
+    ("c0000207", "192.0.2.7"),
+    ("00", "grant: none named"),
+    ("01", "code: some"),
+    ("c0c407", "123 456"),
+    ("01", "token: some"),
+    ("7071727374757677", "as the gate wrote it"),
+    ("01", "reach: prefix"),
+];
+
+/// An answer to a client that uses the door key before.
+const ANSWER_WITH_DOOR_KEY: &Fields = &[
+    ("02", "verdict: granted"),
+    ("00", "retry_ms: 0"),
+    ("b9e0f9c0c1c48203", "time: 1 700 000 000 012 345"),
+    ("be07", "book_left: 958"),
+    ("00", "offer: none"),
+    ("01", "open: one service"),
+    ("01", "service: 1"),
+    ("90c503", "left_ms: 58 000"),
+    ("07", "grant: 7"),
+    ("01", "seen: some"),
+    ("00", "of IPv4"),
+    ("c0000207", "192.0.2.7"),
+    ("01", "door_key: some"),
+    ("202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f", "the one in force"),
+];
+
 const PROFILE_HEAD: &Fields = &[
+    ("4b477072", "mark: KGpr"),
+    ("02", "version: 2"),
+    ("05616c696365", "client: alice"),
+    ("0c676174652e6578616d706c65", "address: gate.example"),
+    ("f9e503", "central_port: 62 201"),
+    ("01", "packet_ports: some"),
+    ("e0d403", "first: 60 000"),
+    ("ffff03", "last: 65 535"),
+    ("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf", "gate"),
+    ("358072d6365880d1aeea329adf9121383851ed21a28e3b75e965d0d2cd166254", "gate_key"),
+    ("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "door_key"),
+];
+const PROFILE_SECRET: &Fields = &[
+    ("01", "secret: some"),
+    ("404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f", "the client's"),
+];
+const PROFILE_WITHOUT_SECRET: &Fields = &[("00", "secret: none, the client has made its key itself")];
+const PROFILE_SERVICES: &Fields = &[
+    ("02", "services: two"),
+    ("01", "id: 1"),
+    ("03737368", "name: ssh"),
+    ("00", "protocol: TCP"),
+    ("16", "port: 22"),
+    ("02", "id: 2"),
+    ("03646e73", "name: dns"),
+    ("01", "protocol: UDP"),
+    ("35", "port: 53"),
+    // The book follows, without mark, version and checksum of its own.
+];
+const PROFILE_TAIL: &Fields = &[("22aebb4cb9b6676c", "checksum")];
+const PROFILE_WITHOUT_SECRET_TAIL: &Fields = &[("0da2ab4ba507473e", "checksum")];
+
+/// The first version is still read.
+const PROFILE_V1_HEAD: &Fields = &[
     ("4b477072", "mark: KGpr"),
     ("01", "version: 1"),
     ("05616c696365", "client: alice"),
@@ -86,7 +155,7 @@ const PROFILE_HEAD: &Fields = &[
     ("35", "port: 53"),
     // The book follows, without mark, version and checksum of its own.
 ];
-const PROFILE_TAIL: &Fields = &[("c5f9284ddc108d42", "checksum")];
+const PROFILE_V1_TAIL: &Fields = &[("c5f9284ddc108d42", "checksum")];
 
 const FIRST_NOISE_MESSAGE: &Fields = &[
     ("675dd574ed7789310b3d2e7681f3790b466c773b1521fecf36577958371ea52f", "e"),
@@ -141,23 +210,45 @@ const ANSWER_MESSAGE: &Fields = &[
 #[test]
 fn a_request_has_these_bytes_before_it_is_sealed() {
     #[rustfmt::skip]
-    let cases: [(u8, Request, &Fields); 4] = [
+    let cases: [(u8, Request, &Fields); 8] = [
         (1, request(), REQUEST),
-        (2, Request { kind: Kind::Status, counter: 1, service: 0, seconds: 0, source: None }, &[
+        (2, Request::new(Kind::Status, 1), &[
             ("01", "kind: status"), ("01", "counter"), ("00", "service: none"), ("00", "seconds: as the gate likes"),
             ("00", "source: none"),
         ]),
-        (3, Request { kind: Kind::Status, counter: 300, service: 128, seconds: 86_400, source: Some(address("2001:db8::7")) }, &[
+        (3, Request {
+            service: 128, seconds: 86_400, source: Some(address("2001:db8::7")), ..Request::new(Kind::Status, 300)
+        }, &[
             ("01", "kind: status"), ("ac02", "counter: 300"), ("8001", "service: 128"), ("80a305", "seconds: 86 400"),
             ("0101", "source: some, of IPv6"), ("20010db8000000000000000000000007", "2001:db8::7"),
         ]),
         (4, Request {
-            kind: Kind::NextNumber, counter: u64::MAX, service: u16::MAX, seconds: u32::MAX,
-            source: Some(address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")),
+            service: u16::MAX, seconds: u32::MAX, source: Some(address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")),
+            ..Request::new(Kind::NextNumber, u64::MAX)
         }, &[
             ("02", "kind: next number"), ("ffffffffffffffffff01", "counter"), ("ffff03", "service"),
             ("ffffffff0f", "seconds"), ("0101", "source: some, of IPv6"),
-            ("ffffffffffffffffffffffffffffffff", "the longest request: 37 bytes"),
+            ("ffffffffffffffffffffffffffffffff", "the longest request of the first kinds: 37 bytes"),
+        ]),
+        (5, open_request(), OPEN),
+        (6, Request { grant: 7, seconds: 600, ..Request::new(Kind::Renew, 301) }, &[
+            ("04", "kind: renew"), ("ad02", "counter: 301"), ("00", "service: that of the grant"), ("d804", "seconds: 600"),
+            ("00", "source: none"), ("07", "grant: 7"), ("00", "code: none"), ("00", "token: none"), ("00", "reach: address"),
+        ]),
+        (7, Request { service: 1, ..Request::new(Kind::Close, 302) }, &[
+            ("05", "kind: close"), ("ae02", "counter: 302"), ("01", "service: 1"), ("00", "seconds"), ("00", "source: none"),
+            ("00", "grant: whatever is open at this address"), ("00", "code: none"), ("00", "token: none"),
+            ("00", "reach: address"),
+        ]),
+        (8, Request {
+            kind: Kind::Close, counter: u64::MAX, service: u16::MAX, seconds: u32::MAX,
+            source: Some(address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")), grant: u32::MAX, code: Some(u32::MAX),
+            token: Some(Token([0xff; 8])), reach: Reach::Prefix,
+        }, &[
+            ("05", "kind: close"), ("ffffffffffffffffff01", "counter"), ("ffff03", "service"), ("ffffffff0f", "seconds"),
+            ("0101", "source: some, of IPv6"), ("ffffffffffffffffffffffffffffffff", "the address"),
+            ("ffffffff0f", "grant"), ("01ffffffff0f", "code"), ("01ffffffffffffffff", "token"),
+            ("01", "reach: prefix; the longest request: 58 bytes"),
         ]),
     ];
     for (case, request, fields) in cases {
@@ -178,9 +269,11 @@ fn an_answer_has_these_bytes_before_it_is_sealed() {
         book_left: 0,
         offer: None,
         open: [].into_iter().collect(),
+        seen: None,
+        door_key: None,
     };
     #[rustfmt::skip]
-    let cases: [(u8, Answer, &Fields); 6] = [
+    let cases: [(u8, Answer, &Fields); 11] = [
         (1, answer(), ANSWER),
         (2, plain(Verdict::Nothing), &[
             ("00", "verdict: nothing"), ("00", "retry_ms"), ("00", "time: no calendar"), ("00", "book_left"),
@@ -200,24 +293,48 @@ fn an_answer_has_these_bytes_before_it_is_sealed() {
         (6, Answer {
             verdict: Verdict::Refused(255), retry_ms: u32::MAX, time: u64::MAX, book_left: u32::MAX,
             offer: Some(Offer { mode: Mode::Closed, order: Order::Any, ..offer }),
-            open: [longest, longest, longest, longest].into_iter().collect(),
+            open: [longest, longest, longest, longest].into_iter().collect(), seen: None, door_key: None,
         }, &[
             ("04ff", "verdict: refused, unknown reason"), ("ffffffff0f", "retry_ms"), ("ffffffffffffffffff01", "time"),
             ("ffffffff0f", "book_left"), ("01", "offer: some"), ("b0b1b2b3b4b5b6b7", "book"), ("ffffffff0f", "number"),
             ("ffffffff0f", "hold_ms"), ("01", "mode: closed"), ("01", "order: any"), ("ffff03", "gap_ms"),
             ("04", "open: four services"), ("ffff03ffffffff0fffffffff0f", "1"), ("ffff03ffffffff0fffffffff0f", "2"),
-            ("ffff03ffffffff0fffffffff0f", "3"), ("ffff03ffffffff0fffffffff0f", "the longest answer: 99 bytes"),
+            ("ffff03ffffffff0fffffffff0f", "3"), ("ffff03ffffffff0fffffffff0f", "99 bytes"),
+        ]),
+        (7, Answer { seen: Some(address("192.0.2.7")), ..plain(Verdict::Confirm(Token(counting_from(0x70)))) }, &[
+            ("05", "verdict: confirm"), ("7071727374757677", "token"), ("00000000", "retry_ms, time, book_left, offer"),
+            ("00", "open: nothing"), ("0100c0000207", "seen: 192.0.2.7"), ("00", "door_key: none"),
+        ]),
+        (8, Answer { seen: Some(address("2001:db8::7")), ..plain(Verdict::Closed) }, &[
+            ("06", "verdict: closed"), ("00000000", "retry_ms, time, book_left, offer"), ("00", "open: nothing left"),
+            ("0101", "seen: some, of IPv6"), ("20010db8000000000000000000000007", "2001:db8::7"), ("00", "door_key: none"),
+        ]),
+        (9, answer_with_door_key(), ANSWER_WITH_DOOR_KEY),
+        (10, plain(Verdict::Refused(20)), &[("0414", "verdict: refused, stale"), ("00000000000000", "all the rest")]),
+        (11, Answer {
+            verdict: Verdict::Confirm(Token([0xff; 8])), retry_ms: u32::MAX, time: u64::MAX, book_left: u32::MAX,
+            offer: Some(offer), open: [].into_iter().collect(),
+            seen: Some(address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")), door_key: Some(DoorKey::from_bytes([0xff; 32])),
+        }, &[
+            ("05ffffffffffffffff", "verdict: confirm"), ("ffffffff0f", "retry_ms"), ("ffffffffffffffffff01", "time"),
+            ("ffffffff0f", "book_left"), ("01", "offer: some"), ("b0b1b2b3b4b5b6b7", "book"), ("ffffffff0f", "number"),
+            ("ffffffff0f", "hold_ms"), ("00", "mode: connect"), ("00", "order: strict"), ("ffff03", "gap_ms"),
+            ("00", "open: nothing"), ("0101ffffffffffffffffffffffffffffffff", "seen"),
+            ("01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+             "door_key; the longest answer without grants: 105 bytes"),
         ]),
     ];
     for (case, answer, fields) in cases {
-        assert_eq!(hex(&answer.encode()), padded(fields, 112), "case {case}");
-        assert_eq!(Answer::decode(&answer.encode()), Ok(answer), "case {case}");
+        let payload = answer.encode();
+        assert_eq!(hex(&payload), padded(fields, 112), "case {case}");
+        let read = Answer::decode(&payload).ok().unwrap();
+        assert_eq!(hex(&read.encode()), hex(&payload), "case {case}");
     }
 }
 
 #[test]
 fn a_request_travels_as_these_200_bytes() {
-    let keys = Keys::of(&profile());
+    let keys = Keys::of(&profile()).ok().unwrap();
     let (_, message) = keys.ask(&request(), &mut client_generator()).ok().unwrap();
     assert_eq!(hex(&message), flat(REQUEST_MESSAGE));
 }
@@ -244,10 +361,11 @@ fn an_answer_travels_as_these_200_bytes() {
 
 #[test]
 fn a_client_reads_the_answer_in_these_200_bytes() {
-    let keys = Keys::of(&profile());
+    let keys = Keys::of(&profile()).ok().unwrap();
     let (question, _) = keys.ask(&request(), &mut client_generator()).ok().unwrap();
     let message: Message = bytes(ANSWER_MESSAGE);
-    assert_eq!(question.answer(&message), Ok(answer()));
+    let answer = question.answer(&message).ok().unwrap();
+    assert_eq!(hex(&answer.encode()), padded(ANSWER, 112));
 }
 
 #[test]
@@ -263,14 +381,25 @@ fn a_book_file_has_these_bytes() {
 
 #[test]
 fn a_profile_file_has_these_bytes() {
-    let file = [flat(PROFILE_HEAD), flat(BOOK), flat(PROFILE_TAIL)].concat();
-    let mut buffer = [0; Profile::MAX_FILE];
-    assert_eq!(hex(profile().encode(&mut buffer).unwrap()), file);
+    let without = Profile { secret: None, ..profile() };
+    for (profile, file) in [(profile(), profile_file()), (without, profile_file_without_secret())] {
+        let mut buffer = [0; Profile::MAX_FILE];
+        assert_eq!(hex(profile.encode(&mut buffer).unwrap()), file);
 
-    let mut again = [0; Profile::MAX_FILE];
-    let read = Profile::decode(&unhex(&file)).ok().unwrap();
-    assert_eq!(hex(read.encode(&mut again).unwrap()), file);
-    assert_eq!(read.address, "gate.example");
+        let mut again = [0; Profile::MAX_FILE];
+        let read = Profile::decode(&unhex(&file)).ok().unwrap();
+        assert_eq!(hex(read.encode(&mut again).unwrap()), file);
+        assert_eq!(read.address, "gate.example");
+    }
+}
+
+#[test]
+fn a_profile_file_of_the_first_version_is_read_as_one_without_packet_knocks() {
+    let read = Profile::decode(&unhex(&profile_file_v1())).ok().unwrap();
+    let expected = Profile { packet_ports: None, ..profile() };
+    let mut buffers = [[0; Profile::MAX_FILE]; 2];
+    let [one, other] = &mut buffers;
+    assert_eq!(hex(read.encode(one).unwrap()), hex(expected.encode(other).unwrap()));
 }
 
 #[test]
@@ -305,7 +434,11 @@ fn the_specification_shows_these_bytes() {
         ("request as it travels", flat(REQUEST_MESSAGE)),
         ("answer as it travels", flat(ANSWER_MESSAGE)),
         ("book file", [flat(BOOK_HEAD), flat(BOOK), flat(BOOK_TAIL)].concat()),
-        ("profile file", [flat(PROFILE_HEAD), flat(BOOK), flat(PROFILE_TAIL)].concat()),
+        ("open request", flat(OPEN)),
+        ("answer with a door key", flat(ANSWER_WITH_DOOR_KEY)),
+        ("profile file", profile_file()),
+        ("profile file without a secret", profile_file_without_secret()),
+        ("profile file of the first version", profile_file_v1()),
     ];
     for (name, example) in examples {
         assert!(
@@ -320,11 +453,20 @@ const GATE: GateId =
 
 fn request() -> Request {
     Request {
-        kind: Kind::NextNumber,
-        counter: 1_700_000_000_000_000,
         service: 1,
         seconds: 3600,
         source: Some(address("192.0.2.7")),
+        ..Request::new(Kind::NextNumber, 1_700_000_000_000_000)
+    }
+}
+
+fn open_request() -> Request {
+    Request {
+        kind: Kind::Open,
+        code: Some(123_456),
+        token: Some(Token(counting_from(0x70))),
+        reach: Reach::Prefix,
+        ..request()
     }
 }
 
@@ -347,11 +489,37 @@ fn answer() -> Answer {
         book_left: 958,
         offer: Some(offer()),
         open: [OpenService { service: 1, left_ms: 58_000, grant: 7 }].into_iter().collect(),
+        seen: None,
+        door_key: None,
+    }
+}
+
+fn answer_with_door_key() -> Answer {
+    Answer {
+        verdict: Verdict::Granted,
+        offer: None,
+        seen: Some(address("192.0.2.7")),
+        door_key: Some(DoorKey::from_bytes(counting_from(0x20))),
+        ..answer()
     }
 }
 
 fn book() -> Book {
     Book::decode(&unhex(&[flat(BOOK_HEAD), flat(BOOK), flat(BOOK_TAIL)].concat())).ok().unwrap()
+}
+
+fn profile_file() -> String {
+    let parts = [PROFILE_HEAD, PROFILE_SECRET, PROFILE_SERVICES, BOOK, PROFILE_TAIL];
+    parts.map(flat).concat()
+}
+
+fn profile_file_without_secret() -> String {
+    let parts = [PROFILE_HEAD, PROFILE_WITHOUT_SECRET, PROFILE_SERVICES, BOOK, PROFILE_WITHOUT_SECRET_TAIL];
+    parts.map(flat).concat()
+}
+
+fn profile_file_v1() -> String {
+    [PROFILE_V1_HEAD, BOOK, PROFILE_V1_TAIL].map(flat).concat()
 }
 
 fn profile() -> Profile {
@@ -361,10 +529,11 @@ fn profile() -> Profile {
         client: "alice".parse().unwrap(),
         address: "gate.example".try_into().unwrap(),
         central_port: 62_201,
+        packet_ports: Some(PortRange { first: 60_000, last: 65_535 }),
         gate: GATE,
-        gate_key: PublicKey(bytes(&[PROFILE_HEAD[6]])),
+        gate_key: PublicKey(bytes(&[PROFILE_HEAD[9]])),
         door_key: DoorKey::from_bytes(counting_from(0x00)),
-        secret: SecretKey::from_bytes(counting_from(0x40)),
+        secret: Some(SecretKey::from_bytes(counting_from(0x40))),
         services: [service(1, "ssh", Protocol::Tcp, 22), service(2, "dns", Protocol::Udp, 53)]
             .into_iter()
             .collect(),

@@ -229,7 +229,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
         // One grant may be opened by two effects, or be opened and taken back.
         let waiter = Some(decided.waiter);
-        let due = |grant: &&Grant| grant.waiter == waiter && grant.phase == grant::Phase::OpenDue;
+        let due = |grant: &&Grant| grant.waiters.contains(&waiter) && grant.phase == grant::Phase::OpenDue;
         match self.grants.iter().filter(due).count() {
             0 => self.fail(now.instant, decided.waiter, refusal),
             waiting => {
@@ -277,7 +277,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             let lasts = Duration::from_secs(u64::from(limits.seconds(seconds)));
             grant.deadline = now.instant.after(lasts.min(enrolled_for(client, now)));
             grant.phase = grant::Phase::OpenDue;
-            grant.waiter = Some(decided.waiter);
+            grant.await_by(decided.waiter);
             grant.notable = true;
         }
     }
@@ -317,7 +317,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         self.report_opening(now.instant, id, outcome);
     }
 
-    /// Tells whoever waits for a grant what became of it, unless it is to be opened once more.
+    /// Tells those who wait for a grant what became of it, unless it is to be opened once more.
     fn report_opening(&mut self, now: Instant, id: GrantId, outcome: Outcome) {
         let Some(grant) = self.grants.by_id(id) else { return };
         let outcome = match grant.phase {
@@ -325,7 +325,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             grant::Phase::Open => outcome,
             grant::Phase::CloseDue(..) | grant::Phase::Closing(_) => Outcome::Failed,
         };
-        if let Some(waiter) = grant.waiter.take() {
+        for waiter in core::mem::take(&mut grant.waiters).into_iter().flatten() {
             self.count_opening(now, waiter, outcome);
         }
     }

@@ -312,7 +312,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             in_force: Some(deadline),
             offered: None,
             phase: grant::Phase::Open,
-            waiter: None,
+            waiters: [None; 2],
             notable: false,
         };
         self.grants.adopt(grant).is_ok()

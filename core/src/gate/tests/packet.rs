@@ -353,6 +353,23 @@ fn two_packet_knocks_of_one_client_at_once_are_decided_each_by_itself() {
 }
 
 #[test]
+fn a_client_that_asks_again_because_the_host_is_slow_is_told_the_same_twice() {
+    for (outcome, verdict) in [
+        (Outcome::Done, Answered::Granted),
+        (Outcome::Failed, Answered::Refused(Refusal::Unavailable.code())),
+    ] {
+        let mut bench = bench();
+        bench.script.open = Do::Wait;
+        let first = bench.start_packet(ALICE, HOME, Kind::Open, |_| {});
+        let second = bench.start_packet(ALICE, HOME, Kind::Open, |_| {});
+        bench.report(outcome);
+        bench.report(outcome);
+        assert_eq!(bench.answer(first).unwrap().verdict, verdict);
+        assert_eq!(bench.answer(second).unwrap().verdict, verdict);
+    }
+}
+
+#[test]
 fn a_packet_without_room_for_its_answer_is_silent_and_can_be_sent_again() {
     let mut bench = Bench::<1, 4, 4, 8>::with(|_| {});
     bench.script.store = Do::Wait;

@@ -34,8 +34,19 @@ pub(crate) struct Grant {
     /// Must be opened or refreshed.
     pub(crate) wanted: bool,
     pub(crate) closing: Closing,
-    /// The knock that waits for the opening.
-    pub(crate) waiter: Option<usize>,
+    /// The last two knocks that wait for the opening.
+    pub(crate) waiters: Vec<usize>,
+}
+
+impl Grant {
+    fn await_by(&mut self, waiter: usize) {
+        if self.waiters.last() != Some(&waiter) {
+            self.waiters.push(waiter);
+        }
+        if self.waiters.len() > 2 {
+            self.waiters.remove(0);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -55,20 +66,22 @@ impl Grants {
             |grant: &&mut Grant| (grant.client, grant.door, grant.closing) == (client, door, Closing::No);
         if let Some(grant) = self.all.values_mut().find(same) {
             grant.deadline = grant.deadline.max(deadline);
-            (grant.wanted, grant.waiter) = (true, Some(waiter));
+            grant.wanted = true;
+            grant.await_by(waiter);
             return;
         }
         self.numbered += 1;
         let (confirmed, offered, wanted, closing) = (None, None, true, Closing::No);
-        let waiter = Some(waiter);
-        let grant = Grant { client, door, deadline, confirmed, offered, wanted, closing, waiter };
+        let waiters = vec![waiter];
+        let grant = Grant { client, door, deadline, confirmed, offered, wanted, closing, waiters };
         self.all.insert(self.numbered, grant);
     }
 
     pub(crate) fn extend(&mut self, client: u32, id: u32, deadline: At, waiter: usize) {
         let his = |grant: &&mut Grant| (grant.client, grant.closing) == (client, Closing::No);
         if let Some(grant) = self.all.get_mut(&id).filter(his) {
-            (grant.deadline, grant.wanted, grant.waiter) = (deadline, true, Some(waiter));
+            (grant.deadline, grant.wanted) = (deadline, true);
+            grant.await_by(waiter);
         }
     }
 
@@ -120,7 +133,7 @@ impl Grants {
 
     /// How many openings a knock waits for.
     pub(crate) fn awaited(&self, waiter: usize) -> usize {
-        self.all.values().filter(|grant| grant.wanted && grant.waiter == Some(waiter)).count()
+        self.all.values().filter(|grant| grant.wanted && grant.waiters.contains(&waiter)).count()
     }
 
     pub(crate) fn expire(&mut self, now: At) {
@@ -186,8 +199,8 @@ impl Grants {
         self.handed_over.insert(grant.door);
     }
 
-    /// An opening is reported. Returns the knock that is to be told, and what.
-    pub(crate) fn opened(&mut self, now: At, id: u32, done: bool) -> Option<(usize, bool)> {
+    /// An opening is reported. Returns the knocks that are to be told, and what.
+    pub(crate) fn opened(&mut self, now: At, id: u32, done: bool) -> Option<(Vec<usize>, bool)> {
         let grant = self.all.get_mut(&id)?;
         let deadline = grant.offered.take()?;
         if done {
@@ -203,7 +216,7 @@ impl Grants {
             }
         }
         let well = done && grant.closing == Closing::No;
-        grant.waiter.take().map(|waiter| (waiter, well))
+        Some((std::mem::take(&mut grant.waiters), well))
     }
 
     /// A closing is reported.
@@ -253,7 +266,7 @@ impl Grants {
                 offered,
                 wanted: false,
                 closing: Closing::No,
-                waiter: None,
+                waiters: Vec::new(),
                 ..grant.clone()
             };
         }

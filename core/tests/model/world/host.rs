@@ -89,7 +89,8 @@ impl World {
                     self.kernel.insert(door, now + lasts);
                 }
                 self.gate.handle_opened(self.now(), grant, outcome(work));
-                if let Some((knock, well)) = self.reference.grants.opened(now, grant.0, done) {
+                let (knocks, well) = self.reference.grants.opened(now, grant.0, done).unwrap_or_default();
+                for knock in knocks {
                     self.reference.tell(knock, well);
                 }
             }
