@@ -78,7 +78,8 @@ pub(crate) struct Target<'a> {
 /// One attempt: done, told, and written into the journal, whatever comes of it.
 pub(crate) fn attempt(call: &Call, voice: &Voice) -> u8 {
     let mut facts = Facts::of(call.asked.command(), call.profile.as_ref().map_or("", Name::as_str));
-    let done = recorded(&mut facts, voice, |store, facts| {
+    let store = Store::find().ok();
+    let done = recorded(store.as_ref(), &mut facts, voice, |store, facts| {
         let target = Target::find(store, (call.profile.as_ref(), &call.choices), facts, voice)?;
         ask_gate(target, call, voice, facts)
     });
@@ -86,21 +87,21 @@ pub(crate) fn attempt(call: &Call, voice: &Voice) -> u8 {
     done.report.exit
 }
 
-/// Does it, and writes into the journal what came of it.
-pub(crate) fn recorded(
+/// Does it, and writes into the journal what came of it. Without a store there is no directory for it.
+pub(crate) fn recorded<'s>(
+    store: Option<&'s Store>,
     facts: &mut Facts,
     voice: &Voice,
-    act: impl FnOnce(&Store, &mut Facts) -> Result<Done, Failure>,
+    act: impl FnOnce(&'s Store, &mut Facts) -> Result<Done, Failure>,
 ) -> Done {
     let started = Instant::now();
-    let store = Store::find();
-    let result = match &store {
-        Ok(store) => act(store, facts),
-        Err(_) => Err(Failure::Store(StoreFault::NoHome)),
+    let result = match store {
+        Some(store) => act(store, facts),
+        None => Err(Failure::Store(StoreFault::NoHome)),
     };
     let done =
         result.unwrap_or_else(|failure| Done::plain(Report::failed(facts, &failure, started.elapsed())));
-    if let Ok(store) = &store {
+    if let Some(store) = store {
         write_journal(store, &done.report, voice);
     }
     done

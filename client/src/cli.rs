@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::{self, Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -9,24 +10,28 @@ use knockgate_core::message::Reach;
 
 use crate::attempt::{Asked, Call};
 use crate::code::Codes;
+use crate::doctor::DoctorCall;
 use crate::manage::completions::{self, Shell};
 use crate::manage::enroll::is_stdin;
 use crate::manage::lock::Wanted;
 use crate::passphrase::Source;
+use crate::proxy::ProxyCall;
+use crate::run::RunCall;
 use crate::settings::{Choices, Family, Host, MAX_PATIENCE, Via, Wait, max_seconds};
 use crate::store::Replace;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  the service is open; or the command did what it should
-  1  a failure on this machine: profile, file, argument that does not fit the profile
+  0  the service is open; or the command did what it should. run exits with its command's code
+  1  a failure on this machine: profile, file, argument that does not fit the profile; or doctor found a problem
   2  wrong usage
   3  no answer from the gate, or none that this version understands
-  4  refused: by the gate, or by this client because the gate offered a number that was used before
+  4  refused: by the gate, also where it wants a code or the code is wrong; or by this client because the gate offered
+     a number that was used before
   5  locked out for a while
   6  busy: somebody else kept the book, or the gate was overloaded, until the time was up
   7  the knock book is used up
-  8  knocked, but the gate did not confirm an open service
+  8  knocked, but the gate did not confirm an open service, or the service did not answer (--wait, proxy)
 
 Files, in $KNOCKGATE_HOME or else in the user's configuration directory under \"knockgate\"
 (Linux ~/.config, macOS ~/Library/Application Support, Windows %APPDATA%):
@@ -35,6 +40,21 @@ Files, in $KNOCKGATE_HOME or else in the user's configuration directory under \"
   keys/NAME.key      a secret key made by keygen that waits for its profile, mode 0600
   state/NAME.json    the last counter and the highest number that was used of every book
   log.jsonl          every attempt, one JSON object per line; log.1.jsonl holds the ones before";
+
+const RUN_HELP: &str = "\
+The command finds in its environment KNOCKGATE_PROFILE, KNOCKGATE_SERVICE, KNOCKGATE_HOST, KNOCKGATE_ADDRESS,
+KNOCKGATE_PORT and KNOCKGATE_PROTOCOL. The service is renewed in time, and closed when the command ends; SIGINT, SIGTERM
+and SIGHUP are passed on. Exits with the command's code, with 126 or 127 if it cannot be run, or as knock does.
+
+  knockgate run home ssh -- sh -c 'ssh \"$KNOCKGATE_HOST\"'";
+
+const PROXY_HELP: &str = "\
+In ~/.ssh/config:
+
+  Host gate.example
+      ProxyCommand knockgate proxy home %h %p
+
+Without SERVICE it is the one of the profile at that port. Says nothing unless it fails; exits as knock does.";
 
 /// Knock at a gate, so that a service opens for this address and for nobody else.
 #[derive(Debug, Parser)]
@@ -60,7 +80,7 @@ pub(crate) enum Command {
     Passphrase(Passphrase),
     /// Show a profile as a QR code, to move it to another machine; it is secret
     Qr(Qr),
-    /// Knock, and wait until the gate says that the service is open
+    /// Knock, and wait until the gate says that the service is open; where the gate has addresses of both families, to both
     #[command(after_help = EXIT_CODES)]
     Knock(Knock),
     /// Ask the gate what is open and what became of the last knock
@@ -69,6 +89,14 @@ pub(crate) enum Command {
     Renew(Renew),
     /// Close what is open to this client
     Close(Close),
+    /// Keep a service open while a command runs
+    #[command(after_help = RUN_HELP)]
+    Run(Run),
+    /// Knock and connect stdin and stdout with the service, for ssh's ProxyCommand
+    #[command(after_help = PROXY_HELP, override_usage = "knockgate proxy [OPTIONS] <PROFILE> [SERVICE] <HOST> <PORT>")]
+    Proxy(Proxy),
+    /// Look for what may keep a knock from working; opens nothing
+    Doctor(Doctor),
     /// Show this client's own log of every attempt, the newest last
     Log(Log),
     /// Print the completion script of a shell, for example: source <(knockgate completions bash)
@@ -181,6 +209,55 @@ pub(crate) struct Knock {
     pub(crate) gate: GateOptions,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Which profile
+    #[arg(add = ArgValueCandidates::new(completions::profiles))]
+    pub(crate) profile: Name,
+    /// Which service
+    pub(crate) service: Name,
+    #[command(flatten)]
+    pub(crate) wish: WishOptions,
+    /// Start the command once the service accepts a connection, after at most so long [default: 10]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "10",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PATIENCE)))]
+    wait: Option<u32>,
+    #[command(flatten)]
+    pub(crate) place: PlaceOptions,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Proxy {
+    /// Which profile
+    #[arg(add = ArgValueCandidates::new(completions::profiles))]
+    pub(crate) profile: Name,
+    /// Which service, and where it is: ssh's %h and %p
+    #[arg(value_names = ["SERVICE", "HOST", "PORT"], num_args = 2..=3, required = true)]
+    to: Vec<String>,
+    /// Keep the service open for this many seconds [default: as the gate is configured]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(max_seconds())))]
+    seconds: Option<u32>,
+    /// Open it to this client's whole network, as far as the gate allows
+    #[arg(long)]
+    prefix: bool,
+    #[command(flatten)]
+    pub(crate) place: PlaceOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Which profile [default: DefaultProfile in the settings file]
+    #[arg(add = ArgValueCandidates::new(completions::profiles))]
+    pub(crate) profile: Option<Name>,
+    /// Which service [default: as for knock]
+    pub(crate) service: Option<Name>,
+    #[command(flatten)]
+    pub(crate) gate: GateOptions,
+}
+
 /// What shall be opened.
 #[derive(Debug, Args)]
 pub(crate) struct WishOptions {
@@ -245,6 +322,13 @@ pub(crate) struct GateOptions {
     /// Print one JSON object on stdout, for success and failure alike
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    place: PlaceOptions,
+}
+
+/// How to reach the gate.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceOptions {
     /// Use IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
@@ -273,6 +357,12 @@ impl GateOptions {
         Form::of_json(self.json)
     }
 
+    pub(crate) fn choices(&self) -> Choices {
+        self.place.choices()
+    }
+}
+
+impl PlaceOptions {
     /// What the command line chose; the settings file fills in the rest.
     pub(crate) fn choices(&self) -> Choices {
         let family = match (self.ipv4, self.ipv6) {
@@ -381,10 +471,10 @@ impl Qr {
 }
 
 impl WishOptions {
-    /// What was chosen here and in `gate`.
-    pub(crate) fn choices(&self, gate: &GateOptions) -> Choices {
+    /// What was chosen here and in `place`.
+    pub(crate) fn choices(&self, place: &PlaceOptions) -> Choices {
         let prefix = Some(Reach::Prefix).filter(|_| self.prefix);
-        Choices { seconds: self.seconds, prefix, ..gate.choices() }
+        Choices { seconds: self.seconds, prefix, ..place.choices() }
     }
 
     pub(crate) fn codes(&self) -> Codes {
@@ -395,9 +485,48 @@ impl WishOptions {
 impl Knock {
     pub(crate) fn call(&self) -> Call {
         let wait = self.wait.map(Wait::Seconds);
-        let choices = Choices { service: self.service.clone(), wait, ..self.wish.choices(&self.gate) };
+        let choices = Choices { service: self.service.clone(), wait, ..self.wish.choices(&self.gate.place) };
         let (codes, form) = (self.wish.codes(), self.gate.form());
         Call { profile: self.profile.clone(), asked: Asked::Knock, choices, codes, form }
+    }
+}
+
+impl Run {
+    pub(crate) fn call(&self) -> RunCall {
+        let (service, wait) = (Some(self.service.clone()), self.wait.map(Wait::Seconds));
+        let choices = Choices { service, wait, ..self.wish.choices(&self.place) };
+        let (profile, command) = (self.profile.clone(), self.command.clone());
+        RunCall { profile, choices, codes: self.wish.codes(), command }
+    }
+}
+
+impl Proxy {
+    /// The last two are where to connect to.
+    pub(crate) fn call(&self) -> Result<ProxyCall, String> {
+        let usage =
+            || "name the service, if at all, then HOST and PORT: knockgate proxy home %h %p".to_owned();
+        let (service, host, port) = match self.to.as_slice() {
+            [host, port] => (None, host, port),
+            [service, host, port] => (Some(service), host, port),
+            _ => return Err(usage()),
+        };
+        let service = match service.map(|name| name.parse::<Name>()).transpose() {
+            Ok(service) => service,
+            Err(error) => return Err(format!("the service: {error}")),
+        };
+        let host = host.parse::<Host>().map_err(|error| format!("HOST: {error}"))?;
+        let port = port.parse().ok().filter(|&port: &u16| port != 0);
+        let port = port.ok_or("PORT: no port; write a number from 1 to 65535")?;
+        let prefix = Some(Reach::Prefix).filter(|_| self.prefix);
+        let choices = Choices { service, seconds: self.seconds, prefix, ..self.place.choices() };
+        Ok(ProxyCall { profile: self.profile.clone(), choices, host: host.as_str().to_owned(), port })
+    }
+}
+
+impl Doctor {
+    pub(crate) fn call(&self) -> DoctorCall {
+        let choices = Choices { service: self.service.clone(), ..self.gate.choices() };
+        DoctorCall { profile: self.profile.clone(), choices, form: self.gate.form() }
     }
 }
 

@@ -51,25 +51,27 @@ impl Codes {
         *self == Self::UsedUp
     }
 
-    /// The gate wants one.
-    pub(crate) fn want(&mut self) {
-        *self = match self {
-            Self::IfWanted | Self::AtOnce | Self::Wanted => Self::Wanted,
-            Self::UsedUp | Self::Never => Self::Never,
-        };
+    /// The gate wants one. Whether somebody can be asked for it.
+    pub(crate) fn want(&mut self) -> bool {
+        match self {
+            Self::IfWanted | Self::AtOnce | Self::Wanted => {
+                *self = Self::Wanted;
+                true
+            }
+            Self::UsedUp | Self::Never => false,
+        }
     }
 
     /// The code, if one is due now.
     pub(crate) fn take(&mut self, facts: &Facts, voice: &Voice) -> Result<Option<u32>, Failure> {
         let line = match self {
-            Self::IfWanted | Self::UsedUp => return Ok(None),
+            Self::IfWanted | Self::UsedUp | Self::Never => return Ok(None),
             Self::AtOnce if !io::stdin().is_terminal() => from_stdin().map_err(Failure::Code)?,
             Self::AtOnce | Self::Wanted => match from_person(facts, voice) {
                 Ok(line) => line,
                 Err(_) if *self == Self::Wanted => return Err(Failure::code_wanted()),
                 Err(_) => return Err(Failure::Code(CodeFault::NoTerminal)),
             },
-            Self::Never => return Err(Failure::code_wanted()),
         };
         *self = Self::UsedUp;
         parse(&line).map(Some).map_err(Failure::Code)

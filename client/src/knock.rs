@@ -137,7 +137,7 @@ fn obtain_offer(session: &mut Session<'_>, wish: &mut Wish) -> Result<Answered, 
                 let retry = retry(answer).unwrap_or(BUSY_WAIT);
                 wait(session, retry)?;
             }
-            Some(Refusal::CodeWanted) if draft.code.is_none() => wish.codes.want(),
+            Some(Refusal::CodeWanted) if draft.code.is_none() && wish.codes.want() => {}
             Some(_) | None => return Err(refused(code, answer)),
         }
     }

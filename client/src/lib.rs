@@ -2,16 +2,19 @@
 //!
 //! In reading order: [`cli`] says what can be asked, and [`settings`] what need not be said again. [`attempt`] runs one
 //! question or knock from the profile to the journal: [`store`] finds the profile, [`kept`] reads it, [`locked`] and
-//! [`passphrase`] open it, [`ledger`] hands out counters and notes used numbers, [`session`] finds the gate and asks it
-//! through [`exchange`] and [`dial`], [`knock`] and [`sequence`] do the knocking, [`outcome`] gives every end its word, exit
-//! code and sentence, [`print`] and [`voice`] say it, and [`journal`] keeps it. [`manage`] is what asks no gate. Blocking
-//! sockets and threads: one knock has nothing to do at the same time.
+//! [`passphrase`] open it, [`ledger`] hands out counters and notes used numbers, [`session`] finds the gate and asks it by
+//! [`packet`] or through [`exchange`], from [`dial`]'s sockets. [`knock`] knocks: with an [`opening`], to both [`families`] of
+//! addresses, with a [`code`] if the gate wants one, or with a [`sequence`]. [`service_wait`], [`run`] and [`proxy`] go on from
+//! there; [`doctor`] tells why it does not work. [`outcome`] gives every end its word, exit code and sentence, [`print`] and
+//! [`voice`] say it, and [`journal`] keeps it. [`manage`] is what asks no gate. Blocking sockets and threads: one knock has
+//! nothing to do at the same time.
 #![forbid(unsafe_code)]
 
 mod attempt;
 mod cli;
 mod code;
 mod dial;
+mod doctor;
 mod exchange;
 mod families;
 #[doc(hidden)]
@@ -29,6 +32,8 @@ mod packet;
 mod passphrase;
 mod print;
 mod private_file;
+mod proxy;
+mod run;
 mod sequence;
 mod service_wait;
 mod session;
@@ -45,6 +50,7 @@ use clap::Parser;
 use crate::attempt::attempt;
 use crate::cli::{Cli, Command, Form};
 use crate::manage::{completions, enroll, finish, keygen, lock, log, profiles, qr};
+use crate::outcome::Outcome;
 use crate::voice::{Loudness, Voice};
 
 /// Runs the command line and returns its exit code.
@@ -80,5 +86,14 @@ fn obey(command: &Command, voice: &Voice) -> u8 {
         Command::Status(status) => attempt(&status.call(), voice),
         Command::Renew(renew) => attempt(&renew.call(), voice),
         Command::Close(close) => attempt(&close.call(), voice),
+        Command::Run(wanted) => run::run(&wanted.call(), voice),
+        Command::Proxy(proxy) => match proxy.call() {
+            Ok(call) => proxy::run(&call),
+            Err(sentence) => {
+                voice.error(&sentence);
+                Outcome::Usage.exit_code()
+            }
+        },
+        Command::Doctor(doctor) => doctor::run(&doctor.call(), voice),
     }
 }

@@ -136,7 +136,7 @@ fn converse(session: &mut Session<'_>, kind: Kind, wish: &mut Wish) -> Result<An
             Some(Refusal::Busy | Refusal::Overloaded) => {
                 wait(session, retry(&answered.answer).unwrap_or(BUSY_WAIT))?;
             }
-            Some(Refusal::CodeWanted) if draft.code.is_none() => wish.codes.want(),
+            Some(Refusal::CodeWanted) if draft.code.is_none() && wish.codes.want() => {}
             // The answer to the first try was lost, and the code was used up by it.
             Some(Refusal::WrongCode) if answered.tries > 1 && find(&answered.answer, wish).is_some() => {
                 return Ok(answered);

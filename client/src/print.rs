@@ -225,6 +225,12 @@ impl Report {
         }
     }
 
+    /// What an examination has found.
+    pub(crate) fn examined(facts: &Facts, (outcome, message): (Outcome, String), elapsed: Duration) -> Self {
+        let reason = Some("problems".to_owned()).filter(|_| outcome.exit_code() != 0);
+        Self { reason, ..Self::new(facts, outcome, message, elapsed) }
+    }
+
     /// What is left open after a closing.
     pub(crate) fn closed(facts: &Facts, left: Vec<Opened>, elapsed: Duration) -> Self {
         let gate = facts.gate_and_address();

@@ -60,7 +60,8 @@ pub(crate) enum Pace {
 enum Jump {
     NotDue,
     Due,
-    Made,
+    /// It was made, or an answer has shown that there is no need.
+    NotNeeded,
 }
 
 impl<'a> Session<'a> {
@@ -100,6 +101,8 @@ impl<'a> Session<'a> {
             None => self.ask_anywhere(draft)?,
         };
         self.found = Some((answered.way, answered.route));
+        // The gate takes these counters: if another address is silent, it is for another reason.
+        self.jump = Jump::NotNeeded;
         self.facts.learn_answer(&answered);
         if let Some(key) = &answered.answer.door_key {
             self.take_door_key(key);
@@ -272,9 +275,9 @@ impl Jump {
     /// The counter of the next question.
     fn next(&mut self, ledger: &mut Ledger) -> Result<u64, Failure> {
         let counter = match self {
-            Self::NotDue | Self::Made => ledger.next_counter(),
+            Self::NotDue | Self::NotNeeded => ledger.next_counter(),
             Self::Due => {
-                *self = Self::Made;
+                *self = Self::NotNeeded;
                 ledger.counter_after_silence()
             }
         };
