@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_grant_is_for_one_source_one_service_and_its_time() {
         let mut filter = filter();
-        assert_eq!(filter.open(at(0), ALICE, SSH, at(10)), Outcome::Done);
+        assert_eq!(filter.open(at(0), Network::host(ALICE), SSH, at(10)), Outcome::Done);
         use Protocol::{Tcp, Udp};
         #[rustfmt::skip]
         let cases = [
@@ -111,14 +111,14 @@ mod tests {
     #[test]
     fn a_closed_grant_lets_nothing_through_before_its_time() {
         let mut filter = filter();
-        filter.open(at(0), ALICE, SSH, at(10));
-        filter.close(ALICE, SSH);
-        filter.close(ALICE, SSH);
+        filter.open(at(0), Network::host(ALICE), SSH, at(10));
+        filter.close(Network::host(ALICE), SSH);
+        filter.close(Network::host(ALICE), SSH);
         assert!(!filter.allows(at(1), ALICE, Target { protocol: Protocol::Tcp, address: PLC, port: 22 }));
     }
 
     #[test]
     fn a_service_that_is_not_configured_cannot_be_opened() {
-        assert_eq!(filter().open(at(0), ALICE, 2, at(10)), Outcome::Failed);
+        assert_eq!(filter().open(at(0), Network::host(ALICE), 2, at(10)), Outcome::Failed);
     }
 }

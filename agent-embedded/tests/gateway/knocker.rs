@@ -24,12 +24,12 @@ pub(crate) struct Knocker {
 
 impl Knocker {
     pub(crate) fn new(world: &World, gate: IpAddr) -> Self {
-        Self { keys: Keys::of(&world.profile), counter: 0, rng: TestRng::new(99), gate }
+        Self { keys: Keys::of(&world.profile).unwrap(), counter: 0, rng: TestRng::new(99), gate }
     }
 
     fn request(&mut self, kind: Kind, seconds: u32) -> Request {
         self.counter += 1;
-        Request { kind, counter: self.counter, service: SSH, seconds, source: None }
+        Request { service: SSH, seconds, ..Request::new(kind, self.counter) }
     }
 
     /// A sealed question for a number that nobody waits for an answer to.

@@ -10,6 +10,7 @@ use knockgate_core::gate::{LockoutScope, Service};
 use knockgate_core::key::{DoorKey, GateId, Identity, SecretKey};
 use knockgate_core::message::Mode;
 use knockgate_core::profile::{Profile, Protocol};
+use knockgate_core::replay::{Burnt, Used};
 use knockgate_core::roster::FixedRoster;
 use knockgate_core::{Client, ClientId, Instant, Now};
 use knockgate_gateway::{Config, Gateway, GuardedService, OuterAddress, Target};
@@ -170,8 +171,8 @@ fn enrolled(mode: Mode, machine: &Host) -> (Config, FixedRoster<4>, Profile) {
 
     let mut roster = FixedRoster::new();
     let services = [SSH].into_iter().collect();
-    let client = Client { id: ClientId(1), name, key: secret.public(), services, book: book.id() };
-    roster.add_client(client.clone(), 0).unwrap();
+    let client = Client { services, ..Client::new(ClientId(1), name, secret.public(), book.id()) };
+    roster.add_client(client.clone(), Used::NOTHING, None).unwrap();
     roster.add_book(book.clone(), 0).unwrap();
 
     let config = Config {
@@ -186,13 +187,11 @@ fn enrolled(mode: Mode, machine: &Host) -> (Config, FixedRoster<4>, Profile) {
             strays: 2,
             lockout: LOCKOUT,
             lockout_scope: LockoutScope::Source,
-            services: [Service {
-                id: SSH,
-                open: Duration::from_secs(60),
-                max_open: Duration::from_secs(3600),
-            }]
-            .into_iter()
-            .collect(),
+            max_age: None,
+            burnt: Burnt::default(),
+            services: [Service::new(SSH, Duration::from_secs(60), Duration::from_secs(3600))]
+                .into_iter()
+                .collect(),
         },
         hardware: GATEWAY_MAC,
         ipv4: Some(OuterAddress { address: Ipv4Addr::new(192, 0, 2, 1), prefix: 24, router: None }),
@@ -215,10 +214,11 @@ fn enrolled(mode: Mode, machine: &Host) -> (Config, FixedRoster<4>, Profile) {
         client: client.name,
         address: "gate.example".try_into().unwrap(),
         central_port: CENTRAL,
+        packet_ports: None,
         gate,
         gate_key: identity.public(),
         door_key,
-        secret,
+        secret: Some(secret),
         services: heapless::Vec::new(),
         book,
     };
