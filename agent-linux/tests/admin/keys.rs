@@ -1,7 +1,6 @@
 //! Keys, second factors and ends of enrolments, as an administrator gives and takes them.
 
 use std::fs;
-use std::path::Path;
 
 use knockgate_agent::state::{GateIdentity, RosterFile, StateDir};
 use knockgate_core::key::SecretKey;
@@ -238,32 +237,35 @@ fn the_door_key_is_rotated_once_at_a_time() {
 }
 
 fn profile(scene: &Scene, file: &str) -> Profile {
-    Profile::decode(&fs::read(scene.path().join(file)).unwrap()).unwrap()
+    let content = fs::read(scene.path().join(file)).expect("the profile is there");
+    Profile::decode(&content).expect("the profile is whole")
 }
 
 fn state_dir(scene: &Scene) -> StateDir {
-    StateDir::open(Path::new(&scene.state())).unwrap()
+    StateDir::open(&scene.state()).expect("the state is there")
 }
 
 fn roster(scene: &Scene) -> RosterFile {
-    RosterFile::load(&state_dir(scene)).unwrap()
+    RosterFile::load(&state_dir(scene)).expect("the roster is whole")
 }
 
 fn client(scene: &Scene, name: &str) -> Client {
-    roster(scene).client(name).cloned().unwrap()
+    roster(scene).client(name).cloned().expect("the client is enrolled")
 }
 
 fn identity(scene: &Scene) -> GateIdentity {
-    GateIdentity::load(&state_dir(scene)).unwrap()
+    GateIdentity::load(&state_dir(scene)).expect("the identity is whole")
 }
 
 /// The first client as programs see it.
 fn row(scene: &Scene) -> Value {
-    let rows: Value = serde_json::from_str(&scene.run(&["client", "list", "--json"]).good()).unwrap();
+    let list = scene.run(&["client", "list", "--json"]).good();
+    let rows: Value = serde_json::from_str(&list).expect("a list");
     rows[0].clone()
 }
 
 fn secret(said: &str) -> String {
-    let uri = said.lines().find(|line| line.starts_with("otpauth://")).unwrap();
-    uri.split("secret=").nth(1).unwrap().split('&').next().unwrap().to_owned()
+    let uri = said.lines().find(|line| line.starts_with("otpauth://")).expect("a second factor was shown");
+    let (_, rest) = uri.split_once("secret=").expect("it has a secret");
+    rest.split('&').next().unwrap_or_default().to_owned()
 }
