@@ -234,8 +234,8 @@ pub(crate) struct Proxy {
     /// Which profile
     #[arg(add = ArgValueCandidates::new(completions::profiles))]
     pub(crate) profile: Name,
-    /// Which service, and where it is: ssh's %h and %p
-    #[arg(value_names = ["SERVICE", "HOST", "PORT"], num_args = 2..=3, required = true)]
+    /// Where to connect to: ssh's %h and %p; before them the service, if it is not the profile's one at that port
+    #[arg(value_names = ["HOST", "PORT"], num_args = 2..=3, required = true)]
     to: Vec<String>,
     /// Keep the service open for this many seconds [default: as the gate is configured]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(max_seconds())))]

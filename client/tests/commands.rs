@@ -79,7 +79,7 @@ fn a_signal_reaches_the_command_and_the_service_is_closed() {
             "--",
             "sh",
             "-c",
-            "trap 'echo caught; exit 9' TERM; echo ready; cat & wait",
+            "sleep 60 & trap 'kill $!; echo caught; exit 9' TERM; echo ready; wait",
         ])
         .stdin(Stdio::piped())
         .spawn()
