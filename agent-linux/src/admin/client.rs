@@ -20,7 +20,7 @@ pub use change::{Confirmation, End, SecondFactor, confirm, expire, second_factor
 pub use list::{json, table};
 pub use profile::{Delivery, Show};
 
-use self::profile::{Key, Package, profile};
+use self::profile::{Key, Package, Profiles, profile};
 use super::SetUp;
 use super::moment::{When, now, shown};
 use crate::config::{Config, Service};
@@ -78,7 +78,7 @@ pub fn add(config: &Path, new: NewClient, delivery: Delivery) -> anyhow::Result<
         "{name} is client {} and may open {}{end}, from {book}; a running agent notices within a second\n{}{factor}",
         id.0,
         names.join(", "),
-        package.instructions(),
+        package.instructions(Profiles::First),
     ))
 }
 
@@ -105,8 +105,6 @@ pub fn rotate(
         edit.roster.rebook(name, book.clone())?;
     }
     let services: Vec<_> = client.services.iter().filter_map(|id| gate.config.service_by_id(*id)).collect();
-    let delivery =
-        Delivery { out: delivery.out.or_else(|| renewed(&client.name, delivery.show)), ..delivery };
     let package = Package::make(&profile(&gate, &client.name, &key, &services, &book), delivery)?;
     commit(edit, &package).context("the old key stays")?;
 
@@ -117,14 +115,8 @@ pub fn rotate(
     };
     Ok(format!(
         "{name} has a new key; {before}; a running agent notices within a second\n{}",
-        package.instructions()
+        package.instructions(Profiles::Replaced)
     ))
-}
-
-/// The profile from the enrolment may still lie where a new one would.
-fn renewed(name: &Name, show: Show) -> Option<PathBuf> {
-    let usual = PathBuf::from(format!("{name}.kgp"));
-    (show == Show::No && usual.exists()).then(|| format!("{name}.new.kgp").into())
 }
 
 /// Replaces the roster. If that fails, nothing has happened.

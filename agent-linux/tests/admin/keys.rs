@@ -131,10 +131,15 @@ fn a_rotated_key_leaves_the_one_before_good_for_a_while_and_the_book_as_it_is() 
     scene.run(&["client", "add", "alice"]).good();
     let before = profile(&scene, "alice.kgp");
 
+    let said = scene.run(&["client", "rotate", "alice", "--grace", "1d"]).bad(1);
+    assert!(said.contains("alice.kgp: exists already; move it away"), "{said}");
+    assert_eq!(Some(client(&scene, "alice").key), before.secret.as_ref().map(SecretKey::public));
+    fs::remove_file(scene.path().join("alice.kgp")).unwrap();
     let said = scene.run(&["client", "rotate", "alice", "--grace", "1d"]).good();
 
-    assert!(said.contains("the one before stays good until") && said.contains("alice.new.kgp"), "{said}");
-    let (after, enrolled) = (profile(&scene, "alice.new.kgp"), client(&scene, "alice"));
+    assert!(said.contains("the one before stays good until"), "{said}");
+    assert!(said.contains("there `knockgate enroll --force alice.kgp`"), "{said}");
+    let (after, enrolled) = (profile(&scene, "alice.kgp"), client(&scene, "alice"));
     assert_eq!(enrolled.key, after.secret.unwrap().public());
     assert_eq!(enrolled.former.map(|former| former.key), before.secret.map(|secret| secret.public()));
     assert_eq!((after.book.id(), enrolled.book), (before.book.id(), before.book.id()));

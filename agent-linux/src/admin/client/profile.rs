@@ -83,6 +83,13 @@ pub(super) fn profile(
     }
 }
 
+/// Whether the client has a profile of this gate already.
+#[derive(Clone, Copy)]
+pub(super) enum Profiles {
+    First,
+    Replaced,
+}
+
 /// A profile on its way to a client. What is on disk is taken back unless the client is enrolled with it.
 pub(super) struct Package {
     /// The profile's file, as far as it goes to a file.
@@ -130,18 +137,26 @@ impl Package {
     }
 
     /// What the administrator does with it.
-    pub(super) fn instructions(&self) -> String {
+    pub(super) fn instructions(&self, profiles: Profiles) -> String {
         let mut text = String::new();
+        let force = match profiles {
+            Profiles::First => "",
+            Profiles::Replaced => " --force",
+        };
         if let Some(file) = &self.file {
             let path = file.display();
             text += &format!(
                 "profile: {path}, {}\n\
-                 Next: bring {path} to the client over a safe way, there `knockgate enroll {path}`, and delete it here.\n",
+                 Next: bring {path} to the client over a safe way, there `knockgate enroll{force} {path}`, and delete it here.\n",
                 self.holds
             );
         }
         if !self.shown.is_empty() {
-            text += &format!("profile, {}; clear the screen afterwards:\n\n{}\n", self.holds, self.shown);
+            text += &format!(
+                "profile, {}; clear the screen afterwards:\n\n{}\n\
+                 Next: there `knockgate enroll{force} -`, and paste the line.\n",
+                self.holds, self.shown
+            );
         }
         text
     }
