@@ -90,7 +90,8 @@ impl World {
                 }
                 self.gate.handle_opened(self.now(), grant, outcome(work));
                 let (knocks, well) = self.reference.grants.opened(now, grant.0, done).unwrap_or_default();
-                for knock in knocks {
+                // The latest first: whether one's failure or the other's grant is told last decides what is forgiven.
+                for knock in knocks.into_iter().rev() {
                     self.reference.tell(knock, well);
                 }
             }
