@@ -184,7 +184,7 @@ fn every_attribute_of_the_abi_that_an_event_has_is_in_its_decision() {
             name: host::text("ssh"),
             seconds: 60,
             grants: 0,
-            prefix: None,
+            prefix: Some(24),
         }),
         book: Some(host::Book { number: 0, left: 9 }),
         grant: Some(host::Grant { id: 1, left: 2 }),
