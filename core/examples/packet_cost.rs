@@ -1,10 +1,10 @@
 //! What one packet costs the core, on one thread: knocks that are good, junk of the right size, and the X25519 operations alone.
 //!
-//! `cargo run --release -p knockgate-core --example packet_cost`
+//! Processor time, so that a busy machine does not count as a slow one. `cargo run --release -p knockgate-core --example packet_cost`
 #![allow(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
 
 use std::hint::black_box;
-use std::time::{Duration, Instant as Clock};
+use std::time::Duration;
 
 use clatter::bytearray::{ByteArray, SensitiveByteArray};
 use clatter::crypto::dh::X25519;
@@ -28,78 +28,122 @@ use rand_core::Rng;
 const PACKETS: u32 = 2_000;
 const JUNK: u32 = 100_000;
 const RUNS: usize = 7;
-/// Operations of a gate for one good knock: `es`, `ss`, `ee`, `se`, and the public half of the next ephemeral key.
+/// Operations of a gate for one good knock: `es`, `ss`, `ee`, `se`; beside them, the public half of the next ephemeral key.
 const DH_FOR_ONE: u32 = 4;
 
 type Bench = Gate<FixedRoster<1>, Generator, 64, 8, 8, 8>;
 
 fn main() {
     let mut rng = Generator(1);
-    let (mut gate, keys) = gate(&mut rng);
-
+    let mut bench = Knocks::new(&mut rng);
     let junk: Vec<Message> = (0..64).map(|_| std::array::from_fn(|_| byte(&mut rng))).collect();
-    let junk_time = median(JUNK, || {
-        for message in junk.iter().cycle().take(JUNK as usize) {
-            let _ = black_box(gate.handle_message(now(0), origin(), message));
-        }
-    });
+    // In turns, so that whatever slows the machine down for a while slows down all three.
+    let mut runs: Vec<Run> = (0..RUNS).map(|_| Run::of(&mut bench, &junk, &mut rng)).collect();
 
-    let mut counter = 0;
-    let mut times: Vec<Duration> = (0..RUNS)
-        .map(|_| {
-            let knocks: Vec<Message> = (0..PACKETS)
-                .map(|_| {
-                    counter += 1;
-                    let request = Request { service: 1, ..Request::new(Kind::Open, counter) };
-                    keys.ask(&request, &mut rng).unwrap().1
-                })
-                .collect();
-            let begun = Clock::now();
+    println!("| one thread | µs each | a second |\n| --- | ---: | ---: |");
+    row("good packet knock: opened, decided, granted, answered", &mut runs, |run| run.knock);
+    row("the X25519 operations in it alone: four, and one new key", &mut runs, |run| run.bound);
+    row("junk of the right size", &mut runs, |run| run.junk);
+    println!("\nGood knocks reach {:.0} % of the X25519 bound.", 100.0 * median(&mut runs, Run::share));
+}
+
+/// Processor seconds for one of each.
+struct Run {
+    knock: f64,
+    bound: f64,
+    junk: f64,
+}
+
+impl Run {
+    fn of(bench: &mut Knocks, junk: &[Message], rng: &mut Generator) -> Self {
+        let knock = bench.knock(rng);
+        let dh = dh(rng);
+        Self { knock, bound: dh * f64::from(DH_FOR_ONE) + new_key(rng), junk: bench.junk(junk) }
+    }
+
+    fn share(&self) -> f64 {
+        self.bound / self.knock
+    }
+}
+
+fn row(what: &str, runs: &mut [Run], of: fn(&Run) -> f64) {
+    let seconds = median(runs, of);
+    println!("| {what} | {:.2} | {:.0} |", seconds * 1e6, 1.0 / seconds);
+}
+
+fn median(runs: &mut [Run], of: fn(&Run) -> f64) -> f64 {
+    runs.sort_unstable_by(|one, two| of(one).total_cmp(&of(two)));
+    of(&runs[runs.len() / 2])
+}
+
+/// Somebody who may do everything, and his gate.
+struct Knocks {
+    gate: Bench,
+    keys: Keys,
+    counter: u64,
+}
+
+impl Knocks {
+    fn new(rng: &mut Generator) -> Self {
+        let (gate, keys) = gate(rng);
+        Self { gate, keys, counter: 0 }
+    }
+
+    fn knock(&mut self, rng: &mut Generator) -> f64 {
+        let knocks: Vec<Message> = (0..PACKETS)
+            .map(|_| {
+                self.counter += 1;
+                let request = Request { service: 1, ..Request::new(Kind::Open, self.counter) };
+                self.keys.ask(&request, rng).unwrap().1
+            })
+            .collect();
+        each(PACKETS, || {
             for (at, message) in (0..).zip(&knocks) {
-                gate.handle_message(now(at), origin(), message).unwrap();
-                assert_eq!(answer(&mut gate, now(at)), 1, "every knock is answered");
+                self.gate.handle_message(now(at), origin(), message).unwrap();
+                assert_eq!(answer(&mut self.gate, now(at)), 1, "every knock is answered");
             }
-            begun.elapsed() / PACKETS
         })
-        .collect();
-    times.sort_unstable();
-    let knock_time = times[RUNS / 2];
+    }
 
-    let (secret, other) = (SensitiveByteArray::from_slice(&[7; 32]), Identity::generate(&mut rng).public().0);
-    let dh_time = median(PACKETS, || {
+    fn junk(&mut self, junk: &[Message]) -> f64 {
+        each(JUNK, || {
+            for message in junk.iter().cycle().take(JUNK as usize) {
+                let _ = black_box(self.gate.handle_message(now(0), origin(), message));
+            }
+        })
+    }
+}
+
+fn dh(rng: &mut Generator) -> f64 {
+    let (secret, other) = (SensitiveByteArray::from_slice(&[7; 32]), Identity::generate(rng).public().0);
+    each(PACKETS, || {
         for _ in 0..PACKETS {
             black_box(X25519::dh(black_box(&secret), black_box(&other)).unwrap());
         }
-    });
-    let key_time = median(PACKETS, || {
+    })
+}
+
+fn new_key(rng: &mut Generator) -> f64 {
+    each(PACKETS, || {
         for _ in 0..PACKETS {
-            black_box(Identity::generate(&mut rng).public());
+            black_box(Identity::generate(rng).public());
         }
-    });
-    let bound = dh_time * DH_FOR_ONE + key_time;
-
-    println!("| one thread | µs each | a second |\n| --- | ---: | ---: |");
-    row("good packet knock: opened, decided, granted, answered", knock_time);
-    row("the X25519 operations in it alone: four, and one new key", bound);
-    row("junk of the right size", junk_time);
-    println!("\nof the X25519 bound: {:.0} %", 100.0 * bound.as_secs_f64() / knock_time.as_secs_f64());
+    })
 }
 
-fn row(what: &str, time: Duration) {
-    let micros = time.as_secs_f64() * 1e6;
-    println!("| {what} | {micros:.2} | {:.0} |", 1e6 / micros);
+/// Processor seconds that one of so many takes.
+fn each(times: u32, work: impl FnOnce()) -> f64 {
+    let begun = processor_time();
+    work();
+    (processor_time() - begun).as_secs_f64() / f64::from(times)
 }
 
-fn median(times: u32, mut work: impl FnMut()) -> Duration {
-    let mut runs: Vec<_> = (0..RUNS)
-        .map(|_| {
-            let begun = Clock::now();
-            work();
-            begun.elapsed() / times
-        })
-        .collect();
-    runs.sort_unstable();
-    runs[RUNS / 2]
+/// What this thread has had of a processor so far. Unlike a clock it does not count the time that others had.
+fn processor_time() -> Duration {
+    // The kernel brings the figure up to date when it looks for the next thread to run.
+    std::thread::yield_now();
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(told.split_whitespace().next().unwrap().parse().unwrap())
 }
 
 /// Does what the gate asks; says how many answers there were.
