@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p knockgate-agent --example roster_scale`
 
+mod crowd;
+
 use std::error::Error;
 use std::process::Command;
 use std::sync::Arc;
@@ -9,15 +11,13 @@ use std::time::{Duration, Instant};
 
 use knockgate_agent::state::roster_file::{EnrolledBook, RosterEdit};
 use knockgate_agent::state::{
-    Enrolment, GateIdentity, LiveRoster, RosterFile, RosterWatch, StateDir, Store, private_file, system_rng,
+    Enrolment, GateIdentity, LiveRoster, RosterFile, RosterWatch, StateDir, Store, system_rng,
 };
 use knockgate_core::action::Record;
 use knockgate_core::book::Shape;
-use knockgate_core::file::{self, Format};
 use knockgate_core::key::PublicKey;
 use knockgate_core::replay::Used;
 use knockgate_core::{Client, ClientId, Roster};
-use serde::Serialize;
 
 const SIZES: [u32; 3] = [1, 1000, 100_000];
 /// Questions that are timed together.
@@ -43,9 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure(size: u32) -> Result<(), Box<dyn Error>> {
     let temp = tempfile::tempdir()?;
     let dir = StateDir::create(&temp.path().join("state"))?;
-    let shape = Shape::new(1000, 6, 100, 10_000..=32_767)?;
+    let shape = crowd::shape()?;
     let identity = GateIdentity::generate(shape, &[], None, &mut system_rng())?;
-    let file_len = write_roster(&dir, &identity, shape, size)?;
+    let file_len = crowd::write_roster(&dir, &identity, size, crowd::key)?;
     trim();
 
     let (load, roster) = timed(|| RosterFile::load(&dir));
@@ -94,41 +94,6 @@ fn measure(size: u32) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The file as it is on disk. Enrolling one by one would take as many replacements.
-fn write_roster(
-    dir: &StateDir,
-    identity: &GateIdentity,
-    shape: Shape,
-    size: u32,
-) -> Result<usize, Box<dyn Error>> {
-    #[derive(Serialize)]
-    struct Content {
-        next_client: u32,
-        clients: Vec<Client>,
-        books: Vec<EnrolledBook>,
-        totp: Vec<u8>,
-    }
-    let mut content =
-        Content { next_client: size + 1, clients: Vec::new(), books: Vec::new(), totp: Vec::new() };
-    for id in 1..=size {
-        let book = identity.new_book(shape, &mut system_rng())?;
-        let client = Client::new(ClientId(id), format!("client-{id}").parse()?, key(id), book.id());
-        content.clients.push(Client { services: [1].into_iter().collect(), ..client });
-        content.books.push(EnrolledBook { book, shared: false });
-    }
-    let mut buffer = vec![0; 1024 + 512 * size as usize];
-    let written = file::encode(Format { mark: *b"KGro", version: 2 }, &content, &mut buffer)
-        .map_err(|error| format!("{error:?}"))?;
-    private_file::create(&dir.roster_file(), written)?;
-    Ok(written.len())
-}
-
-fn key(id: u32) -> PublicKey {
-    let mut key = [0; 32];
-    key[..4].copy_from_slice(&id.to_le_bytes());
-    PublicKey(key)
-}
-
 fn add(dir: &StateDir, identity: &GateIdentity, shape: Shape) -> Result<(), Box<dyn Error>> {
     let mut edit = RosterEdit::begin(dir)?;
     let book = identity.new_book(shape, &mut system_rng())?;
@@ -142,7 +107,8 @@ fn add(dir: &StateDir, identity: &GateIdentity, shape: Shape) -> Result<(), Box<
 fn ask(live: &LiveRoster, size: u32) -> Duration {
     let (took, found) = timed(|| {
         let ids = (0..QUESTIONS).map(|at| at.wrapping_mul(7919) % size + 1);
-        ids.filter(|id| live.client(&key(*id)).is_some_and(|client| live.used(client.id).last == 0)).count()
+        ids.filter(|id| live.client(&crowd::key(*id)).is_some_and(|client| live.used(client.id).last == 0))
+            .count()
     });
     assert_eq!(found, QUESTIONS as usize, "everybody is enrolled and has used nothing");
     took / QUESTIONS
