@@ -22,8 +22,8 @@ use crate::voice::Voice;
 
 /// How long a whole address family may stay silent if there is another one: two tries.
 const HURRY: Duration = Duration::from_millis(2300);
-/// How often all addresses are tried over TCP. Once more, in case the first packets were lost; not if every address refused
-/// at once.
+/// How often all addresses are tried over TCP. Once more, in case the first packets were lost or the counter was burnt; not if
+/// every address refused at once.
 const ROUNDS: u32 = 2;
 
 pub(crate) struct Session<'a> {
@@ -223,7 +223,9 @@ impl<'a> Session<'a> {
                     Err(why) => tries.push((to, why)),
                 }
             }
-            if self.is_late() || !tries.iter().any(|(_, why)| may_be_loss(why)) {
+            // Silence once more is worth a try with a counter that no crash of the gate can have burnt.
+            let again = self.jump == Jump::Due || tries.iter().any(|(_, why)| may_be_loss(why));
+            if self.is_late() || !again {
                 break;
             }
         }
