@@ -25,7 +25,7 @@ struct Need {
     packages: &'static [&'static [&'static str]],
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 9] = [
     Need {
         what: "nft, the firewall's command",
         present: || tool::find("nft").is_some(),
@@ -45,6 +45,21 @@ const NEEDS: [Need; 6] = [
         what: "nmap, the scanner of the tests",
         present: || tool::find("nmap").is_some(),
         packages: &[&["nmap"]],
+    },
+    Need {
+        what: "strace, to kill or hinder an agent at a chosen system call",
+        present: || tool::find("strace").is_some(),
+        packages: &[&["strace"]],
+    },
+    Need {
+        what: "faketime, for clients whose clocks are wrong",
+        present: || tool::find("faketime").is_some(),
+        packages: &[&["faketime"]],
+    },
+    Need {
+        what: "sshd, ssh and ssh-keygen, for a service that is really used",
+        present: || ["sshd", "ssh", "ssh-keygen"].into_iter().all(|name| tool::find(name).is_some()),
+        packages: &[&["openssh-server", "openssh-client"]],
     },
     Need { what: "mount, for sandboxes", present: || tool::find("mount").is_some(), packages: &[&["mount"]] },
     Need {
