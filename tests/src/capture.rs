@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,11 +10,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{Host, peers};
+use crate::{Host, peers, waiting};
 
 /// `ETH_P_ALL` of linux/if_ether.h: every protocol, both directions.
 const EVERY_PROTOCOL: u16 = 0x0003;
+const ICMP: u8 = 1;
 const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMP_V6: u8 = 58;
+/// Types of messages that say "destination unreachable".
+const UNREACHABLE: u8 = 3;
+const UNREACHABLE_V6: u8 = 1;
+const UDP_HEADER: usize = 8;
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 
@@ -43,9 +50,30 @@ impl Segment {
     }
 }
 
-/// Records every TCP segment that a host sends or receives, until dropped.
+/// One UDP datagram on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    pub seen: Instant,
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub payload: Vec<u8>,
+}
+
+/// What is told apart on the wire.
+#[derive(Debug, Clone)]
+enum Packet {
+    Segment(Segment),
+    Datagram(Datagram),
+    /// A host says that something cannot be reached.
+    Unreachable {
+        by: IpAddr,
+    },
+}
+
+/// Records what a host sends and receives over TCP and UDP, and what is called unreachable, until dropped.
 pub struct Capture {
-    segments: Arc<Mutex<Vec<Segment>>>,
+    host: Host,
+    packets: Arc<Mutex<Vec<Packet>>>,
     wanted: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -59,17 +87,65 @@ impl Capture {
             socket.set_read_timeout(Some(LOOK_UP))?;
             Ok(socket)
         })?;
-        let segments = Arc::new(Mutex::default());
+        let packets = Arc::new(Mutex::default());
         let wanted = Arc::new(AtomicBool::new(true));
         let thread = std::thread::spawn({
-            let (segments, wanted) = (Arc::clone(&segments), Arc::clone(&wanted));
-            move || record(socket, &segments, &wanted)
+            let (packets, wanted) = (Arc::clone(&packets), Arc::clone(&wanted));
+            move || record(socket, &packets, &wanted)
         });
-        Ok(Self { segments, wanted, thread: Some(thread) })
+        Ok(Self { host: host.clone(), packets, wanted, thread: Some(thread) })
     }
 
     pub fn segments(&self) -> Vec<Segment> {
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.each(|packet| match packet {
+            Packet::Segment(segment) => Some(segment.clone()),
+            Packet::Datagram(_) | Packet::Unreachable { .. } => None,
+        })
+    }
+
+    /// Datagrams from one address to another so far, in order.
+    pub fn datagrams(&self, from: IpAddr, to: IpAddr) -> Result<Vec<Datagram>> {
+        self.catch_up()?;
+        Ok(self.each(|packet| match packet {
+            Packet::Datagram(datagram) if (datagram.from.ip(), datagram.to.ip()) == (from, to) => {
+                Some(datagram.clone())
+            }
+            Packet::Datagram(_) | Packet::Segment(_) | Packet::Unreachable { .. } => None,
+        }))
+    }
+
+    /// Everything that came from an address so far: words that tell what it was.
+    pub fn heard_from(&self, address: IpAddr) -> Result<Vec<String>> {
+        self.catch_up()?;
+        Ok(self.each(|packet| match packet {
+            Packet::Segment(Segment { from, to, .. }) if from.ip() == address => {
+                Some(format!("segment from {from} to {to}"))
+            }
+            Packet::Datagram(Datagram { from, to, payload, .. }) if from.ip() == address => {
+                Some(format!("datagram of {} bytes from {from} to {to}", payload.len()))
+            }
+            Packet::Unreachable { by } if *by == address => Some("unreachable".to_owned()),
+            Packet::Segment(_) | Packet::Datagram(_) | Packet::Unreachable { .. } => None,
+        }))
+    }
+
+    /// Returns once everything is recorded that was on the wire before this call.
+    fn catch_up(&self) -> Result<()> {
+        static NEXT_MARK: AtomicU64 = AtomicU64::new(1);
+        const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
+        let mark = NEXT_MARK.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        peers::send_datagram(&self.host, NOBODY, &mark)?;
+        waiting::until_true("the recorder sees a mark on the wire", Duration::from_secs(5), || {
+            let is_it = |packet: &Packet| match packet {
+                Packet::Datagram(datagram) => datagram.to == NOBODY && datagram.payload == mark,
+                Packet::Segment(_) | Packet::Unreachable { .. } => false,
+            };
+            self.packets.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().any(is_it)
+        })
+    }
+
+    fn each<T>(&self, look: impl Fn(&Packet) -> Option<T>) -> Vec<T> {
+        self.packets.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(look).collect()
     }
 
     /// What was seen of a knock from a client to a gate: everything that an attacker could repeat.
@@ -139,14 +215,14 @@ impl Knock {
     }
 }
 
-fn record(mut socket: Socket, segments: &Mutex<Vec<Segment>>, wanted: &AtomicBool) {
+fn record(mut socket: Socket, packets: &Mutex<Vec<Packet>>, wanted: &AtomicBool) {
     let mut buffer = vec![0; usize::from(u16::MAX)];
     while wanted.load(Ordering::Relaxed) {
         match socket.read(&mut buffer) {
             Ok(length) => {
                 let seen = Instant::now();
-                let segment = buffer.get(..length).and_then(|packet| parse(packet, seen));
-                segments.lock().unwrap_or_else(PoisonError::into_inner).extend(segment);
+                let packet = buffer.get(..length).and_then(|packet| parse(packet, seen));
+                packets.lock().unwrap_or_else(PoisonError::into_inner).extend(packet);
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(_) => return,
@@ -154,36 +230,45 @@ fn record(mut socket: Socket, segments: &Mutex<Vec<Segment>>, wanted: &AtomicBoo
     }
 }
 
-/// A TCP segment in an IPv4 or IPv6 packet; anything else is not looked at.
-fn parse(packet: &[u8], seen: Instant) -> Option<Segment> {
+/// What is in an IPv4 or IPv6 packet, if it is one of the things that are told apart.
+fn parse(packet: &[u8], seen: Instant) -> Option<Packet> {
     match packet.first()? >> 4 {
         4 => {
             let header = usize::from(packet[0] & 0x0f) * 4;
             let length = usize::from(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]));
             let from = Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(12..16)?).ok()?);
             let to = Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(16..20)?).ok()?);
-            parse_tcp(*packet.get(9)?, packet.get(header..length)?, from.into(), to.into(), seen)
+            parse_inner(*packet.get(9)?, packet.get(header..length)?, (from.into(), to.into()), seen)
         }
         6 => {
             let from = Ipv6Addr::from(<[u8; 16]>::try_from(packet.get(8..24)?).ok()?);
             let to = Ipv6Addr::from(<[u8; 16]>::try_from(packet.get(24..40)?).ok()?);
-            parse_tcp(*packet.get(6)?, packet.get(40..)?, from.into(), to.into(), seen)
+            parse_inner(*packet.get(6)?, packet.get(40..)?, (from.into(), to.into()), seen)
         }
         _ => None,
     }
 }
 
-fn parse_tcp(protocol: u8, tcp: &[u8], from: IpAddr, to: IpAddr, seen: Instant) -> Option<Segment> {
-    if protocol != TCP {
-        return None;
+fn parse_inner(protocol: u8, inner: &[u8], (from, to): (IpAddr, IpAddr), seen: Instant) -> Option<Packet> {
+    let number = |at: usize| Some(u16::from_be_bytes([*inner.get(at)?, *inner.get(at + 1)?]));
+    match (protocol, *inner.first()?) {
+        (TCP, _) => {
+            let header = usize::from(inner.get(12)? >> 4) * 4;
+            Some(Packet::Segment(Segment {
+                seen,
+                from: SocketAddr::new(from, number(0)?),
+                to: SocketAddr::new(to, number(2)?),
+                flags: *inner.get(13)?,
+                payload: inner.get(header..)?.to_vec(),
+            }))
+        }
+        (UDP, _) => Some(Packet::Datagram(Datagram {
+            seen,
+            from: SocketAddr::new(from, number(0)?),
+            to: SocketAddr::new(to, number(2)?),
+            payload: inner.get(UDP_HEADER..usize::from(number(4)?))?.to_vec(),
+        })),
+        (ICMP, UNREACHABLE) | (ICMP_V6, UNREACHABLE_V6) => Some(Packet::Unreachable { by: from }),
+        _ => None,
     }
-    let port = |at: usize| Some(u16::from_be_bytes([*tcp.get(at)?, *tcp.get(at + 1)?]));
-    let header = usize::from(tcp.get(12)? >> 4) * 4;
-    Some(Segment {
-        seen,
-        from: SocketAddr::new(from, port(0)?),
-        to: SocketAddr::new(to, port(2)?),
-        flags: *tcp.get(13)?,
-        payload: tcp.get(header..)?.to_vec(),
-    })
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::programs::{self, Log, Running, Said};
-use crate::{Host, Lab};
+use crate::{Host, Lab, packets};
 
 /// `knockgate` as one person on one host uses it.
 pub struct Client<'lab> {
@@ -22,16 +23,20 @@ impl<'lab> Client<'lab> {
         Self { lab, host, name: name.to_owned(), home: lab.path(&format!("home-{name}")) }
     }
 
-    /// Somebody who has imported a profile under his own name.
+    /// Somebody who has taken a profile under his own name. At a gate that hears no packet knocks he knocks as in the paper,
+    /// and not in one message over TCP.
     pub fn with_profile(lab: &'lab Lab, host: &'lab Host, name: &str, profile: &Path) -> Result<Self> {
         let client = Self::new(lab, host, name);
         client.import(profile)?.expect(0)?;
+        if packets::profile(profile)?.packet_ports.is_none() {
+            std::fs::write(client.home.join("config"), "Via sequence\n")?;
+        }
         Ok(client)
     }
 
     pub fn import(&self, profile: &Path) -> Result<Said> {
         let profile = profile.display().to_string();
-        self.tell(&["import", &profile, "--name", &self.name])
+        self.tell(&["enroll", &profile, "--name", &self.name])
     }
 
     /// Knocks for a service and waits for the end.
@@ -44,11 +49,21 @@ impl<'lab> Client<'lab> {
         self.tell(&["knock", &self.name, service, "--seconds", &seconds.to_string()])
     }
 
-    /// Begins to knock and does not wait.
+    /// Begins to knock a sequence and does not wait.
     pub fn begin_to_knock(&self, service: &str) -> Result<(Running, Log)> {
+        self.begin(&["knock", &self.name, service, "--via", "sequence"])
+    }
+
+    /// Starts a command and does not wait.
+    pub fn begin(&self, arguments: &[&str]) -> Result<(Running, Log)> {
         let log = self.lab.log(&format!("knockgate of {}", self.name));
-        let running = Running::start(&mut self.command(&["knock", &self.name, service])?, &log)?;
+        let running = Running::start(&mut self.command(arguments)?, &log)?;
         Ok((running, log))
+    }
+
+    /// The same, and the answer to `--json`; the command must end with this exit status.
+    pub fn report(&self, arguments: &[&str], code: i32) -> Result<Value> {
+        self.tell(&[arguments, &["--json"]].concat())?.expect(code)?.json()
     }
 
     pub fn status(&self) -> Result<Said> {
@@ -60,6 +75,26 @@ impl<'lab> Client<'lab> {
         Said::by(&mut self.command(arguments)?)
     }
 
+    /// A command line of `knockgate` that is yet to be started.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
+        self.command_through(&[], arguments)
+    }
+
+    /// A command line of `knockgate` that another program starts.
+    pub fn command_through(&self, program: &[&str], arguments: &[&str]) -> Result<Command> {
+        let knockgate = programs::ours("knockgate")?;
+        let mut command = match program {
+            [] => self.host.command(knockgate),
+            [first, rest @ ..] => {
+                let mut command = self.host.command(first);
+                command.args(rest).arg(knockgate);
+                command
+            }
+        };
+        command.env("KNOCKGATE_HOME", &self.home).args(arguments);
+        Ok(command)
+    }
+
     pub fn host(&self) -> &'lab Host {
         self.host
     }
@@ -67,11 +102,5 @@ impl<'lab> Client<'lab> {
     /// Where this client keeps its profiles.
     pub fn home(&self) -> &Path {
         &self.home
-    }
-
-    fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = self.host.command(programs::ours("knockgate")?);
-        command.env("KNOCKGATE_HOME", &self.home).args(arguments);
-        Ok(command)
     }
 }

@@ -24,10 +24,20 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// The gate's own section with everything in the lab's folder, and a central port; no service yet.
+    /// The paper's gate: its own section with everything in the lab's folder, a central port, no packet knocks; no
+    /// service yet.
     pub fn bare(lab: &Lab, address: &str) -> Self {
+        Self::own_section(lab, address).with("[central]").with("[packet]\nmode = \"off\"")
+    }
+
+    /// A gate that hears packet knocks as it does by default, and has no central port; no service yet.
+    pub fn for_packets(lab: &Lab, address: &str) -> Self {
+        Self::own_section(lab, address)
+    }
+
+    fn own_section(lab: &Lab, address: &str) -> Self {
         let text = format!(
-            "[gate]\naddress = \"{address}\"\nstate-dir = \"{}\"\naudit-log = \"{}\"\n\n[central]\n",
+            "[gate]\naddress = \"{address}\"\nstate-dir = \"{}\"\naudit-log = \"{}\"\n",
             lab.path("state").display(),
             lab.path("audit.jsonl").display()
         );
@@ -43,8 +53,11 @@ impl Configuration {
     /// Adds a section or more.
     pub fn with(mut self, toml: &str) -> Self {
         // A table stands in the file once.
-        if toml.starts_with("[central]") {
-            self.text = self.text.replace("\n[central]\n", "\n");
+        for ours in ["[central]\n", "[packet]\nmode = \"off\"\n"] {
+            let head = ours.lines().next().unwrap_or(ours);
+            if toml.starts_with(head) {
+                self.text = self.text.replace(&format!("\n{ours}"), "\n");
+            }
         }
         self.text.push('\n');
         self.text.push_str(toml);
@@ -143,6 +156,11 @@ impl<'lab> Gate<'lab> {
     pub fn kill(&mut self) -> Result<()> {
         let Some(mut running) = self.running.take() else { bail!("the gate is not running") };
         running.kill()
+    }
+
+    /// The process's number, for programs that look at it from outside.
+    pub fn pid(&self) -> Result<u32> {
+        self.running.as_ref().map(Running::pid).context("the gate is not running")
     }
 
     pub fn is_alive(&mut self) -> bool {

@@ -17,10 +17,12 @@ pub mod clients;
 pub mod gates;
 pub mod harness;
 pub mod network;
+pub mod packets;
 pub mod peers;
 pub mod programs;
 pub mod sandbox;
 pub mod scenes;
+pub mod tracing;
 pub mod waiting;
 
 pub use network::{Family, Host, Lab};

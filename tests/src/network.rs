@@ -88,7 +88,7 @@ impl Host {
     }
 
     /// Sets values under `/proc/sys/net` of this namespace.
-    fn sysctl(&self, values: &[(&str, &str)]) -> Result<()> {
+    pub fn sysctl(&self, values: &[(&str, &str)]) -> Result<()> {
         self.inside(|| {
             for (name, value) in values {
                 let file = Path::new("/proc/sys/net").join(name);

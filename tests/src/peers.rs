@@ -1,7 +1,7 @@
 //! Other machines' programs: a service that greets, and attempts to reach one.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,46 @@ fn greet(mut visitor: TcpStream, greeting: &str) {
     let _ = writeln!(visitor, "{greeting}");
 }
 
+/// A TCP service on one port that says nothing and keeps every connection for as long as the visitor does. Stops when
+/// dropped.
+pub struct Quiet {
+    listener: TcpListener,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Quiet {
+    pub fn start(host: &Host, port: u16) -> Result<Self> {
+        let listener = host.inside(|| listen(port))?;
+        let accepting = listener.try_clone()?;
+        let thread = std::thread::spawn(move || {
+            for visitor in accepting.incoming().map_while(Result::ok) {
+                std::thread::spawn(move || echo(visitor));
+            }
+        });
+        Ok(Self { listener, thread: Some(thread) })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        let shut = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+        if let (Ok(()), Some(thread)) = (shut, self.thread.take()) {
+            // One that panicked has already said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn echo(mut visitor: TcpStream) {
+    let mut buffer = [0; 1024];
+    while let Ok(count) = visitor.read(&mut buffer) {
+        let Some(said) = buffer.get(..count).filter(|said| !said.is_empty()) else { return };
+        if visitor.write_all(said).is_err() {
+            return;
+        }
+    }
+}
+
 /// What came of an attempt to reach a TCP port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reached {
@@ -78,9 +118,22 @@ pub fn reach(from: &Host, to: SocketAddr) -> Result<Reached> {
     from.inside(|| Ok(reach_from_here(to, PATIENCE)))
 }
 
+/// [`reach`] from one of several addresses of the host.
+pub fn reach_as(source: IpAddr, from: &Host, to: SocketAddr) -> Result<Reached> {
+    from.inside(|| {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        Ok(reached(socket.connect_timeout(&to.into(), PATIENCE).map(|()| socket.into()), PATIENCE))
+    })
+}
+
 /// [`reach`] for a thread that is already inside the right namespace.
 pub fn reach_from_here(to: SocketAddr, patience: Duration) -> Reached {
-    match TcpStream::connect_timeout(&to, patience) {
+    reached(TcpStream::connect_timeout(&to, patience), patience)
+}
+
+fn reached(connected: std::io::Result<TcpStream>, patience: Duration) -> Reached {
+    match connected {
         Ok(stream) => match listen_to(stream, patience) {
             heard if heard.is_empty() => Reached::Mute,
             heard => Reached::Greeting(String::from_utf8_lossy(&heard).trim().to_owned()),

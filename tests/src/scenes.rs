@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::capture::Capture;
+use crate::capture::{Capture, Segment};
 use crate::clients::Client;
 use crate::gates::{CENTRAL, Configuration, Gate};
 use crate::peers::{Reached, Service, reach};
@@ -45,6 +45,21 @@ impl<'lab> Scene<'lab> {
             family,
             &Configuration::bare(lab, &address).with_services().with(sections),
         )
+    }
+
+    /// A gate without a central port: whatever is asked is asked by packet. With more sections in the configuration.
+    pub fn by_packet(lab: &'lab Lab, family: Family, sections: &str) -> Result<Self> {
+        let address = lab.gate.ip(family).to_string();
+        let configuration = Configuration::for_packets(lab, &address).with_services().with(sections);
+        Self::set_with_configuration(lab, family, &configuration)
+    }
+
+    /// The same with more keys in the table of ssh.
+    pub fn by_packet_with_ssh(lab: &'lab Lab, family: Family, keys: &str) -> Result<Self> {
+        let address = lab.gate.ip(family).to_string();
+        let configuration = Configuration::for_packets(lab, &address).with_services();
+        let table = format!("[service.ssh]\n{keys}\n");
+        Self::set_with_configuration(lab, family, &configuration.replacing("[service.ssh]\n", &table)?)
     }
 
     pub fn set_with_configuration(lab: &'lab Lab, family: Family, text: &Configuration) -> Result<Self> {
@@ -107,11 +122,12 @@ impl<'lab> Scene<'lab> {
         let capture = Capture::on(host)?;
         let (running, log) = client.begin_to_knock(service)?;
         let answer_from = self.lab.gate.at(self.family, CENTRAL);
+        let (gate, asker) = (answer_from.ip(), host.ip(self.family));
         waiting::until_true("the gate's answer to the question", ASKING, || {
-            capture
-                .segments()
-                .iter()
-                .any(|segment| segment.from == answer_from && !segment.payload.is_empty())
+            let by_connection =
+                |segment: &Segment| segment.from == answer_from && !segment.payload.is_empty();
+            capture.segments().iter().any(by_connection)
+                || capture.datagrams(gate, asker).is_ok_and(|answers| !answers.is_empty())
         })?;
         Ok(Stalled { running, log, host: host.clone() })
     }

@@ -25,3 +25,8 @@ pub fn until<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option
 pub fn until_true(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) -> Result<()> {
     until(what, patience, || holds().then_some(()))
 }
+
+/// Lets some time pass: only for what shall happen at a moment that nobody has chosen, never to wait for something.
+pub fn let_pass(time: Duration) {
+    std::thread::sleep(time);
+}

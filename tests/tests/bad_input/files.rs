@@ -106,7 +106,7 @@ fn book_not_overwritten(lab: &Lab) -> Result<()> {
 fn must_have_no_profile(client: &Client<'_>) -> Result<()> {
     let stored = client.home().join("profiles").join("home.kgp");
     ensure!(!stored.exists(), "{} was stored all the same", stored.display());
-    client.status()?.expect(1)?.complains_of(&["home", "import"])?;
+    client.status()?.expect(1)?.complains_of(&["home", "enroll"])?;
     Ok(())
 }
 

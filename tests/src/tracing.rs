@@ -1,0 +1,98 @@
+//! A running program under `strace`: which system calls it makes, and what happens to it at one of them.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::programs::{Log, Running};
+
+/// To stop every thread of a program once.
+const ATTACHING: Duration = Duration::from_secs(10);
+
+/// What the tracer does beside looking on.
+#[derive(Debug, Clone, Copy)]
+pub enum Interference<'a> {
+    Nothing,
+    /// Just before the call of this name that a thread makes for the `nth` time from now on, the program is killed. Calls
+    /// are counted for every thread by itself.
+    Kill {
+        call: &'a str,
+        nth: u32,
+    },
+    /// These calls fail with this error.
+    Fail {
+        calls: &'a str,
+        error: &'a str,
+    },
+}
+
+/// A tracer that has taken hold of all threads of a program. Lets go when dropped.
+pub struct Tracer {
+    running: Running,
+    log: Log,
+}
+
+impl Tracer {
+    pub fn attach(pid: u32, interference: Interference<'_>) -> Result<Self> {
+        let log = Log::default();
+        let mut command = Command::new("strace");
+        command.args(["--follow-forks", "--attach", &pid.to_string()]);
+        match interference {
+            Interference::Nothing => {}
+            Interference::Kill { call, nth } => {
+                command.arg(format!("--trace={call}"));
+                command.arg(format!("--inject={call}:signal=KILL:when={nth}"));
+            }
+            Interference::Fail { calls, error } => {
+                command.arg(format!("--trace={calls}"));
+                command.arg(format!("--inject={calls}:error={error}"));
+            }
+        }
+        let mut running = Running::start(&mut command, &log).context("run `cargo xtask setup`")?;
+        running.wait_for_text("attached", 0, ATTACHING)?;
+        Ok(Self { running, log })
+    }
+
+    /// Lets go. The names of all calls that were made meanwhile.
+    pub fn detach(mut self) -> Result<BTreeSet<String>> {
+        if self.running.is_alive() {
+            self.running.interrupt()?;
+        }
+        Ok(calls(&self.log.text()))
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        // A tracer that is killed may leave a thread stopped; one that is asked to end does not.
+        if self.running.is_alive() {
+            let _ = self.running.interrupt();
+        }
+    }
+}
+
+/// `[pid 123] recvmsg(3, ...` or `recvmsg(3, ...`; a call that went on behind another one is `<... recvmsg resumed>`.
+fn calls(log: &str) -> BTreeSet<String> {
+    let name = |line: &str| {
+        let call = line.split_once("] ").map_or(line, |(_, call)| call);
+        let (name, _) = call.split_once('(')?;
+        let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        plain.then(|| name.to_owned())
+    };
+    log.lines().filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::calls;
+
+    #[test]
+    fn the_names_of_calls_are_read_from_what_strace_writes() {
+        let log = "strace: Process 7 attached with 2 threads\n[pid     8] recvmsg(3,  <unfinished ...>\n\
+                   [pid     7] futex(0x5, FUTEX_WAIT, 0, NULL <unfinished ...>\n\
+                   [pid     8] <... recvmsg resumed>{...}, 0) = 5\nsendto(4, \"(\", 1) = 1\n+++ killed by SIGKILL +++\n";
+        assert_eq!(calls(log).into_iter().collect::<Vec<_>>(), ["futex", "recvmsg", "sendto"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! A full disk, a firewall that somebody flushes, an agent that is killed: what is open, and until when.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use knockgate_core::Refusal;
+use knockgate_core::message::{Request, Verdict};
+use knockgate_tests::harness::{Story, story};
+use knockgate_tests::packets::{Hand, KNOCK};
+use knockgate_tests::peers::Reached;
+use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::tracing::{Interference, Tracer};
+use knockgate_tests::{Family, Lab, waiting};
+
+pub(crate) fn stories() -> Vec<Story> {
+    vec![
+        story(
+            "on a full disk nothing opens that would have to be stored, and all is well once there is room",
+            full_disk,
+        ),
+        story("a flushed table is restored with what packet knocks have opened", |lab| {
+            restored(lab, "flush table inet knockgate")
+        }),
+        story("a deleted table is restored with what packet knocks have opened", |lab| {
+            restored(lab, "delete table inet knockgate")
+        }),
+        story("what a packet knock has opened closes on time with the agent killed", closes_without_agent),
+        story("what a packet knock has opened survives restart and crash, and closes on time", adopted),
+    ]
+}
+
+/// Microseconds, further in the future than any lease.
+const AHEAD: u64 = 600_000_000;
+/// What a full disk refuses: content, and more room.
+const WRITING: &str = "pwrite64,ftruncate,fallocate,fsync,fdatasync";
+
+fn full_disk(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, "")?;
+    let [bob, carol] = ["bob", "carol"].map(|name| Hand::of(&scene.gate.enrol(name, &["ssh"], &[])?));
+    let (bob, carol) = (bob?, carol?);
+    let to = lab.gate.at(Family::V4, KNOCK);
+    let far_ahead = || {
+        let request = bob.open_ssh(1);
+        Request { counter: request.counter + AHEAD, ..request }
+    };
+    let first = bob.ask(&lab.visitor, to, &far_ahead())?.context("silence")?;
+    ensure!(first.verdict == Verdict::Granted, "{first:?}");
+    scene.wait_until_shut(&lab.visitor, SSH)?;
+
+    // A small disk would not do: a store finds room in itself for a while.
+    let full = Tracer::attach(scene.gate.pid()?, Interference::Fail { calls: WRITING, error: "ENOSPC" })?;
+    for _ in 0..2 {
+        let refused = bob.ask(&lab.visitor, to, &far_ahead())?.context("silence")?;
+        ensure!(refused.refusal() == Some(Refusal::Unavailable), "{refused:?}");
+        scene.must_be_shut(&lab.visitor, SSH)?;
+    }
+    // In the lease the disk is not needed.
+    let in_the_lease = carol.ask(&lab.visitor, to, &carol.open_ssh(1))?.context("silence")?;
+    ensure!(in_the_lease.verdict == Verdict::Granted, "{in_the_lease:?}");
+    scene.wait_until_shut(&lab.visitor, SSH)?;
+    ensure!(!full.detach()?.is_empty(), "nothing was written: the disk was not full for anybody");
+
+    let after = bob.ask(&lab.visitor, to, &far_ahead())?.context("silence")?;
+    ensure!(after.verdict == Verdict::Granted, "{after:?}");
+    scene.must_be_open(&lab.visitor, SSH)?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_healthy()
+}
+
+fn restored(lab: &Lab, damage: &str) -> Result<()> {
+    const NOTICED_WITHIN: Duration = Duration::from_secs(3);
+    let mut scene = Scene::by_packet(lab, Family::V4, "")?;
+    scene.alice.knock_for("ssh", 60)?.expect(0)?;
+
+    lab.gate.nft(damage)?;
+
+    waiting::until_true("the guard is back", NOTICED_WITHIN, || {
+        matches!(scene.reached(&lab.stranger, SSH), Ok(Reached::Silence))
+    })?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_shut(&lab.client, WEB)?;
+    scene.alice.knock_for("web", 60)?.expect(0)?;
+    scene.must_be_open(&lab.client, WEB)?;
+    scene.must_be_shut(&lab.stranger, WEB)?;
+    scene.must_be_healthy()
+}
+
+const SECONDS: u32 = 4;
+
+fn closes_without_agent(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V6, "")?;
+    let knocked = Instant::now();
+    scene.alice.knock_for("ssh", SECONDS)?.expect(0)?;
+    scene.gate.kill()?;
+    scene.must_be_open(&lab.client, SSH)?;
+    must_close_in_time(&scene, knocked)
+}
+
+fn adopted(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, "")?;
+    let knocked = Instant::now();
+    scene.alice.knock_for("ssh", SECONDS)?.expect(0)?;
+    scene.gate.stop()?;
+    scene.gate.start()?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.gate.kill()?;
+    scene.gate.start()?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_shut(&lab.stranger, SSH)?;
+    must_close_in_time(&scene, knocked)
+}
+
+fn must_close_in_time(scene: &Scene<'_>, knocked: Instant) -> Result<()> {
+    let shut = scene.wait_until_shut(&scene.lab.client, SSH)?.duration_since(knocked);
+    ensure!(shut >= Duration::from_secs(u64::from(SECONDS) - 1), "shut after {shut:?} already");
+    ensure!(shut <= Duration::from_secs(u64::from(SECONDS) + 3), "shut only after {shut:?}");
+    Ok(())
+}

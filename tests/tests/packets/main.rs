@@ -1,0 +1,36 @@
+//! Packet knocks end to end: real agent, real client, real firewall, real networks, and attackers who send what they like.
+
+mod attacks;
+mod clocks;
+mod confirmation;
+mod crashes;
+mod crowd;
+mod faults;
+mod lasting;
+mod opening;
+mod replay;
+mod roster;
+mod scans;
+mod tunnels;
+
+use std::process::ExitCode;
+
+use knockgate_tests::harness;
+
+fn main() -> ExitCode {
+    harness::run(|| {
+        let mut stories = opening::stories();
+        stories.extend(replay::stories());
+        stories.extend(attacks::stories());
+        stories.extend(confirmation::stories());
+        stories.extend(clocks::stories());
+        stories.extend(faults::stories());
+        stories.extend(lasting::stories());
+        stories.extend(roster::stories());
+        stories.extend(tunnels::stories());
+        stories.extend(crowd::stories());
+        stories.extend(scans::stories());
+        stories.extend(crashes::stories());
+        stories
+    })
+}

@@ -1,0 +1,100 @@
+//! What a scanner finds: the same as on the host without Knockgate.
+
+use anyhow::{Context, Result, ensure};
+use knockgate_tests::harness::{Story, story};
+use knockgate_tests::packets::KNOCK;
+use knockgate_tests::peers::Service;
+use knockgate_tests::programs::Said;
+use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::{Family, Lab};
+
+pub(crate) fn stories() -> Vec<Story> {
+    vec![
+        story(
+            "a scan of a host that drops by default finds the same with and without Knockgate",
+            own_firewall,
+        ),
+        story("a scan of a bare host finds the same with and without packet knocks on every port", bare_host),
+    ]
+}
+
+/// Everybody's page, which nothing guards.
+const PAGE: u16 = 80;
+/// Accepted by the host's firewall, and nobody listens.
+const NOBODY: u16 = 443;
+/// The datagram services that scanners ask for first, the knock's port, and its neighbours.
+const UDP_PORTS: &str = "7,9,13,17,19,37,53,67-69,88,111,123,135-139,161,162,177,389,427,443,445,497,500,514-518,520,593,\
+                         623,626,631,800,996-999,1022-1030,1194,1433,1434,1645,1646,1701,1718,1719,1812,1813,1900,2000,\
+                         2048,2049,2222,3283,3456,3703,4444,4500,5000,5060,5353,5632,9200,10000,17185,20031,30718,31337,\
+                         32768,32815,33281,49152-49156,49181-49194,51820,60000-60005,62200-62202,65535";
+
+fn own_firewall(lab: &Lab) -> Result<()> {
+    let _page = Service::start(&lab.gate, PAGE, "page")?;
+    lab.gate.nft(&format!(
+        "table inet own {{\n chain input {{\n type filter hook input priority filter; policy drop\n \
+         iif lo accept\n ct state established,related accept\n meta l4proto ipv6-icmp accept\n \
+         tcp dport {{ {PAGE}, {NOBODY} }} accept\n }}\n }}"
+    ))?;
+    let (tcp, udp) = (tcp_ports(lab, &[])?, udp_ports(lab)?);
+    ensure!(tcp.contains("80/open") && tcp.contains("443/closed"), "a scan that finds nothing: {tcp}");
+
+    let scene = Scene::by_packet(lab, Family::V4, "")?;
+    // The services behind the guard are let in by the host's firewall now, and by the guard for those who knock.
+    lab.gate.nft(&format!("add rule inet own input tcp dport {{ {SSH}, {WEB} }} accept"))?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+
+    let after = tcp_ports(lab, &[])?;
+    ensure!(after == tcp, "before: {tcp}\nwith Knockgate: {after}");
+    let after = udp_ports(lab)?;
+    ensure!(after == udp, "before: {udp}\nwith Knockgate: {after}");
+    Ok(())
+}
+
+fn bare_host(lab: &Lab) -> Result<()> {
+    // A host that says of every datagram that nobody wants it, at once, or a scanner would take hours.
+    lab.gate.sysctl(&[("ipv4/icmp_ratelimit", "0")])?;
+    let (tcp, udp) = (tcp_ports(lab, &[SSH, WEB])?, udp_ports(lab)?);
+    ensure!(udp.contains("Ignored State: closed"), "a bare host does not say that ports are closed: {udp}");
+
+    let scene = Scene::by_packet(lab, Family::V4, "[packet]\nports = \"any\"")?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+
+    let after = udp_ports(lab)?;
+    ensure!(after == udp, "before: {udp}\nwith Knockgate: {after}");
+    // Where every other port says that it is closed, the guarded ones are silent: docs/running.md.
+    let after = tcp_ports(lab, &[SSH, WEB])?;
+    ensure!(after == tcp, "before: {tcp}\nwith Knockgate: {after}");
+    let guarded = scan(lab, &["-sS", "-p", &format!("{SSH},{WEB},{KNOCK}")])?;
+    ensure!(guarded.contains("22/filtered") && guarded.contains("8080/filtered"), "{guarded}");
+    ensure!(guarded.contains("62201/closed"), "{guarded}");
+    Ok(())
+}
+
+/// The state of all TCP ports but some.
+fn tcp_ports(lab: &Lab, without: &[u16]) -> Result<String> {
+    let without: Vec<String> = without.iter().map(u16::to_string).collect();
+    let without = without.join(",");
+    let mut arguments = vec!["-sS", "-p-", "--min-rate", "15000"];
+    if !without.is_empty() {
+        arguments.extend(["--exclude-ports", &without]);
+    }
+    scan(lab, &arguments)
+}
+
+fn udp_ports(lab: &Lab) -> Result<String> {
+    scan(lab, &["-sU", "-p", UDP_PORTS, "--max-rate", "200"])
+}
+
+/// What nmap finds at the gate, in its form for programs, from the stranger's host.
+fn scan(lab: &Lab, arguments: &[&str]) -> Result<String> {
+    let gate = lab.gate.ip(Family::V4).to_string();
+    let mut nmap = lab.stranger.command("nmap");
+    nmap.args(["--privileged", "-n", "-Pn", "-T5", "--max-retries", "1", "-oG", "-"])
+        .args(arguments)
+        .arg(&gate);
+    let said = Said::by(&mut nmap)?.expect(0)?;
+    let found = said.out.lines().find(|line| line.contains("Ports:")).map(str::to_owned);
+    found.with_context(|| format!("nmap finds nothing: {said}"))
+}
