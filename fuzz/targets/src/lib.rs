@@ -1,0 +1,40 @@
+//! What the fuzzers call: one function for every parser, and one for the gate as a whole. Each takes any bytes and panics
+//! when a law is broken; that nothing panics by itself is only the first of them.
+//!
+//! The functions belong to the main workspace, so that `tests/corpus.rs` replays there what the fuzzers have found; the
+//! fuzzers themselves are in `fuzz/`. Everything here is the same in every run: keys, clocks and generators are fixed. The
+//! one exception is a salt that the client draws by itself, of which nothing depends.
+#![forbid(unsafe_code)]
+
+mod file;
+mod gate;
+mod kernel;
+mod message;
+mod packet;
+mod scene;
+pub mod seed;
+mod tape;
+mod text;
+mod wire;
+
+pub use file::{book, gate_identity, locked_profile, own_key, profile, roster_file, text_form};
+pub use gate::gate;
+pub use kernel::{flows, netlink, set_elements};
+pub use message::{message_authentic, message_raw, message_sealed};
+pub use packet::{packet_knock, packet_probe};
+pub use text::{agent_config, client_settings, policy_manifest};
+pub use wire::{answer, request};
+
+/// A target: its name, which is that of its folder in the corpus, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+#[rustfmt::skip]
+pub const ALL: [Target; 21] = [
+    ("agent_config", agent_config), ("answer", answer), ("book", book), ("client_settings", client_settings),
+    ("flows", flows), ("gate", gate), ("gate_identity", gate_identity), ("locked_profile", locked_profile),
+    ("message_authentic", message_authentic), ("message_raw", message_raw), ("message_sealed", message_sealed),
+    ("netlink", netlink), ("own_key", own_key), ("packet_knock", packet_knock), ("packet_probe", packet_probe),
+    ("policy_manifest", policy_manifest), ("profile", profile), ("request", request), ("roster_file", roster_file),
+    ("set_elements", set_elements), ("text_form", text_form),
+];
