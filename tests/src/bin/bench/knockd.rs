@@ -1,6 +1,6 @@
 //! knockd with nftables, as its users set it up: a fixed sequence of three ports, and a command that opens.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,7 +9,9 @@ use knockgate_tests::programs::{self, Running};
 use knockgate_tests::scenes::SSH;
 use knockgate_tests::{Lab, waiting};
 
-use crate::wire::{Seen, Wire};
+use crate::installed;
+use crate::peer::{Knock, Peer};
+use crate::wire::Wire;
 
 const SEQUENCE: [u16; 3] = [7_000, 8_000, 9_000];
 
@@ -29,27 +31,15 @@ table inet door {
 /// From start to the line in its log.
 const START: Duration = Duration::from_secs(10);
 
-/// What one knock took, in milliseconds.
-pub(crate) struct Knock {
-    pub(crate) to_open: f64,
-    pub(crate) seen: Seen,
-}
-
 pub(crate) struct Knockd<'lab> {
     lab: &'lab Lab,
     wire: Wire,
-    version: String,
+    title: String,
     _daemon: Running,
     _service: Service,
 }
 
 impl<'lab> Knockd<'lab> {
-    /// Where the program is, if it is installed.
-    pub(crate) fn find() -> Option<PathBuf> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).map(|folder| folder.join("knockd")).find(|program| program.is_file())
-    }
-
     pub(crate) fn set(lab: &'lab Lab, program: &Path) -> Result<Self> {
         lab.gate.nft(RULES)?;
         let (file, log_file) = (lab.path("knockd.conf"), lab.path("knockd.log"));
@@ -64,18 +54,28 @@ impl<'lab> Knockd<'lab> {
         Ok(Self {
             lab,
             wire: Wire::to(lab, SSH)?,
-            version: version(program)?,
+            title: format!(
+                "{}: fixed sequence of three SYNs, by the benchmark",
+                installed::version(program)?
+            ),
             _daemon: daemon,
             _service: Service::start(&lab.gate, SSH, "ssh")?,
         })
     }
 
-    pub(crate) fn version(&self) -> &str {
-        &self.version
+    fn shut(&self) -> Result<()> {
+        programs::output(self.lab.gate.command("nft").args(["flush", "set", "inet", "door", "open"]))
+            .map(drop)
+    }
+}
+
+impl Peer for Knockd<'_> {
+    fn title(&self) -> &str {
+        &self.title
     }
 
     /// The three SYNs without a pause, until the port is open; then it is shut again.
-    pub(crate) fn knock(&mut self, repetition: u32) -> Result<Knock> {
+    fn knock(&mut self, repetition: u32) -> Result<Knock> {
         let seen = self.lab.client.inside(|| {
             self.wire
                 .observe(repetition, |wire| SEQUENCE.into_iter().try_for_each(|port| wire.send_syn(port)))
@@ -84,12 +84,13 @@ impl<'lab> Knockd<'lab> {
         let ((), seen) = seen?;
         let seen = seen?;
         let begun = seen.begun(|segment| segment.is_attempt() && segment.to.port() == SEQUENCE[0])?;
-        Ok(Knock { to_open: seen.open.since(begun), seen })
+        let to_open = seen.open.since(begun);
+        Ok(Knock { to_open, to_answer: None, client: None, phases: Vec::new(), seen })
     }
 
-    fn shut(&self) -> Result<()> {
-        programs::output(self.lab.gate.command("nft").args(["flush", "set", "inet", "door", "open"]))
-            .map(drop)
+    /// It was shut by hand.
+    fn wait_until_shut(&mut self) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -105,10 +106,4 @@ fn configuration(log_file: &Path) -> String {
          \tcommand = nft add element inet door open {{ %IP% . {SSH} timeout 30s }}\n",
         log = log_file.display()
     )
-}
-
-/// `knockd 0.8`.
-fn version(program: &Path) -> Result<String> {
-    let said = programs::output(std::process::Command::new(program).arg("-V"))?;
-    said.lines().next().map(str::to_owned).context("knockd does not tell its version")
 }

@@ -1,14 +1,20 @@
-//! The benchmark: how long a knock takes until the port is open, beside knockd where it is installed.
+//! The benchmark: how long a knock takes until the port is open, beside knockd and fwknop where they are installed, and what a gate
+//! of many clients costs.
 //!
 //! `cargo xtask bench` builds what it needs and runs it. Progress goes to stderr, the result to stdout, as Markdown.
 
 mod agent_log;
 mod figures;
+mod fwknop;
+mod installed;
 mod knockd;
-mod knockgate;
 mod machine;
+mod packet;
+mod peer;
 mod phases;
 mod report;
+mod sequence;
+mod sizes;
 mod sys;
 mod wire;
 
@@ -17,9 +23,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use knockgate_tests::{Lab, programs, sandbox};
 
+use fwknop::{Ear, Fwknop};
 use knockd::Knockd;
-use knockgate::Knockgate;
+use packet::{ByClient, ByHand, PacketGate};
+use peer::Peer;
 use report::Report;
+use sequence::Sequence;
+use sizes::Sizes;
 
 const USAGE: &str = "usage: bench REPETITIONS";
 
@@ -42,45 +52,94 @@ fn main() -> ExitCode {
 
 /// Every peer has a network of its own, so that none meets another one's rules. They take turns, and who begins changes.
 fn measure(repetitions: u32) -> Result<Report> {
-    let mut report = Report::begin(repetitions)?;
-    let (ours, theirs) = (Lab::build()?, Lab::build()?);
-    put_on_disk(&ours)?;
-    report.state_is_on(machine::file_system(&ours.path(""))?);
-    let mut knockgate = Knockgate::set(&ours, repetitions)?;
-    let mut knockd = Knockd::find().map(|program| Knockd::set(&theirs, &program)).transpose()?;
-    match &knockd {
-        Some(knockd) => report.beside(knockd.version()),
-        None => eprintln!(
-            "bench: knockd is not installed, so there is nothing to compare with; `apt install knockd`"
-        ),
-    }
+    let sizes = Sizes::measure(repetitions)?;
+    let labs = Labs::build()?;
+    let mut peers = peers(&labs, repetitions)?;
+    let state_on = machine::file_system(&labs.packet.path(""))?;
+    let mut report = Report::begin(repetitions, state_on, &peers)?;
+    report.sizes(sizes);
     for repetition in 0..repetitions {
-        let ours_first = repetition % 2 == 0;
-        if ours_first {
-            report.knockgate(knockgate.knock(repetition));
+        for turn in 0..peers.len() {
+            let place = (turn + repetition as usize) % peers.len();
+            report.note(place, peers[place].knock(repetition));
         }
-        if let Some(knockd) = &mut knockd {
-            report.knockd(knockd.knock(repetition));
+        for peer in &mut peers {
+            peer.wait_until_shut()?;
         }
-        if !ours_first {
-            report.knockgate(knockgate.knock(repetition));
-        }
-        knockgate.wait_until_shut().with_context(|| ours.all_logs())?;
         eprint!("\rbench: {} of {repetitions}", repetition + 1);
     }
     eprintln!();
-    ensure!(report.is_any(), "not one knock was measured; the lines above say why\n{}", ours.all_logs());
+    let silent = report.without_any();
+    ensure!(
+        silent.is_none(),
+        "not one knock was measured ({}); the lines above say why",
+        silent.unwrap_or("")
+    );
     Ok(report)
+}
+
+/// One for each peer, whether it is installed or not.
+struct Labs {
+    packet: Lab,
+    client: Lab,
+    sequence: Lab,
+    knockd: Lab,
+    fwknop: Lab,
+    fwknop_server: Lab,
+}
+
+impl Labs {
+    fn build() -> Result<Self> {
+        let labs = Self {
+            packet: Lab::build()?,
+            client: Lab::build()?,
+            sequence: Lab::build()?,
+            knockd: Lab::build()?,
+            fwknop: Lab::build()?,
+            fwknop_server: Lab::build()?,
+        };
+        [&labs.packet, &labs.client, &labs.sequence].into_iter().try_for_each(put_on_disk)?;
+        Ok(labs)
+    }
+}
+
+/// The first is the one that the others are compared with.
+fn peers(labs: &Labs, repetitions: u32) -> Result<Vec<Box<dyn Peer + '_>>> {
+    let by_hand = ByHand::set(running(&labs.packet)?)?;
+    let by_client = ByClient::set(running(&labs.client)?)?;
+    let mut peers: Vec<Box<dyn Peer + '_>> =
+        vec![Box::new(by_hand), Box::new(by_client), Box::new(Sequence::set(&labs.sequence, repetitions)?)];
+    match installed::find("knockd") {
+        Some(program) => peers.push(Box::new(Knockd::set(&labs.knockd, &program)?)),
+        None => eprintln!("bench: knockd is not installed, so it is left out; `apt install knockd`"),
+    }
+    match fwknop::Programs::find() {
+        Ok(programs) => {
+            peers.push(Box::new(Fwknop::set(&labs.fwknop, programs.clone(), Ear::Pcap)?));
+            peers.push(Box::new(Fwknop::set(&labs.fwknop_server, programs, Ear::UdpServer)?));
+        }
+        Err(missing) => eprintln!(
+            "bench: {missing} is not installed, so fwknop is left out; `apt install fwknop-server fwknop-client iptables`"
+        ),
+    }
+    Ok(peers)
+}
+
+fn running(lab: &Lab) -> Result<PacketGate<'_>> {
+    let mut scene = PacketGate::set(lab, |_| Ok(()))?;
+    scene.gate.start()?;
+    Ok(scene)
 }
 
 /// A lab's folder lies in memory, where a sync costs nothing. This puts a folder beside the program in its place.
 fn put_on_disk(lab: &Lab) -> Result<()> {
     let program = std::env::current_exe()?;
-    let folder = program.with_file_name("bench-state");
+    let name = lab.path("").file_name().context("a lab's folder has a name")?.to_owned();
+    let folder = program.with_file_name("bench-state").join(name);
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
-    std::fs::create_dir(&folder)?;
+    std::fs::create_dir_all(&folder)?;
     let [from, to] = [folder, lab.path("")].map(|path| path.display().to_string());
     programs::run("mount", &["--bind", &from, &to])
 }

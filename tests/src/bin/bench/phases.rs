@@ -7,55 +7,71 @@ use serde_json::Value;
 use crate::agent_log::Record;
 use crate::wire::{Moment, Seen};
 
-/// What happens from the first packet to the open port, one after the other, without a gap.
-pub(crate) const PHASES: [&str; 8] = [
+/// What happens from the packet to the open port, one after the other, without a gap; then parts of it.
+pub(crate) const PACKET: [&str; 5] = [
+    "packet reported by the guard, unsealed, opened by the gate",
+    "policy, with the way to its thread and back",
+    "firewall, next probe, SYN-ACK",
+    "*of these, the policy's own decision*",
+    "*of these, until the gate knows from the kernel that it is open*",
+];
+
+/// The same for a sequence knock.
+pub(crate) const SEQUENCE: [&str; 10] = [
     "connection to the central port, question sealed by the client",
     "question opened by the gate",
-    "number and counter synced to the gate's disk, decoys shown",
+    "number and counter durable, decoys shown",
     "answer sealed by the gate",
     "answer opened by the client, number synced to the client's disk",
     "six connections, one after the other",
     "policy",
     "firewall, next probe, SYN-ACK",
+    "*of these, the policy's own decision*",
+    "*of these, until the gate knows from the kernel that it is open*",
 ];
 
-/// Milliseconds of each phase.
-pub(crate) struct Phases {
-    pub(crate) each: [f64; 8],
-    /// Of the policy's phase, what the decision itself took; the rest is on the way to its thread and back.
-    pub(crate) decision: f64,
-    /// Of the last phase, what the gate took until it knew from the kernel that the service was open.
-    pub(crate) firewall: f64,
+/// Milliseconds of the phases of [`PACKET`].
+pub(crate) fn of_packet(begun: Moment, seen: &Seen, records: &[Record]) -> Result<Vec<f64>> {
+    let decision = recorded(records, "decision")?;
+    let line = [begun, recorded(records, "packet-knock")?.at, decision.at, seen.open];
+    Ok(ends(between(&line), decision, recorded(records, "grant-opened")?))
 }
 
-impl Phases {
-    pub(crate) fn of(begun: Moment, seen: &Seen, records: &[Record], service: u16) -> Result<Self> {
-        let asked = seen.first("the question", |s| s.has_payload && s.to.port() == CENTRAL)?;
-        let answered = seen.first("the answer", |s| s.has_payload && s.from.port() == CENTRAL)?;
-        let knocking = seen.first("the first port of the sequence", |s| {
-            s.is_attempt() && ![CENTRAL, service].contains(&s.to.port())
-        })?;
-        let recorded = |event: &str| {
-            let found = records.iter().find(|record| record.event == event);
-            found.with_context(|| format!("no {event:?} in the audit log"))
-        };
-        let decision = recorded("decision")?;
-        let line = [
-            begun,
-            asked,
-            recorded("central-connection")?.at,
-            recorded("offered")?.at,
-            answered,
-            knocking,
-            recorded("knock")?.at,
-            decision.at,
-            seen.open,
-        ];
-        let elapsed = decision.json.get("elapsed-us").and_then(Value::as_f64);
-        Ok(Self {
-            each: std::array::from_fn(|phase| line[phase + 1].since(line[phase])),
-            decision: elapsed.context("a decision without its time")? / 1_000.0,
-            firewall: recorded("grant-opened")?.at.since(decision.at),
-        })
-    }
+/// Milliseconds of the phases of [`SEQUENCE`].
+pub(crate) fn of_sequence(begun: Moment, seen: &Seen, records: &[Record], service: u16) -> Result<Vec<f64>> {
+    let asked = seen.first("the question", |s| s.has_payload && s.to.port() == CENTRAL)?;
+    let answered = seen.first("the answer", |s| s.has_payload && s.from.port() == CENTRAL)?;
+    let knocking = seen.first("the first port of the sequence", |s| {
+        s.is_attempt() && ![CENTRAL, service].contains(&s.to.port())
+    })?;
+    let decision = recorded(records, "decision")?;
+    let line = [
+        begun,
+        asked,
+        recorded(records, "central-connection")?.at,
+        recorded(records, "offered")?.at,
+        answered,
+        knocking,
+        recorded(records, "knock")?.at,
+        decision.at,
+        seen.open,
+    ];
+    Ok(ends(between(&line), decision, recorded(records, "grant-opened")?))
+}
+
+fn recorded<'r>(records: &'r [Record], event: &str) -> Result<&'r Record> {
+    let found = records.iter().find(|record| record.event == event);
+    found.with_context(|| format!("no {event:?} in the audit log"))
+}
+
+fn between(line: &[Moment]) -> Vec<f64> {
+    line.windows(2).map(|pair| pair[1].since(pair[0])).collect()
+}
+
+/// Adds what the decision itself took, and until when the gate knew from the kernel that the service was open.
+fn ends(mut phases: Vec<f64>, decision: &Record, opened: &Record) -> Vec<f64> {
+    let elapsed = decision.json.get("elapsed-us").and_then(Value::as_f64);
+    phases.push(elapsed.map_or(f64::NAN, |micros| micros / 1_000.0));
+    phases.push(opened.at.since(decision.at));
+    phases
 }

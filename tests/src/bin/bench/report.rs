@@ -1,13 +1,13 @@
 //! The result of a run: tables in Markdown, with everything that is needed to repeat it.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Formatter};
 
 use anyhow::Result;
 
 use crate::figures::Figures;
-use crate::machine::Crowd;
-use crate::phases::{PHASES, Phases};
-use crate::{knockd, knockgate, machine};
+use crate::machine::{self, Crowd};
+use crate::peer::{Knock, Peer};
+use crate::sizes::Sizes;
 
 /// Profiles of cargo; the programs under test are built with the same one as this.
 const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
@@ -17,131 +17,136 @@ pub(crate) struct Report {
     machine: String,
     crowd: Crowd,
     state_on: String,
-    beside: Option<String>,
-    knockgate: Vec<knockgate::Knock>,
-    knockd: Vec<knockd::Knock>,
-    failed: [usize; 2],
+    peers: Vec<Measured>,
+    sizes: Sizes,
+}
+
+/// All knocks at one peer.
+struct Measured {
+    title: String,
+    phases: &'static [&'static str],
+    knocks: Vec<Knock>,
+    failed: usize,
+}
+
+impl Measured {
+    fn nothing_of(peer: &dyn Peer) -> Self {
+        Self { title: peer.title().to_owned(), phases: peer.phases(), knocks: Vec::new(), failed: 0 }
+    }
 }
 
 impl Report {
-    pub(crate) fn begin(repetitions: u32) -> Result<Self> {
+    pub(crate) fn begin(repetitions: u32, state_on: String, peers: &[Box<dyn Peer + '_>]) -> Result<Self> {
         Ok(Self {
             repetitions,
             machine: machine::describe()?,
             crowd: Crowd::begin(),
-            state_on: String::new(),
-            beside: None,
-            knockgate: Vec::new(),
-            knockd: Vec::new(),
-            failed: [0; 2],
+            state_on,
+            peers: peers.iter().map(|peer| Measured::nothing_of(peer.as_ref())).collect(),
+            sizes: Sizes::default(),
         })
     }
 
-    pub(crate) fn state_is_on(&mut self, file_system: String) {
-        self.state_on = file_system;
-    }
-
-    pub(crate) fn beside(&mut self, peer: &str) {
-        self.beside = Some(peer.to_owned());
-    }
-
-    pub(crate) fn knockgate(&mut self, knock: Result<knockgate::Knock>) {
+    /// A knock at the peer that has this place.
+    pub(crate) fn note(&mut self, place: usize, knock: Result<Knock>) {
+        let peer = &mut self.peers[place];
         match knock {
-            Ok(knock) => self.knockgate.push(knock),
+            Ok(knock) => peer.knocks.push(knock),
             Err(error) => {
-                eprintln!("\nbench: a knock at Knockgate failed: {error:#}");
-                self.failed[0] += 1;
+                eprintln!("\nbench: a knock failed ({}): {error:#}", peer.title);
+                peer.failed += 1;
             }
         }
     }
 
-    pub(crate) fn knockd(&mut self, knock: Result<knockd::Knock>) {
-        match knock {
-            Ok(knock) => self.knockd.push(knock),
-            Err(error) => {
-                eprintln!("\nbench: a knock at knockd failed: {error:#}");
-                self.failed[1] += 1;
-            }
-        }
+    pub(crate) fn sizes(&mut self, sizes: Sizes) {
+        self.sizes = sizes;
     }
 
-    pub(crate) fn is_any(&self) -> bool {
-        !self.knockgate.is_empty()
+    /// A peer at which no knock succeeded.
+    pub(crate) fn without_any(&self) -> Option<&str> {
+        self.peers.iter().find(|peer| peer.knocks.is_empty()).map(|peer| peer.title.as_str())
     }
 
-    fn heading(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn heading(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { repetitions, machine, crowd, state_on, .. } = self;
         writeln!(f, "- Command: `cargo xtask bench --reps {repetitions} --profile {PROFILE}`")?;
-        write!(f, "- Programs: Knockgate {}, {PROFILE} build", env!("CARGO_PKG_VERSION"))?;
-        match &self.beside {
-            Some(peer) => writeln!(f, "; {peer}, in turns with it")?,
-            None => writeln!(f, "; no peer installed")?,
-        }
+        writeln!(f, "- Programs: Knockgate {}, {PROFILE} build", env!("CARGO_PKG_VERSION"))?;
         writeln!(f, "- Machine: {machine}; state of gate and client on {state_on}; {}\n", crowd.describe())
     }
 
-    fn totals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| ms | knocks | failed | median | p90 | p99 |")?;
+    fn totals(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| ms from first packet to open | knocks | failed | median | p90 | p99 |")?;
         writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
-        let ours = |of: fn(&knockgate::Knock) -> f64| self.knockgate.iter().map(of).collect::<Figures>();
-        let failed = self.failed.map(|failed| failed.to_string());
-        let row = |f: &mut fmt::Formatter<'_>, name: &str, figures: &Figures, failed: &str| {
-            write!(f, "| {name} | {} | {failed} |", figures.count())?;
-            cells(f, figures)
-        };
-        row(
-            f,
-            "**Knockgate: handshake and one-time sequence of six, first packet to open**",
-            &ours(|k| k.to_open),
-            &failed[0],
-        )?;
-        if let Some(peer) = &self.beside {
-            let name = format!("**{peer}: fixed sequence of three SYNs, first packet to open**");
-            row(f, &name, &self.knockd.iter().map(|knock| knock.to_open).collect(), &failed[1])?;
+        for peer in &self.peers {
+            let figures: Figures = peer.knocks.iter().map(|knock| knock.to_open).collect();
+            write!(f, "| {} | {} | {} |", peer.title, figures.count(), peer.failed)?;
+            cells(f, &figures)?;
         }
-        row(f, "Knockgate, start of the client to open", &ours(|k| k.start_to_open), "")?;
-        row(f, "Knockgate, start of the client to its end", &ours(|k| k.start_to_end), "")?;
-        let seen = || self.knockgate.iter().map(|k| &k.seen).chain(self.knockd.iter().map(|k| &k.seen));
-        row(
-            f,
-            "the network alone: SYN to SYN-ACK of the open port",
-            &seen().map(|seen| seen.round_trip).collect(),
-            "",
-        )?;
-        row(
-            f,
-            "resolution: between two probes of the port",
-            &seen().map(|seen| seen.resolution).collect(),
-            "",
-        )
+        self.ratios(f)
     }
 
-    fn phases(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n| ms of Knockgate's first packet to open | median | p90 | p99 |")?;
-        writeln!(f, "| --- | ---: | ---: | ---: |")?;
-        let ours = |of: &dyn Fn(&Phases) -> f64| self.knockgate.iter().map(|k| of(&k.phases)).collect();
-        for (number, name) in PHASES.iter().enumerate() {
-            row(f, name, &ours(&|phases| phases.each[number]))?;
+    /// By how much the first peer is faster than each of the others.
+    fn ratios(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let median = |peer: &Measured| {
+            let [median, ..] = peer.knocks.iter().map(|knock| knock.to_open).collect::<Figures>().summary();
+            median
+        };
+        let Some((ours, others)) = self.peers.split_first() else { return Ok(()) };
+        writeln!(f, "\n| median, as a multiple of the first row's | |\n| --- | ---: |")?;
+        others
+            .iter()
+            .try_for_each(|peer| writeln!(f, "| {} | {:.1} |", peer.title, median(peer) / median(ours)))
+    }
+
+    fn others(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n| ms beside that | median | p90 | p99 |\n| --- | ---: | ---: | ---: |")?;
+        for peer in &self.peers {
+            let answers: Figures = peer.knocks.iter().filter_map(|knock| knock.to_answer).collect();
+            optional_row(f, &format!("{}; first packet to answer", peer.title), &answers)?;
+            let clients = || peer.knocks.iter().filter_map(|knock| knock.client);
+            let to_open: Figures = clients().map(|client| client.to_open).collect();
+            optional_row(f, &format!("{}; start of the client to open", peer.title), &to_open)?;
+            let to_end: Figures = clients().filter_map(|client| client.to_end).collect();
+            optional_row(f, &format!("{}; start of the client to its end", peer.title), &to_end)?;
         }
-        row(f, "*of these, the policy's own decision*", &ours(&|phases| phases.decision))?;
-        row(f, "*of these, the gate's firewall*", &ours(&|phases| phases.firewall))
+        let seen = || self.peers.iter().flat_map(|peer| &peer.knocks).map(|knock| &knock.seen);
+        let trips = seen().map(|seen| seen.round_trip).collect();
+        row(f, "the network alone: SYN to SYN-ACK of the open port", &trips)?;
+        row(f, "resolution: between two probes of the port", &seen().map(|seen| seen.resolution).collect())
+    }
+
+    fn phases(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for peer in self.peers.iter().filter(|peer| !peer.phases.is_empty()) {
+            writeln!(f, "\n| ms of {} | median | p90 | p99 |\n| --- | ---: | ---: | ---: |", peer.title)?;
+            for (number, name) in peer.phases.iter().enumerate() {
+                row(f, name, &peer.knocks.iter().filter_map(|k| k.phases.get(number).copied()).collect())?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.heading(f)?;
         self.totals(f)?;
-        self.phases(f)
+        self.others(f)?;
+        self.phases(f)?;
+        write!(f, "{}", self.sizes)
     }
 }
 
-fn row(f: &mut fmt::Formatter<'_>, name: &str, figures: &Figures) -> fmt::Result {
+fn optional_row(f: &mut Formatter<'_>, name: &str, figures: &Figures) -> fmt::Result {
+    if figures.count() == 0 { Ok(()) } else { row(f, name, figures) }
+}
+
+fn row(f: &mut Formatter<'_>, name: &str, figures: &Figures) -> fmt::Result {
     write!(f, "| {name} |")?;
     cells(f, figures)
 }
 
-fn cells(f: &mut fmt::Formatter<'_>, figures: &Figures) -> fmt::Result {
+fn cells(f: &mut Formatter<'_>, figures: &Figures) -> fmt::Result {
     for figure in figures.summary() {
         write!(f, " {figure:.2} |")?;
     }

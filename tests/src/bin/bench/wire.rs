@@ -34,6 +34,8 @@ const EVERY_PROTOCOL: u16 = 0x0003;
 /// `IPPROTO_RAW`: the sender writes the IP header, and nothing is ever received.
 const OWN_HEADER: i32 = 255;
 const TCP: u8 = 6;
+const UDP: u8 = 17;
+const UDP_HEADER: u16 = 8;
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 
@@ -60,23 +62,37 @@ impl From<SystemTime> for Moment {
     }
 }
 
-/// One TCP segment that passed.
+/// One TCP segment or UDP datagram that passed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
     pub(crate) at: Moment,
     pub(crate) from: SocketAddrV4,
     pub(crate) to: SocketAddrV4,
     pub(crate) has_payload: bool,
-    flags: u8,
+    transport: Transport,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Transport {
+    Tcp { flags: u8 },
+    Udp,
 }
 
 impl Segment {
     pub(crate) fn is_attempt(&self) -> bool {
-        self.flags & (SYN | ACK) == SYN
+        matches!(self.transport, Transport::Tcp { flags } if flags & (SYN | ACK) == SYN)
     }
 
     fn is_acceptance(&self) -> bool {
-        self.flags & (SYN | ACK) == SYN | ACK
+        matches!(self.transport, Transport::Tcp { flags } if flags & (SYN | ACK) == SYN | ACK)
+    }
+
+    pub(crate) fn is_datagram_to(&self, port: u16) -> bool {
+        matches!(self.transport, Transport::Udp) && self.to.port() == port
+    }
+
+    pub(crate) fn is_datagram_from(&self, port: u16) -> bool {
+        matches!(self.transport, Transport::Udp) && self.from.port() == port
     }
 }
 
@@ -113,6 +129,8 @@ pub(crate) struct Wire {
     raw: Socket,
     client: Ipv4Addr,
     target: SocketAddrV4,
+    /// The UDP port from which a knock is answered, if it is.
+    answers_from: Option<u16>,
     next_port: u16,
 }
 
@@ -121,7 +139,13 @@ impl Wire {
     pub(crate) fn to(lab: &Lab, port: u16) -> Result<Self> {
         let (packets, raw) = lab.client.inside(|| Ok((packet_socket()?, raw_socket()?)))?;
         let target = SocketAddrV4::new(v4(&lab.gate)?, port);
-        Ok(Self { packets, raw, client: v4(&lab.client)?, target, next_port: SOURCE_PORTS.start })
+        let next_port = SOURCE_PORTS.start;
+        Ok(Self { packets, raw, client: v4(&lab.client)?, target, answers_from: None, next_port })
+    }
+
+    /// A knock is over when the port is open and this UDP port has answered.
+    pub(crate) fn with_answers_from(self, port: u16) -> Self {
+        Self { answers_from: Some(port), ..self }
     }
 
     /// Probes the port a while, makes sure that it is shut, begins the knock, and probes on until the port is open.
@@ -139,10 +163,12 @@ impl Wire {
         for _ in 0..25 + repetition * 37 % 250 {
             self.probe(&mut pace, &mut log)?;
         }
-        ensure!(log.answered.is_none(), "port {} is open before the knock", self.target.port());
+        ensure!(!log.is_open(), "port {} is open before the knock", self.target.port());
         let begun = begin(self)?;
         let deadline = Instant::now() + PATIENCE;
-        while log.answered.is_none() && Instant::now() < deadline {
+        while !(log.is_open() && self.answers_from.is_none_or(|port| log.has_datagram_from(port)))
+            && Instant::now() < deadline
+        {
             self.probe(&mut pace, &mut log)?;
         }
         Ok((begun, log.conclude()))
@@ -220,6 +246,14 @@ impl Log {
         }
     }
 
+    fn is_open(&self) -> bool {
+        self.answered.is_some()
+    }
+
+    fn has_datagram_from(&self, port: u16) -> bool {
+        self.segments.iter().any(|segment| segment.is_datagram_from(port))
+    }
+
     fn conclude(self) -> Result<Seen> {
         let Some(answer) = self.answered else {
             bail!("the port was not open after {} seconds", PATIENCE.as_secs());
@@ -292,21 +326,29 @@ fn tcp_checksum(packet: &[u8; 40]) -> u16 {
     !u16::from_be_bytes([high, low])
 }
 
-/// A TCP segment in an IPv4 packet; anything else is not looked at.
+/// A TCP segment or UDP datagram in an IPv4 packet; anything else is not looked at.
 fn parse(packet: &[u8], at: Moment) -> Option<Segment> {
-    if packet.first()? >> 4 != 4 || *packet.get(9)? != TCP {
+    if packet.first()? >> 4 != 4 {
         return None;
     }
     let word = |offset: usize| Some(u16::from_be_bytes([*packet.get(offset)?, *packet.get(offset + 1)?]));
     let address =
         |offset: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(offset..offset + 4)?).ok()?));
-    let tcp = usize::from(packet[0] & 0x0f) * 4;
-    let header = usize::from(packet.get(tcp + 12)? >> 4) * 4;
+    let start = usize::from(packet[0] & 0x0f) * 4;
+    let (transport, has_payload) = match *packet.get(9)? {
+        TCP => {
+            let header = usize::from(packet.get(start + 12)? >> 4) * 4;
+            let flags = *packet.get(start + 13)?;
+            (Transport::Tcp { flags }, usize::from(word(2)?) > start + header)
+        }
+        UDP => (Transport::Udp, word(start + 4)? > UDP_HEADER),
+        _ => return None,
+    };
     Some(Segment {
         at,
-        from: SocketAddrV4::new(address(12)?, word(tcp)?),
-        to: SocketAddrV4::new(address(16)?, word(tcp + 2)?),
-        has_payload: usize::from(word(2)?) > tcp + header,
-        flags: *packet.get(tcp + 13)?,
+        from: SocketAddrV4::new(address(12)?, word(start)?),
+        to: SocketAddrV4::new(address(16)?, word(start + 2)?),
+        has_payload,
+        transport,
     })
 }

@@ -1,0 +1,93 @@
+//! Knockgate's sequence knock: a question at the central port, six connections, and a client process for every knock.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use knockgate_tests::gates::CENTRAL;
+use knockgate_tests::scenes::{SSH, Scene};
+use knockgate_tests::{Family, Lab, programs, waiting};
+
+use crate::agent_log::AgentLog;
+use crate::peer::{Knock, Observed, Peer};
+use crate::phases;
+use crate::wire::{Segment, Wire};
+
+/// After a knock that went wrong: longer than any lockout.
+const RECOVERY: Duration = Duration::from_secs(90);
+
+/// A gate with one client.
+pub(crate) struct Sequence<'lab> {
+    scene: Scene<'lab>,
+    wire: Wire,
+    log: AgentLog,
+    program: PathBuf,
+    is_open: bool,
+}
+
+impl<'lab> Sequence<'lab> {
+    pub(crate) fn set(lab: &'lab Lab, knocks: u32) -> Result<Self> {
+        // A few more numbers than knocks, so that no book ever runs low.
+        let count = knocks.saturating_mul(2).clamp(1_000, 65_536);
+        let scene = Scene::set_with(lab, Family::V4, &format!("[sequence]\ncount = {count}"))?;
+        Ok(Self {
+            wire: Wire::to(lab, SSH)?,
+            log: AgentLog::follow(lab.path("audit.jsonl"))?,
+            program: programs::ours("knockgate")?,
+            is_open: false,
+            scene,
+        })
+    }
+
+    fn knock_once(&mut self, repetition: u32) -> Result<Knock> {
+        let mut command = Command::new(&self.program);
+        command.env("KNOCKGATE_HOME", self.scene.alice.home());
+        command.args(["knock", "alice", "ssh", "--via", "sequence"]);
+        command.args(["--seconds", "1", "--timeout", "5", "--quiet"]);
+        let observed = Observed::by(&mut self.wire, &self.scene.lab.client, repetition, &mut command)?;
+        let records = self.log.up_to("grant-opened")?;
+        self.is_open = true;
+        let is_first = |segment: &Segment| segment.is_attempt() && segment.to.port() == CENTRAL;
+        let begun = observed.seen.begun(is_first)?;
+        let phases = phases::of_sequence(begun, &observed.seen, &records, SSH)?;
+        Ok(Knock { phases, ..observed.knock(is_first)? })
+    }
+
+    /// A failed knock may have led to a lockout or have left a grant; the next one begins without.
+    fn recover(&mut self) -> Result<()> {
+        let alice = &self.scene.alice;
+        waiting::until_true("the gate takes questions again and nothing is open", RECOVERY, || {
+            alice.status().is_ok_and(|said| said.code == Some(0))
+                && self.scene.must_be_shut(&self.scene.lab.client, SSH).is_ok()
+        })?;
+        self.is_open = false;
+        self.log = AgentLog::follow(self.scene.lab.path("audit.jsonl"))?;
+        Ok(())
+    }
+}
+
+impl Peer for Sequence<'_> {
+    fn title(&self) -> &'static str {
+        "Knockgate: handshake and one-time sequence of six, by its client"
+    }
+
+    fn phases(&self) -> &'static [&'static str] {
+        &phases::SEQUENCE
+    }
+
+    fn knock(&mut self, repetition: u32) -> Result<Knock> {
+        let knock = self.knock_once(repetition);
+        if knock.is_err() {
+            self.recover()?;
+        }
+        knock
+    }
+
+    fn wait_until_shut(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_open) {
+            self.log.up_to("grant-closed")?;
+        }
+        Ok(())
+    }
+}
