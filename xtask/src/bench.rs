@@ -1,4 +1,5 @@
-//! The benchmark: builds what it needs, runs the program `bench` of the tests crate, keeps its tables.
+//! The benchmark: builds what it needs, runs the program `bench` of the tests crate and the two that measure the core on one
+//! thread, keeps their tables.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,6 +15,9 @@ const END: &str = "<!-- measured: end -->";
 
 /// Fewer say too little about a 99th percentile to be kept.
 const ENOUGH: u32 = 50;
+
+/// What measures one thread, in the order of its tables: the core alone, then with the agent's roster.
+const EXAMPLES: [(&str, &str); 2] = [("knockgate-core", "packet_cost"), ("knockgate-agent", "knock_scale")];
 
 /// What the command line asks for.
 pub(crate) struct Wanted {
@@ -47,7 +51,10 @@ impl Wanted {
 pub(crate) fn run(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
     setup::run(steps)?;
     steps.step("bench: build of agent, client and benchmark", || build(wanted.profile))?;
-    let tables = steps.step("bench: knocks", || measure(wanted))?;
+    let threads = steps.step("bench: one thread", || one_thread(wanted.profile))?;
+    let knocks = steps
+        .step("bench: knocks", || run_built(wanted.profile, "bench", &[&wanted.repetitions.to_string()]))?;
+    let tables = format!("{knocks}\n{threads}");
     println!("\n{tables}");
     if wanted.profile != Profile::Release || wanted.repetitions < ENOUGH {
         note(format_args!("{DOCUMENT} keeps only release builds with {ENOUGH} or more repetitions"));
@@ -59,29 +66,44 @@ pub(crate) fn run(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
 }
 
 fn build(profile: Profile) -> Result<()> {
-    let mut cargo = tool::cargo();
-    cargo.args(["build", "--quiet", "--locked"]);
-    cargo.args(["-p", "knockgate-agent", "-p", "knockgate", "-p", "knockgate-tests"]);
-    cargo.args(["--bin", "knockgated", "--bin", "knockgate", "--bin", "bench"]);
     if profile == Profile::Release {
         note("a release build takes several minutes the first time; `--profile dev` does without");
-        cargo.arg("--release");
     }
-    tool::run(&mut cargo)
+    let packages = ["-p", "knockgate-agent", "-p", "knockgate", "-p", "knockgate-tests"];
+    let programs = ["--bin", "knockgated", "--bin", "knockgate", "--bin", "bench"];
+    tool::run(cargo_build(profile).args(packages).args(programs))?;
+    // Each by itself: what the tests of one crate need may change what the others are built with.
+    EXAMPLES.into_iter().try_for_each(|(package, example)| {
+        tool::run(cargo_build(profile).args(["-p", package, "--example", example]))
+    })
 }
 
-/// Progress goes where ours goes.
-fn measure(wanted: &Wanted) -> Result<String> {
+fn cargo_build(profile: Profile) -> Command {
+    let mut cargo = tool::cargo();
+    cargo.args(["build", "--quiet", "--locked"]);
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    cargo
+}
+
+fn one_thread(profile: Profile) -> Result<String> {
+    let tables = EXAMPLES.map(|(_, example)| run_built(profile, &format!("examples/{example}"), &[]));
+    Ok(tables.into_iter().collect::<Result<Vec<_>>>()?.join("\n"))
+}
+
+/// What a program that was built prints. Progress goes where ours goes.
+fn run_built(profile: Profile, program: &str, arguments: &[&str]) -> Result<String> {
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
-    let folder = match wanted.profile {
+    let folder = match profile {
         Profile::Release => "release",
         Profile::Dev => "debug",
     };
-    let mut bench = Command::new(Path::new(&target).join(folder).join("bench"));
-    bench.arg(wanted.repetitions.to_string()).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let done = bench.output().with_context(|| format!("cannot start `{}`", tool::words(&bench)))?;
+    let mut program = Command::new(Path::new(&target).join(folder).join(program));
+    program.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let done = program.output().with_context(|| format!("cannot start `{}`", tool::words(&program)))?;
     if !done.status.success() {
-        bail!("`{}` ended with {}; its own output above says why", tool::words(&bench), done.status);
+        bail!("`{}` ended with {}; its own output above says why", tool::words(&program), done.status);
     }
     Ok(String::from_utf8(done.stdout)?)
 }

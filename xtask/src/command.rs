@@ -15,7 +15,7 @@ usage: cargo xtask COMMAND
   lint        formatting, clippy, forbidden text; cargo deny and typos where installed
   test        all of the above, then every test
   demo        two namespaces, a real gate, a knock, a replay, the closing; ends with `demo: ok`
-  bench       time from knock to open port, beside knockd if installed; [--reps N] [--profile release|dev]
+  bench       time from knock to open port, beside knockd and fwknop if installed; [--reps N] [--profile release|dev]
 ";
 
 /// Runs the subcommand and says what went wrong. Exit status 0 is success, 1 a failure, 2 a wrong command line.
