@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
+use knockgate_tests::capture::Capture;
 use knockgate_tests::peers::Reached;
 use knockgate_tests::scenes::{SSH, Scene};
-use knockgate_tests::{Family, Host, Lab, sandbox};
+use knockgate_tests::{Family, Host, Lab, packets, sandbox};
 
 /// How long the demo's grant lasts: long enough to look, short enough to wait for.
 const SECONDS: u32 = 5;
@@ -33,18 +34,60 @@ fn show() -> Result<()> {
     let mut timeline = Timeline { started: Instant::now() };
     let lab = Lab::build()?;
     timeline.tell("network", "client 10.77.2.2, stranger 10.77.4.2, gate 10.77.1.2; and the same over IPv6");
-    for family in [Family::V4, Family::V6] {
-        let played = play(&lab, family, &mut timeline);
-        if played.is_err() {
-            println!("{}", lab.all_logs());
+    for (way, play) in [("packet", play_packet as Play), ("sequence", play_sequence)] {
+        for family in [Family::V4, Family::V6] {
+            println!("\nA {way} knock, {family:?}");
+            let played = play(&lab, family, &mut timeline);
+            if played.is_err() {
+                println!("{}", lab.all_logs());
+            }
+            played?;
+            forget(&lab)?;
         }
-        played?;
-        forget(&lab)?;
     }
     Ok(())
 }
 
-fn play(lab: &Lab, family: Family, timeline: &mut Timeline) -> Result<()> {
+type Play = fn(&Lab, Family, &mut Timeline) -> Result<()>;
+
+/// One datagram opens, and is worth nothing to whoever has captured it.
+fn play_packet(lab: &Lab, family: Family, timeline: &mut Timeline) -> Result<()> {
+    let ssh = lab.gate.at(family, SSH);
+    let mut scene = Scene::by_packet(lab, family, "")?;
+    timeline.tell("gate", format_args!("knockgated is up and guards {ssh}; nothing listens for knocks"));
+    timeline.reach("client", &lab.client, ssh, Expected::Shut)?;
+
+    let capture = Capture::on(&lab.client)?;
+    timeline.tell("client", format_args!("knockgate knock alice ssh --seconds {SECONDS}"));
+    let said = scene.alice.knock_for("ssh", SECONDS)?.expect(0)?;
+    timeline.tell("client", said.out.trim());
+    timeline.reach("client", &lab.client, ssh, Expected::Open)?;
+    timeline.reach("stranger", &lab.stranger, ssh, Expected::Shut)?;
+
+    let sent = capture.datagrams(lab.client.ip(family), lab.gate.ip(family))?;
+    let Some(knock) = sent.first() else { bail!("no datagram in the capture") };
+    timeline.tell(
+        "attacker",
+        format_args!("has captured {} bytes that look like noise, and sends them again", knock.payload.len()),
+    );
+    let resend = |from: &Host| -> Result<()> {
+        ensure!(packets::exchange(from, knock.to, &knock.payload)?.is_none(), "the gate answered a replay");
+        Ok(())
+    };
+    resend(&lab.stranger)?;
+    timeline.reach("stranger", &lab.stranger, ssh, Expected::Shut)?;
+
+    timeline.tell("client", format_args!("waits until the {SECONDS} seconds are over"));
+    scene.wait_until_shut(&lab.client, SSH)?;
+    timeline.tell("gate", "has shut the port again");
+    resend(&lab.client)?;
+    timeline.tell("attacker", "sends the knock again from the client's own address");
+    timeline.reach("client", &lab.client, ssh, Expected::Shut)?;
+    scene.gate.stop()
+}
+
+/// The paper's way: a number from the central port, then the ports that the book has under it.
+fn play_sequence(lab: &Lab, family: Family, timeline: &mut Timeline) -> Result<()> {
     let ssh = lab.gate.at(family, SSH);
     let mut scene = Scene::set(lab, family)?;
     timeline.tell("gate", format_args!("knockgated is up and guards {ssh}; the client has a profile"));
@@ -72,7 +115,7 @@ fn play(lab: &Lab, family: Family, timeline: &mut Timeline) -> Result<()> {
 /// Knocks and shows what the client said and what an attacker on the path saw.
 fn knock(scene: &Scene<'_>, timeline: &Timeline) -> Result<knockgate_tests::capture::Knock> {
     let began = Instant::now();
-    timeline.tell("client", format_args!("knockgate knock alice ssh --seconds {SECONDS}"));
+    timeline.tell("client", format_args!("knockgate knock alice ssh --via sequence --seconds {SECONDS}"));
     let knock = scene.recorded_knock(SECONDS)?;
     timeline.tell(
         "attacker",
