@@ -97,7 +97,10 @@ fn decided(policy: &Policy, event: &Event) -> Result<Action, Verdict> {
 }
 
 fn asks(service: u16, seconds: u32) -> Event {
-    Event { request: Some(Request { service, name: text("any"), seconds, grants: 0, prefix: None }), ..knock() }
+    Event {
+        request: Some(Request { service, name: text("any"), seconds, grants: 0, prefix: None }),
+        ..knock()
+    }
 }
 
 fn default() -> Policy {
