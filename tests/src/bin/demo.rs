@@ -35,8 +35,8 @@ fn show() -> Result<()> {
     let lab = Lab::build()?;
     timeline.tell("network", "client 10.77.2.2, stranger 10.77.4.2, gate 10.77.1.2; and the same over IPv6");
     for (way, play) in [("packet", play_packet as Play), ("sequence", play_sequence)] {
-        for family in [Family::V4, Family::V6] {
-            println!("\nA {way} knock, {family:?}");
+        for (named, family) in [("IPv4", Family::V4), ("IPv6", Family::V6)] {
+            println!("\nA {way} knock over {named}");
             let played = play(&lab, family, &mut timeline);
             if played.is_err() {
                 println!("{}", lab.all_logs());
