@@ -57,7 +57,9 @@ fn bare_host(lab: &Lab) -> Result<()> {
     let (tcp, udp) = (tcp_ports(lab, &[SSH, WEB])?, udp_ports(lab)?);
     ensure!(udp.contains("Ignored State: closed"), "a bare host does not say that ports are closed: {udp}");
 
-    let scene = Scene::by_packet(lab, Family::V4, "[packet]\nports = \"any\"")?;
+    // Connect mode has a listener behind its decoys: a port that is silent for strangers, which shows on a bare host.
+    let sections = "[packet]\nports = \"any\"\n\n[sequence]\nmode = \"closed\"";
+    let scene = Scene::by_packet(lab, Family::V4, sections)?;
     scene.alice.knock("ssh")?.expect(0)?;
     scene.must_be_open(&lab.client, SSH)?;
 
