@@ -8,12 +8,11 @@ use crate::agent_log::Record;
 use crate::wire::{Moment, Seen};
 
 /// What happens from the packet to the open port, one after the other, without a gap; then parts of it.
-pub(crate) const PACKET: [&str; 5] = [
+pub(crate) const PACKET: [&str; 4] = [
     "packet reported by the guard, unsealed, opened by the gate",
     "policy, with the way to its thread and back",
     "firewall, next probe, SYN-ACK",
     "*of these, the policy's own decision*",
-    "*of these, until the gate knows from the kernel that it is open*",
 ];
 
 /// The same for a sequence knock.
@@ -33,8 +32,10 @@ pub(crate) const SEQUENCE: [&str; 10] = [
 /// Milliseconds of the phases of [`PACKET`].
 pub(crate) fn of_packet(begun: Moment, seen: &Seen, records: &[Record]) -> Result<Vec<f64>> {
     let decision = recorded(records, "decision")?;
-    let line = [begun, recorded(records, "packet-knock")?.at, decision.at, seen.open];
-    Ok(ends(between(&line), decision, recorded(records, "grant-opened")?))
+    let mut phases = between(&[begun, recorded(records, "packet-knock")?.at, decision.at, seen.open]);
+    // That the grant was opened is written down when the answer has been sealed, so its time says nothing about the firewall.
+    phases.push(own_time(decision));
+    Ok(phases)
 }
 
 /// Milliseconds of the phases of [`SEQUENCE`].
@@ -56,7 +57,9 @@ pub(crate) fn of_sequence(begun: Moment, seen: &Seen, records: &[Record], servic
         decision.at,
         seen.open,
     ];
-    Ok(ends(between(&line), decision, recorded(records, "grant-opened")?))
+    let mut phases = between(&line);
+    phases.extend([own_time(decision), recorded(records, "grant-opened")?.at.since(decision.at)]);
+    Ok(phases)
 }
 
 fn recorded<'r>(records: &'r [Record], event: &str) -> Result<&'r Record> {
@@ -68,10 +71,8 @@ fn between(line: &[Moment]) -> Vec<f64> {
     line.windows(2).map(|pair| pair[1].since(pair[0])).collect()
 }
 
-/// Adds what the decision itself took, and until when the gate knew from the kernel that the service was open.
-fn ends(mut phases: Vec<f64>, decision: &Record, opened: &Record) -> Vec<f64> {
+/// What the decision itself took.
+fn own_time(decision: &Record) -> f64 {
     let elapsed = decision.json.get("elapsed-us").and_then(Value::as_f64);
-    phases.push(elapsed.map_or(f64::NAN, |micros| micros / 1_000.0));
-    phases.push(opened.at.since(decision.at));
-    phases
+    elapsed.map_or(f64::NAN, |micros| micros / 1_000.0)
 }
