@@ -206,15 +206,32 @@ fn answers() -> Vec<Answer> {
     verdicts.into_iter().enumerate().map(answer).collect()
 }
 
-/// Steps in no particular order, but the same every time.
+/// An open request of Alice over a connection.
+const ALICE_OPENS: [u8; 13] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+/// One of Bob by packet, which he is to confirm, and the same with the token.
+const BOB_OPENS: [u8; 13] = [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const BOB_CONFIRMS: [u8; 14] = [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+/// Alice asks for a number, and knocks it.
+const ALICE_ASKS: [u8; 13] = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const ALICE_KNOCKS: [u8; 6] = [13, 0, 0, 0, 0, 0];
+const NEW_LEASE: [u8; 3] = [14, 1, 1];
+const CRASH: [u8; 2] = [18, 1];
+const FIRST_AGAIN: [u8; 4] = [4, 0, 0, 1];
+const SETTLE: [u8; 1] = [19];
+
+/// Scripts that lead somewhere, and steps in no particular order, but the same every time.
 fn scripts() -> Inputs {
+    let after_a_crash: [&[u8]; 6] = [&NEW_LEASE, &ALICE_OPENS, &SETTLE, &CRASH, &FIRST_AGAIN, &SETTLE];
+    let confirmed: [&[u8]; 4] = [&BOB_OPENS, &SETTLE, &BOB_CONFIRMS, &SETTLE];
+    let sequence: [&[u8]; 4] = [&ALICE_ASKS, &SETTLE, &ALICE_KNOCKS, &SETTLE];
     let mut rng = Numbers(4);
-    let script = |length| {
+    let mut any = |length| {
         let mut script = vec![0; length];
         rng.fill_bytes(&mut script);
         script
     };
-    std::iter::repeat_n(300, 24).map(script).collect()
+    let led = [after_a_crash.concat(), confirmed.concat(), sequence.concat()];
+    led.into_iter().chain((0..20).map(|_| any(300))).collect()
 }
 
 fn profile() -> Profile {
