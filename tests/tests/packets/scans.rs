@@ -1,6 +1,6 @@
 //! What a scanner finds: the same as on the host without Knockgate.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::KNOCK;
 use knockgate_tests::peers::Service;
@@ -35,8 +35,10 @@ fn own_firewall(lab: &Lab) -> Result<()> {
          iif lo accept\n ct state established,related accept\n meta l4proto ipv6-icmp accept\n \
          tcp dport {{ {PAGE}, {NOBODY} }} accept\n }}\n }}"
     ))?;
-    let (tcp, udp) = (tcp_ports(lab, &[])?, udp_ports(lab)?);
-    ensure!(tcp.contains("80/open") && tcp.contains("443/closed"), "a scan that finds nothing: {tcp}");
+    let tcp = "80/open/tcp//http///, 443/closed/tcp//https///\tIgnored State: filtered (65533)";
+    must_find(tcp, || tcp_ports(lab, &[]))?;
+    let udp = udp_ports(lab)?;
+    ensure!(udp.starts_with("\tIgnored State: open|filtered"), "a host that drops by default: {udp}");
 
     let scene = Scene::by_packet(lab, Family::V4, "")?;
     // The services behind the guard are let in by the host's firewall now, and by the guard for those who knock.
@@ -44,18 +46,16 @@ fn own_firewall(lab: &Lab) -> Result<()> {
     scene.alice.knock("ssh")?.expect(0)?;
     scene.must_be_open(&lab.client, SSH)?;
 
-    let after = tcp_ports(lab, &[])?;
-    ensure!(after == tcp, "before: {tcp}\nwith Knockgate: {after}");
-    let after = udp_ports(lab)?;
-    ensure!(after == udp, "before: {udp}\nwith Knockgate: {after}");
-    Ok(())
+    must_find(tcp, || tcp_ports(lab, &[]))?;
+    must_find(&udp, || udp_ports(lab))
 }
 
 fn bare_host(lab: &Lab) -> Result<()> {
     // A host that says of every datagram that nobody wants it, at once, or a scanner would take hours.
     lab.gate.sysctl(&[("ipv4/icmp_ratelimit", "0")])?;
-    let (tcp, udp) = (tcp_ports(lab, &[SSH, WEB])?, udp_ports(lab)?);
-    ensure!(udp.contains("Ignored State: closed"), "a bare host does not say that ports are closed: {udp}");
+    let (tcp, udp) = ("\tIgnored State: closed (65533)", "\tIgnored State: closed (114)");
+    must_find(tcp, || tcp_ports(lab, &[SSH, WEB]))?;
+    must_find(udp, || udp_ports(lab))?;
 
     // Connect mode has a listener behind its decoys: a port that is silent for strangers, which shows on a bare host.
     let sections = "[packet]\nports = \"any\"\n\n[sequence]\nmode = \"closed\"";
@@ -63,15 +63,26 @@ fn bare_host(lab: &Lab) -> Result<()> {
     scene.alice.knock("ssh")?.expect(0)?;
     scene.must_be_open(&lab.client, SSH)?;
 
-    let after = udp_ports(lab)?;
-    ensure!(after == udp, "before: {udp}\nwith Knockgate: {after}");
+    must_find(udp, || udp_ports(lab))?;
     // Where every other port says that it is closed, the guarded ones are silent: docs/running.md.
-    let after = tcp_ports(lab, &[SSH, WEB])?;
-    ensure!(after == tcp, "before: {tcp}\nwith Knockgate: {after}");
+    must_find(tcp, || tcp_ports(lab, &[SSH, WEB]))?;
     let guarded = scan(lab, &["-sS", "-p", &format!("{SSH},{WEB},{KNOCK}")])?;
     ensure!(guarded.contains("22/filtered") && guarded.contains("8080/filtered"), "{guarded}");
     ensure!(guarded.contains("62201/closed"), "{guarded}");
     Ok(())
+}
+
+/// A scan as fast as this one loses some packets on a busy machine. What is lost is found the next time; what differs is not.
+fn must_find(expected: &str, look: impl Fn() -> Result<String>) -> Result<()> {
+    const SCANS: usize = 4;
+    let mut found = Vec::new();
+    while found.len() < SCANS {
+        found.push(look()?);
+        if found.last().is_some_and(|last| last == expected) {
+            return Ok(());
+        }
+    }
+    bail!("expected {expected:?}, and {SCANS} scans find {found:#?}")
 }
 
 /// The state of all TCP ports but some.
@@ -89,7 +100,7 @@ fn udp_ports(lab: &Lab) -> Result<String> {
     scan(lab, &["-sU", "-p", UDP_PORTS, "--max-rate", "200"])
 }
 
-/// What nmap finds at the gate, in its form for programs, from the stranger's host.
+/// What nmap finds at the gate, from the stranger's host: ports with their states, then the state of all others.
 fn scan(lab: &Lab, arguments: &[&str]) -> Result<String> {
     let gate = lab.gate.ip(Family::V4).to_string();
     let mut nmap = lab.stranger.command("nmap");
@@ -97,6 +108,7 @@ fn scan(lab: &Lab, arguments: &[&str]) -> Result<String> {
         .args(arguments)
         .arg(&gate);
     let said = Said::by(&mut nmap)?.expect(0)?;
-    let found = said.out.lines().find(|line| line.contains("Ports:")).map(str::to_owned);
+    let found =
+        said.out.lines().find_map(|line| line.split_once("Ports: ")).map(|(_, found)| found.to_owned());
     found.with_context(|| format!("nmap finds nothing: {said}"))
 }
