@@ -179,11 +179,17 @@ impl Driver {
         loop {
             let now = clock::now();
             let action = self.gate.poll_action(now);
+            let is_last = action.is_none();
+            if let Some(action) = action {
+                self.act(now, action);
+            }
+            // Only then: whoever writes the notes down would take the processor from what was just begun.
             while let Some(note) = self.gate.poll_note() {
                 self.scribe().note(&note);
             }
-            let Some(action) = action else { return };
-            self.act(now, action);
+            if is_last {
+                return;
+            }
         }
     }
 

@@ -193,7 +193,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             until: now.instant.after(POLICY_DEADLINE * 4),
         };
         // The responder keeps the ephemeral key for its answer, so the next message needs another one.
-        self.ephemeral = Identity::generate(&mut self.rng);
+        self.ephemeral = None;
         self.stirred = true;
         self.exchanges.push(exchange).map_err(|_| Refusal::Overloaded)
     }
@@ -227,9 +227,10 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
     }
 
-    fn authenticate(&self, now: Now, inner: &Inner) -> Result<Authentic<Asked>, Refusal> {
+    fn authenticate(&mut self, now: Now, inner: &Inner) -> Result<Authentic<Asked>, Refusal> {
+        let ephemeral = self.ephemeral.get_or_insert_with(|| Identity::generate(&mut self.rng));
         let (responder, key, payload) =
-            Responder::read(&self.config.identity, &self.ephemeral, self.config.gate, inner)
+            Responder::read(&self.config.identity, ephemeral, self.config.gate, inner)
                 .map_err(|_| Refusal::Unauthentic)?;
         // A stranger with a door key may have any key pair; only the roster makes him a client.
         if !self.roster.client(&key).is_some_and(|client| client.has_key(&key, now.unix)) {

@@ -180,8 +180,9 @@ pub struct Gate<R, G, const EXCHANGES: usize, const HOLDS: usize, const GRANTS: 
     config: Config,
     roster: R,
     rng: G,
-    /// The ephemeral key of the next answer, made beforehand: a stranger's message never costs its generation.
-    ephemeral: Identity,
+    /// The ephemeral key of the next answer. Made when there is nothing else to do, so that no knock waits for it, and kept
+    /// until an answer needs it, so that a stranger's message never costs its generation.
+    ephemeral: Option<Identity>,
     doorkeeper: Doorkeeper,
     /// Counters that need not be stored one by one; none if all must be.
     lease: Option<Lease>,
@@ -210,7 +211,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             doorkeeper: Doorkeeper::new(config.gate, config.door_keys.clone()),
             config,
             roster,
-            ephemeral: Identity::generate(&mut rng),
+            ephemeral: Some(Identity::generate(&mut rng)),
             lease: None,
             token_key: SecretKey::generate(&mut rng),
             rng,

@@ -6,6 +6,7 @@ use crate::action::{Action, Bearer, GrantId};
 use crate::address::Network;
 use crate::grant::{Grant, Phase};
 use crate::hold;
+use crate::key::Identity;
 use crate::note::CloseReason;
 use crate::roster::Roster;
 use crate::time::{Instant, Now};
@@ -32,6 +33,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             .or_else(|| self.poll_consult(now))
             .or_else(|| self.poll_answer(now));
         self.stirred = action.is_some();
+        if action.is_none() && self.ephemeral.is_none() {
+            self.ephemeral = Some(Identity::generate(&mut self.rng));
+        }
         action
     }
 
