@@ -196,10 +196,10 @@ fn decoys(plan: &Plan) -> Vec<String> {
     let decoys = list(&plan.decoys);
     match plan.mode {
         Mode::Connect { listener, access } => {
-            rules.push(format!(
-                "tcp dport {listener} fib daddr type != unicast drop comment \"decoy listener\""
-            ));
             if access == Access::Always {
+                rules.push(format!(
+                    "tcp dport {listener} fib daddr type != unicast drop comment \"decoy listener\""
+                ));
                 // A port that listens, as the central port does, ignores what is neither SYN, ACK nor RST; one that does
                 // not listen resets it. Decoys for everybody must look like the former.
                 let odd = "tcp flags & (fin | syn | rst | ack) != syn tcp flags & (rst | ack) == 0x0";
@@ -277,6 +277,11 @@ fn arriving(plan: &Plan) -> Vec<String> {
         }
         Access::Always => &[String::new()],
     };
+    // A port that drops among ports that reset, or the other way round, would be found by a scan. Whoever dials the listener
+    // itself meets what he would meet at a decoy: the bare host, or its own firewall.
+    if let (Access::Holder, Some(decoy)) = (access, plan.decoys.iter().min()) {
+        rules.push(format!("tcp dport {listener} redirect to :{decoy} comment \"decoy listener\""));
+    }
     for whom in whom {
         rules.push(format!("{whom}tcp dport {decoys} {SYN_ONLY} redirect to :{listener}"));
     }
