@@ -60,7 +60,7 @@ pub(crate) enum Pace {
 enum Jump {
     NotDue,
     Due,
-    /// It was made, or an answer has shown that there is no need.
+    /// An answer has shown that there is no need.
     NotNeeded,
 }
 
@@ -279,7 +279,8 @@ impl Jump {
         let counter = match self {
             Self::NotDue | Self::NotNeeded => ledger.next_counter(),
             Self::Due => {
-                *self = Self::NotNeeded;
+                // Silence once more makes the next one due: there may have been more than one crash.
+                *self = Self::NotDue;
                 ledger.counter_after_silence()
             }
         };
