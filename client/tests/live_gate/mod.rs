@@ -4,12 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a gate that cannot go on fails its test")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[path = "../finished/mod.rs"]
+mod finished;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -30,6 +33,8 @@ use knockgate_core::time::{self, Now, UnixTime};
 use knockgate_core::totp::TotpSecret;
 use rand_core::UnwrapErr;
 use tempfile::TempDir;
+
+pub(crate) use finished::Finished;
 
 pub(crate) const ALICE: ClientId = ClientId(1);
 pub(crate) const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -254,30 +259,6 @@ impl LiveGate {
 
     fn host(&self) -> MutexGuard<'_, Host> {
         self.host.lock().unwrap()
-    }
-}
-
-/// How a run of the client ended.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl From<Output> for Finished {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code().expect("the client was not killed"),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Finished {
-    pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 

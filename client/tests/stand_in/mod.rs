@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a stand-in that cannot go on fails its test")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[path = "../finished/mod.rs"]
+mod finished;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -23,6 +26,8 @@ use knockgate_core::message::{Answer, Kind, Mode, Offer, OpenService, Request, V
 use knockgate_core::profile::{Profile, ProfileService, Protocol};
 use rand_core::UnwrapErr;
 use tempfile::TempDir;
+
+pub(crate) use finished::Finished;
 
 /// What the gate does with the next request of a kind.
 #[derive(Clone, Copy, Debug)]
@@ -215,30 +220,6 @@ impl StandIn {
             serve(listener, &state, serve_knock);
         }
         Self { home: private_tempdir(), profile, state }
-    }
-}
-
-/// How a run of the client ended.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl From<Output> for Finished {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code().expect("the client was not killed"),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Finished {
-    pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
