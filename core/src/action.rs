@@ -196,12 +196,8 @@ pub struct Consultation {
     pub service: u16,
     /// For how long: what he asked for or else the service's usual time, and never more than its most.
     pub seconds: u32,
-    /// His attempts that failed since the last one that succeeded.
-    pub failures: u32,
-    /// The same for everybody at his address.
-    pub source_failures: u32,
-    /// What is open now.
-    pub grants: Census,
+    /// What is known about him, his address and the service.
+    pub standing: Standing,
     /// Numbers left in his book.
     pub book_left: u32,
     /// The number that he knocked, if he knocked a sequence.
@@ -212,6 +208,28 @@ pub struct Consultation {
     pub prefix: Option<u8>,
     /// The grant that he wants to keep, and how long it still lasts.
     pub grant: Option<(GrantId, Duration)>,
+}
+
+/// Whom and what an event is about, as far as there is somebody or something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The client.
+    pub client: Option<ClientId>,
+    /// The address.
+    pub source: Option<IpAddr>,
+    /// The service.
+    pub service: Option<u16>,
+}
+
+/// What the gate knows about a [`Subject`] now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The client's attempts that failed since its last one that succeeded.
+    pub failures: u32,
+    /// The same for everybody at the address.
+    pub source_failures: u32,
+    /// What is open.
+    pub grants: Census,
 }
 
 /// How many grants are open.

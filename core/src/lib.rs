@@ -49,7 +49,7 @@ pub mod totp;
 
 pub use action::{
     Action, Bearer, Cause, Census, Consultation, Decision, Effect, GrantId, Origin, Outcome, Peer, Record,
-    Ticket, Verdict, Way,
+    Standing, Subject, Ticket, Verdict, Way,
 };
 pub use address::Network;
 pub use gate::{Config, Gate, Probe, ProbeKind};

@@ -197,6 +197,7 @@ fn every_attribute_of_the_abi_that_an_event_has_is_in_its_decision() {
         fuel: 12,
         failure: None,
         refused: heapless::Vec::new(),
+        loaded: heapless::Vec::new(),
         log: heapless::Vec::new(),
         log_dropped: 0,
     };

@@ -88,22 +88,22 @@ impl Judge {
             client: Some(host::Client {
                 id: asked.client.0,
                 name: text(asked.name.as_str()),
-                failures: asked.failures,
-                grants: asked.grants.client,
-                oldest_grant: asked.grants.oldest.map(|grant| grant.0.into()),
+                failures: asked.standing.failures,
+                grants: asked.standing.grants.client,
+                oldest_grant: asked.standing.grants.oldest.map(|grant| grant.0.into()),
                 second_factor: asked.second_factor,
             }),
             source: Some(host::Source {
                 address: asked.source,
                 prefix: prefix.bits(),
-                failures: asked.source_failures,
-                grants: asked.grants.source,
+                failures: asked.standing.source_failures,
+                grants: asked.standing.grants.source,
             }),
             request: Some(host::Request {
                 service: asked.service,
                 name: text(service),
                 seconds: asked.seconds,
-                grants: asked.grants.service,
+                grants: asked.standing.grants.service,
                 prefix: asked.prefix,
             }),
             book: asked.number.map(|number| host::Book { number, left: asked.book_left }),
@@ -111,7 +111,7 @@ impl Judge {
                 id: grant.0.into(),
                 left: u32::try_from(left.as_secs()).unwrap_or(u32::MAX),
             }),
-            grants_open: asked.grants.all,
+            grants_open: asked.standing.grants.all,
             ..Event::new(self.cause(asked.cause), HostKind::Linux)
         }
     }

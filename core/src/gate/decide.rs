@@ -7,7 +7,7 @@ use core::time::Duration;
 use rand_core::CryptoRng;
 
 use crate::action::{
-    Action, Cause, Census, Consultation, Decision, Effect, GrantId, HoldId, Outcome, Ticket, Verdict, Waiter,
+    Action, Cause, Consultation, Decision, Effect, GrantId, HoldId, Outcome, Subject, Ticket, Verdict, Waiter,
 };
 use crate::address::{Network, SourcePrefix};
 use crate::grant::{self, Grant, Opening};
@@ -126,9 +126,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             source,
             service,
             seconds: limits.seconds(asked),
-            failures: self.failures_of(Locked::Client(client.id)),
-            source_failures: self.failures_of(Locked::Source(SourcePrefix::of(source))),
-            grants: self.census(client.id, source, service),
+            standing: self.standing(Subject {
+                client: Some(client.id),
+                source: Some(source),
+                service: Some(service),
+            }),
             book_left: left,
             number,
             second_factor,
@@ -137,24 +139,12 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         })
     }
 
-    fn census(&self, client: ClientId, source: IpAddr, service: u16) -> Census {
-        let count = |counts: &dyn Fn(&Grant) -> bool| {
-            u32::try_from(self.open_grants().filter(|grant| counts(grant)).count()).unwrap_or(u32::MAX)
-        };
-        Census {
-            client: count(&|grant| grant.client == client),
-            source: count(&|grant| grant.to.contains(source)),
-            service: count(&|grant| grant.service == service),
-            all: count(&|_| true),
-            oldest: self.open_grants().filter(|grant| grant.client == client).map(|grant| grant.id).min(),
-        }
-    }
-
-    /// Takes the policy's decision. One that comes too late changes nothing.
-    pub fn handle_decision(&mut self, now: Now, ticket: Ticket, decision: Decision) {
+    /// Takes the policy's decision. One that comes too late changes nothing, nor does one about a client that has been removed:
+    /// then the outcome is [`Outcome::Failed`], and what the policy wanted beyond the gate shall not happen either.
+    pub fn handle_decision(&mut self, now: Now, ticket: Ticket, decision: Decision) -> Outcome {
         self.stirred = true;
         let Ticket(waiter) = ticket;
-        let Some(asker) = self.undecided(now.instant, waiter) else { return };
+        let Some(asker) = self.undecided(now.instant, waiter) else { return Outcome::Failed };
         let refusal = match decision.verdict {
             Verdict::Deny => Some(self.why_denied(&asker)),
             Verdict::Failed => Some(Refusal::PolicyFailed),
@@ -167,8 +157,10 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             (None, Some(client)) => {
                 let Undecided { source, proven, .. } = asker;
                 self.carry_out(now, Decided { waiter, client: &client, source, proven }, &decision.effects);
+                return Outcome::Done;
             }
         }
+        Outcome::Failed
     }
 
     /// Who waits for this decision, if he still does.
@@ -215,7 +207,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                     Ok(())
                 }
                 Effect::Revoke { grant } => {
-                    self.revoke_own(now.instant, decided.client, grant);
+                    self.revoke_own(now.instant, decided.client.id, grant);
                     Ok(())
                 }
                 Effect::Lockout { seconds } => {
@@ -282,8 +274,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
     }
 
-    fn revoke_own(&mut self, now: Instant, client: &Client, grant: GrantId) {
-        if let Some(grant) = self.grants.by_id(grant).filter(|grant| grant.client == client.id) {
+    pub(super) fn revoke_own(&mut self, now: Instant, client: ClientId, grant: GrantId) {
+        if let Some(grant) = self.grants.by_id(grant).filter(|grant| grant.client == client) {
             grant.close(now, CloseReason::Revoked);
         }
     }

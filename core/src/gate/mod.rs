@@ -23,6 +23,7 @@ mod follow;
 mod knock;
 mod packet;
 mod poll;
+mod reaction;
 mod request;
 mod timeout;
 

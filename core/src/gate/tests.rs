@@ -15,6 +15,7 @@ mod packet;
 mod policy;
 mod prefix;
 mod probes;
+mod reaction;
 mod status;
 mod tables;
 mod timeouts;

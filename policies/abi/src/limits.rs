@@ -68,6 +68,8 @@ pub const SERVER: Limits = Limits {
 pub const MAX_ACTIONS: usize = 16;
 /// Most different state keys that one decision writes.
 pub const MAX_STATE_WRITES: usize = 16;
+/// Different state keys that one decision loads and a record of it can tell.
+pub const MAX_STATE_LOADS: usize = 32;
 /// Lines of one decision that reach the operator; more are counted only.
 pub const MAX_LOG_LINES: usize = 8;
 /// Bytes of a line; the rest is cut off.

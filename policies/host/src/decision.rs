@@ -1,7 +1,7 @@
 //! What a policy decided.
 
 use heapless::{String, Vec};
-use knockgate_policy_abi::limits::{MAX_ACTIONS, MAX_LOG_BYTES, MAX_LOG_LINES};
+use knockgate_policy_abi::limits::{MAX_ACTIONS, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_STATE_LOADS};
 use knockgate_policy_abi::{Capability, LogLevel, Refusal};
 
 use crate::Failure;
@@ -19,6 +19,8 @@ pub struct Decision {
     pub failure: Option<Failure>,
     /// Acts that were refused, the first few: what an operator wants to know when nothing opens.
     pub refused: Vec<RefusedAct, MAX_ACTIONS>,
+    /// The numbers kept from earlier decisions that were asked for, by key: what it takes to make this decision again.
+    pub loaded: Vec<(u32, u64), MAX_STATE_LOADS>,
     /// What the policy wrote for the operator, whatever the verdict.
     pub log: Vec<LogLine, MAX_LOG_LINES>,
     /// Lines that were dropped because there were too many.

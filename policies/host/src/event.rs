@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use heapless::String;
 use knockgate_policy_abi::attr::{self, bits};
 use knockgate_policy_abi::limits::MAX_TEXT_BYTES;
-use knockgate_policy_abi::{Cause, Head, HostKind};
+use knockgate_policy_abi::{Capabilities, Cause, Head, HostKind};
 
 /// A text attribute.
 pub type Text = String<MAX_TEXT_BYTES>;
@@ -50,6 +50,9 @@ pub struct Event {
     pub grants_open: u32,
     /// Length of the lockout that is reported.
     pub lockout_seconds: Option<u32>,
+    /// What this host can do in general and cannot do now, such as `start` where no service manager runs: such an act is
+    /// answered "no such thing".
+    pub lacking: Capabilities,
 }
 
 /// Day and minute in the gate's time zone.
@@ -140,6 +143,7 @@ impl Event {
             grant: None,
             grants_open: 0,
             lockout_seconds: None,
+            lacking: Capabilities::NONE,
         }
     }
 
@@ -214,6 +218,14 @@ impl Event {
             | flag(self.local.is_some(), bits::ZONE)
             | flag(self.client.is_some(), bits::CLIENT)
             | flag(self.client.as_ref().is_some_and(|client| client.second_factor), bits::SECOND_FACTOR)
+    }
+
+    /// Whether a client waits for the answer: only then something can be given to him.
+    pub(crate) fn has_asker(&self) -> bool {
+        match self.cause {
+            Cause::Sequence | Cause::Packet | Cause::Renew => true,
+            Cause::Close | Cause::Expiry | Cause::Lockout | Cause::FailedAttempt | Cause::StartUp => false,
+        }
     }
 
     /// Whether the policy may name this grant: that of the event, or the client's oldest.

@@ -7,14 +7,16 @@ use alloc::sync::Arc;
 
 use heapless::Vec;
 use knockgate_policy_abi::limits::{
-    Limits, MAX_ACTIONS, MAX_LOCKOUT_SECONDS, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_STATE_WRITES, MIN_PREFIX_V4,
-    MIN_PREFIX_V6,
+    Limits, MAX_ACTIONS, MAX_LOCKOUT_SECONDS, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_STATE_LOADS,
+    MAX_STATE_WRITES, MIN_PREFIX_V4, MIN_PREFIX_V6,
 };
 use knockgate_policy_abi::{
     Capability, Head, LogLevel, Refusal, VERDICT_ABSTAIN, VERDICT_COMMIT, VERDICT_DENY,
 };
 
-use crate::{Action, Decision, EffectiveRights, Event, Failure, LogLine, RefusedAct, StateStore, Verdict};
+use crate::{
+    Action, Decision, EffectiveRights, Event, Failure, LogLine, RefusedAct, Source, StateStore, Verdict,
+};
 
 /// An event that is being decided.
 pub struct Transaction {
@@ -24,6 +26,7 @@ pub struct Transaction {
     limits: Limits,
     actions: Vec<Action, MAX_ACTIONS>,
     writes: Vec<(u32, u64), MAX_STATE_WRITES>,
+    loaded: Vec<(u32, u64), MAX_STATE_LOADS>,
     refused: Vec<RefusedAct, MAX_ACTIONS>,
     log: Vec<LogLine, MAX_LOG_LINES>,
     log_dropped: u32,
@@ -46,6 +49,7 @@ impl Transaction {
             limits,
             actions: Vec::new(),
             writes: Vec::new(),
+            loaded: Vec::new(),
             refused: Vec::new(),
             log: Vec::new(),
             log_dropped: 0,
@@ -97,7 +101,7 @@ impl Transaction {
     pub fn open(&mut self, service: u32, seconds: u32) -> i32 {
         self.act(Capability::Open, |this| {
             let service = this.rights.check_service(service, seconds)?;
-            this.event.source.ok_or(Refusal::NoSuchThing)?;
+            this.asker()?;
             Ok(Action::Open { service, seconds })
         })
     }
@@ -115,6 +119,7 @@ impl Transaction {
     pub fn extend(&mut self, grant: u64, seconds: u32) -> i32 {
         self.act(Capability::Extend, |this| {
             check_seconds(seconds, this.max_seconds())?;
+            this.asker()?;
             this.check_grant(grant)?;
             Ok(Action::Extend { grant, seconds })
         })
@@ -150,8 +155,22 @@ impl Transaction {
     }
 
     fn act(&mut self, act: Capability, make: impl FnOnce(&Self) -> Result<Action, Refusal>) -> i32 {
-        let queued = self.rights.check(act).and_then(|()| make(self)).and_then(|action| self.queue(action));
+        let queued = self
+            .rights
+            .check(act)
+            .and_then(|()| make(self))
+            .and_then(|action| self.is_possible_now(act).map(|()| action))
+            .and_then(|action| self.queue(action));
         self.answer(act, queued)
+    }
+
+    fn is_possible_now(&self, act: Capability) -> Result<(), Refusal> {
+        if self.event.lacking.has(act) { Err(Refusal::NoSuchThing) } else { Ok(()) }
+    }
+
+    /// Where the client is that waits for an answer: without one there is nobody to give anything to.
+    fn asker(&self) -> Result<Source, Refusal> {
+        self.event.source.filter(|_| self.event.has_asker()).ok_or(Refusal::NoSuchThing)
     }
 
     fn queue(&mut self, action: Action) -> Result<(), Refusal> {
@@ -169,7 +188,7 @@ impl Transaction {
     }
 
     fn check_prefix(&self, bits: u32) -> Result<u8, Refusal> {
-        let source = self.event.source.ok_or(Refusal::NoSuchThing)?;
+        let source = self.asker()?;
         let (widest, longest) =
             if source.address.is_ipv4() { (MIN_PREFIX_V4, 32) } else { (MIN_PREFIX_V6, 128) };
         if bits == 0 || bits > longest {
@@ -198,11 +217,21 @@ fn check_seconds(seconds: u32, most: u32) -> Result<(), Refusal> {
 impl Transaction {
     /// `load`: what this decision has stored so far counts.
     #[must_use]
-    pub fn load(&self, key: u32) -> u64 {
+    pub fn load(&mut self, key: u32) -> u64 {
         if self.rights.check(Capability::State).is_err() {
             return 0;
         }
-        self.written(key).unwrap_or_else(|| self.state.load(key))
+        self.written(key).unwrap_or_else(|| self.load_kept(key))
+    }
+
+    /// Notes what was answered: with it, the decision can be made again when the numbers have changed.
+    fn load_kept(&mut self, key: u32) -> u64 {
+        let value = self.state.load(key);
+        if !self.loaded.iter().any(|(known, _)| *known == key) {
+            // What goes beyond the room is missed in a replay, not here.
+            let _ = self.loaded.push((key, value));
+        }
+        value
     }
 
     /// `store`.
@@ -216,7 +245,8 @@ impl Transaction {
     }
 
     fn write(&mut self, key: u32, value: u64) -> Result<(), Refusal> {
-        if self.load(key) == 0 && value != 0 && self.keys_in_use() >= self.limits.state_keys {
+        let old = self.written(key).unwrap_or_else(|| self.state.load(key));
+        if old == 0 && value != 0 && self.keys_in_use() >= self.limits.state_keys {
             return Err(Refusal::LimitReached);
         }
         match self.writes.iter_mut().find(|(written, _)| *written == key) {
@@ -282,8 +312,8 @@ impl Transaction {
             Err(failure) => (Verdict::Deny, Some(failure)),
         };
         let actions = if verdict == Verdict::Commit { self.actions } else { Vec::new() };
-        let Self { refused, log, log_dropped, .. } = self;
-        Decision { verdict, actions, fuel, failure, refused, log, log_dropped }
+        let Self { refused, loaded, log, log_dropped, .. } = self;
+        Decision { verdict, actions, fuel, failure, refused, loaded, log, log_dropped }
     }
 
     fn commit_state(&self) -> (Verdict, Option<Failure>) {

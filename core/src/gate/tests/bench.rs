@@ -561,7 +561,7 @@ fn keys(config: &Config, door_key: usize, secret: &SecretKey, book: &Book) -> &'
     Box::leak(Box::new(Keys::of(&profile).expect("a profile with its secret")))
 }
 
-fn decision(verdict: Verdict, effects: &[Effect]) -> Decision {
+pub(super) fn decision(verdict: Verdict, effects: &[Effect]) -> Decision {
     Decision { verdict, effects: effects.iter().copied().collect() }
 }
 

@@ -122,7 +122,7 @@ fn to_be_asked_for_confirmation_is_no_refusal_and_no_failure() {
     let token = token(&bench.open_by_packet(ALICE, HOME));
     assert!(!bench.notes.iter().any(|note| matches!(note, Note::Refused { .. })));
     bench.packet(ALICE, HOME, Kind::Open, with(token));
-    assert_eq!(bench.consultations[0].failures, 0);
+    assert_eq!(bench.consultations[0].standing.failures, 0);
 }
 
 #[test]

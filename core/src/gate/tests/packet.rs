@@ -429,6 +429,7 @@ fn a_failed_packet_knock_counts_as_a_failure_until_one_is_granted() {
     bench.script.judge = Judge::Grant;
     bench.open_by_packet(ALICE, HOME);
     bench.open_by_packet(ALICE, HOME);
-    let failures: std::vec::Vec<_> = bench.consultations.iter().map(|asked| asked.failures).collect();
+    let failures: std::vec::Vec<_> =
+        bench.consultations.iter().map(|asked| asked.standing.failures).collect();
     assert_eq!(failures, [0, 1, 2, 0]);
 }

@@ -17,7 +17,8 @@ fn the_policy_is_told_who_knocks_from_where_for_what_and_how_long() {
     assert_eq!((consultation.client, consultation.name.as_str()), (ClientId(1), "client-1"));
     assert_eq!((consultation.source, consultation.service, consultation.seconds), (HOME, WEB, 120));
     assert_eq!((consultation.number, consultation.book_left), (Some(0), BOOK - 1));
-    assert_eq!((consultation.failures, consultation.grants.client, consultation.grants.oldest), (0, 0, None));
+    let standing = consultation.standing;
+    assert_eq!((standing.failures, standing.grants.client, standing.grants.oldest), (0, 0, None));
 }
 
 #[test]
@@ -34,7 +35,7 @@ fn the_policy_is_told_of_failures_since_the_last_grant_and_of_what_is_open() {
     let mut bench = bench();
     let failures = |bench: &Usual| {
         let last = bench.consultations.last().unwrap();
-        (last.failures, last.source_failures)
+        (last.standing.failures, last.standing.source_failures)
     };
     bench.number(ALICE, HOME);
     bench.wait(HOLD);
@@ -46,7 +47,7 @@ fn the_policy_is_told_of_failures_since_the_last_grant_and_of_what_is_open() {
     bench.knock(BOB, HOME, |_| {});
     assert_eq!(failures(&bench), (0, 0));
     bench.knock(ALICE, HOME, |request| request.service = WEB);
-    let census = bench.consultations.last().unwrap().grants;
+    let census = bench.consultations.last().unwrap().standing.grants;
     assert_eq!((census.client, census.source, census.service, census.all), (1, 2, 0, 2));
     assert_eq!(failures(&bench), (0, 0));
 }

@@ -138,7 +138,7 @@ fn the_policy_is_told_of_what_is_open_to_the_prefix_of_an_address() {
     generous(&mut bench, 24);
     ask(&mut bench, HOME);
     bench.open_by_packet(BOB, address(NEIGHBOUR));
-    assert_eq!(bench.consultations.last().unwrap().grants.source, 1);
+    assert_eq!(bench.consultations.last().unwrap().standing.grants.source, 1);
 }
 
 #[test]

@@ -222,12 +222,12 @@ impl World {
         assert_eq!(kept, if knock.kind == Kind::Renew { knock.grant } else { 0 });
         assert_eq!(u64::from(asked.seconds), seconds(knock.service, knock.seconds));
         assert_eq!(asked.book_left, BOOK - self.reference.next[knock.book]);
-        assert_eq!([asked.failures, asked.source_failures], self.reference.failures_of(at));
+        assert_eq!([asked.standing.failures, asked.standing.source_failures], self.reference.failures_of(at));
         let open = self.reference.grants.open();
         let his = |(_, (client, ..)): &(&u32, &(u32, Door, At))| *client == asked.client.0;
-        assert_eq!(asked.grants.all as usize, open.len());
-        assert_eq!(asked.grants.client as usize, open.iter().filter(his).count());
-        assert_eq!(asked.grants.oldest, open.iter().filter(his).map(|(id, _)| GrantId(*id)).min());
+        assert_eq!(asked.standing.grants.all as usize, open.len());
+        assert_eq!(asked.standing.grants.client as usize, open.iter().filter(his).count());
+        assert_eq!(asked.standing.grants.oldest, open.iter().filter(his).map(|(id, _)| GrantId(*id)).min());
         self.consultations.push((asked.ticket, at));
     }
 }

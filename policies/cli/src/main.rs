@@ -1,0 +1,3 @@
+//! `knockgate-policy`: writes, checks, tests, replays and signs policies.
+
+fn main() {}
