@@ -27,6 +27,8 @@ mod inspect;
 mod load_error;
 mod needs;
 mod policy;
+#[cfg(feature = "record")]
+pub mod record;
 mod rights;
 mod settings;
 mod state;
