@@ -3,10 +3,17 @@
 use std::path::Path;
 use std::{env, fs};
 
+const SOURCES: &str = "../builtin";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let source = Path::new("../builtin/default.wat");
-    println!("cargo::rerun-if-changed={}", source.display());
-    let module = wat::parse_file(source)?;
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("default.wasm"), module)?;
+    println!("cargo::rerun-if-changed={SOURCES}");
+    let out = env::var("OUT_DIR")?;
+    for entry in fs::read_dir(SOURCES)? {
+        let source = entry?.path();
+        println!("cargo::rerun-if-changed={}", source.display());
+        let name = source.with_extension("wasm");
+        let name = name.file_name().ok_or("a source without a name")?;
+        fs::write(Path::new(&out).join(name), wat::parse_file(&source)?)?;
+    }
     Ok(())
 }

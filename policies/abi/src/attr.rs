@@ -86,6 +86,13 @@ attributes! {
     LOCKOUT_SECONDS = 60, "lockout-seconds", Number, "How long the lockout lasts that is reported.";
 }
 
+/// First key of the policy's own parameters, which the configuration gives: parameter `i` of the manifest's `parameters=`
+/// has the [`PARAMETER_KEYS`] keys from `PARAMETERS + PARAMETER_KEYS * i`. The first answers how many values it has, 0 when it
+/// is not given, and the next ones the values. Far above every attribute of an event, so that both can grow.
+pub const PARAMETERS: u32 = 65_536;
+/// Keys of one parameter: how many values, and the values.
+pub const PARAMETER_KEYS: u32 = 256;
+
 /// The row of `key`, if this version knows it.
 #[must_use]
 pub fn find(key: u32) -> Option<&'static Attribute> {
@@ -118,6 +125,12 @@ mod tests {
         for (at, row) in TABLE.iter().enumerate() {
             assert!(TABLE[..at].iter().all(|other| other.name != row.name), "{} twice", row.name);
         }
+    }
+
+    #[test]
+    fn parameters_and_attributes_do_not_meet() {
+        assert!(TABLE.iter().all(|row| row.key < PARAMETERS));
+        assert_eq!(PARAMETER_KEYS as usize, 1 + crate::limits::MAX_PARAMETER_VALUES);
     }
 
     #[test]

@@ -19,12 +19,14 @@ mod head;
 pub mod interface;
 pub mod limits;
 pub mod manifest;
+mod parameter;
 
 pub use capability::{Capabilities, Capability};
 pub use cause::{Cause, Causes};
 pub use code::{HostKind, LogLevel, Refusal, VERDICT_ABSTAIN, VERDICT_COMMIT, VERDICT_DENY};
 pub use head::Head;
 pub use manifest::{Manifest, ManifestError};
+pub use parameter::ParameterKind;
 
 /// The version of the ABI that this crate describes, as `abi=` in a manifest names it.
 pub const VERSION: Version = Version { major: 1, minor: 0 };

@@ -89,5 +89,9 @@ pub const MIN_PREFIX_V6: u32 = 48;
 pub const MAX_MANIFEST_BYTES: usize = 2048;
 /// Longest name of a policy, in bytes.
 pub const MAX_NAME_BYTES: usize = 32;
+/// Most parameters that a policy can be given.
+pub const MAX_PARAMETERS: usize = 16;
+/// Most values of one parameter: 85 networks, of three values each.
+pub const MAX_PARAMETER_VALUES: usize = 255;
 
 const _: () = assert!(EDGE.actions <= MAX_ACTIONS && SERVER.actions <= MAX_ACTIONS);

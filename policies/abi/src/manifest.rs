@@ -8,7 +8,7 @@ mod fault;
 
 pub use fault::{Fault, ManifestError};
 
-use crate::{Capabilities, Capability, Cause, Causes, Version, limits};
+use crate::{Capabilities, Capability, Cause, Causes, ParameterKind, Version, limits};
 
 /// A manifest that was understood. Borrows from its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Manifest<'a> {
     pub pages: Option<u32>,
     /// `optional`: interfaces and capabilities it can do without.
     pub optional: Words<'a>,
+    /// `parameters`: what the configuration may give it.
+    pub parameters: Parameters<'a>,
 }
 
 /// The services that a manifest asks for.
@@ -72,6 +74,18 @@ impl<'a> Words<'a> {
     }
 }
 
+/// The parameters that a policy takes, in order: their index is how the policy asks for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters<'a>(Words<'a>);
+
+impl<'a> Parameters<'a> {
+    /// Name and kind of each, in order.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, ParameterKind)> {
+        // Every word was held against this when the manifest was read.
+        self.0.iter().filter_map(|word| parameter(word).ok())
+    }
+}
+
 impl<'a> Manifest<'a> {
     /// Reads a manifest.
     ///
@@ -104,6 +118,7 @@ struct Fields<'a> {
     fuel: Option<u64>,
     pages: Option<u32>,
     optional: Option<Words<'a>>,
+    parameters: Option<Parameters<'a>>,
 }
 
 impl<'a> Fields<'a> {
@@ -128,6 +143,7 @@ impl<'a> Fields<'a> {
             "fuel" => once(&mut self.fuel, number(value)?),
             "pages" => once(&mut self.pages, number(value)?),
             "optional" => once(&mut self.optional, Words(value)),
+            "parameters" => once(&mut self.parameters, parameters(value)?),
             _ => Err(Fault::UnknownKey),
         }
     }
@@ -144,6 +160,7 @@ impl<'a> Fields<'a> {
             fuel: self.fuel,
             pages: self.pages,
             optional: self.optional.unwrap_or(Words("")),
+            parameters: self.parameters.unwrap_or(Parameters(Words(""))),
         })
     }
 }
@@ -192,4 +209,25 @@ fn causes(value: &str) -> Result<Causes, Fault> {
     Words(value)
         .iter()
         .try_fold(Causes::NONE, |set, word| Ok(set.with(Cause::from_name(word).ok_or(Fault::UnknownCause)?)))
+}
+
+fn parameters(value: &str) -> Result<Parameters<'_>, Fault> {
+    let words = Words(value);
+    for (at, word) in words.iter().enumerate() {
+        let (name, _) = parameter(word)?;
+        let before = words.iter().take(at).filter_map(|word| parameter(word).ok());
+        if at >= limits::MAX_PARAMETERS {
+            return Err(Fault::TooManyParameters);
+        }
+        if before.into_iter().any(|(other, _)| other == name) {
+            return Err(Fault::ParameterTwice);
+        }
+    }
+    Ok(Parameters(words))
+}
+
+fn parameter(word: &str) -> Result<(&str, ParameterKind), Fault> {
+    let (label, kind) = word.split_once(':').ok_or(Fault::NotAParameter)?;
+    let label = name(label).map_err(|_| Fault::NotAParameter)?;
+    Ok((label, ParameterKind::from_name(kind).ok_or(Fault::NotAParameter)?))
 }

@@ -1,7 +1,9 @@
 //! The manifest parser, by cases.
 
 use knockgate_policy_abi::manifest::{Fault, Services};
-use knockgate_policy_abi::{Capabilities, Capability, Cause, Causes, Manifest, ManifestError, Version};
+use knockgate_policy_abi::{
+    Capabilities, Capability, Cause, Causes, Manifest, ManifestError, ParameterKind, Version,
+};
 
 const FULL: &str = "\
 # what a complete manifest looks like
@@ -16,6 +18,7 @@ fuel=40000
 pages=1
 
 optional=knockgate:policy/act@1.1.0 start
+parameters=from:minute networks:networks
 ";
 
 #[test]
@@ -35,6 +38,8 @@ fn every_key_is_understood() {
     assert_eq!(manifest.fuel, Some(40_000));
     assert_eq!(manifest.pages, Some(1));
     assert!(manifest.optional.has("knockgate:policy/act@1.1.0") && manifest.optional.has("start"));
+    let parameters: Vec<_> = manifest.parameters.iter().collect();
+    assert_eq!(parameters, [("from", ParameterKind::Minute), ("networks", ParameterKind::Networks)]);
 }
 
 #[test]
@@ -45,6 +50,7 @@ fn what_is_not_asked_for_is_not_there() {
     assert!((1..=u16::MAX).all(|service| !manifest.services.has(service)));
     assert_eq!(manifest.causes, Causes::KNOCKS);
     assert_eq!((manifest.fuel, manifest.pages, manifest.max_seconds), (None, None, None));
+    assert_eq!(manifest.parameters.iter().count(), 0);
 }
 
 #[test]
@@ -80,12 +86,23 @@ fn errors_name_the_line_and_the_reason() {
         ("fuel=-1", 1, Fault::NotANumber),
         ("capabilities=open fly", 1, Fault::UnknownCapability),
         ("causes=knock", 1, Fault::UnknownCause),
+        ("parameters=from", 1, Fault::NotAParameter),
+        ("parameters=from:clock", 1, Fault::NotAParameter),
+        ("parameters=:number", 1, Fault::NotAParameter),
+        ("parameters=a:number b:days a:number", 1, Fault::ParameterTwice),
         ("capability=open", 1, Fault::UnknownKey),
     ];
     for (number, (text, line, fault)) in cases.iter().enumerate() {
         let expected = Err(ManifestError { line: *line, fault: *fault });
         assert_eq!(Manifest::parse(text.as_bytes()), expected, "case {number}: {text:?}");
     }
+    let parameters = |count: u32| {
+        let words: Vec<String> = (0..count).map(|number| format!("p{number}:number")).collect();
+        format!("abi=1.0\nname=x\nparameters={}", words.join(" "))
+    };
+    assert!(Manifest::parse(parameters(16).as_bytes()).is_ok());
+    let one_more = Manifest::parse(parameters(17).as_bytes()).unwrap_err();
+    assert_eq!(one_more, ManifestError { line: 3, fault: Fault::TooManyParameters });
     let long = "#".repeat(3000);
     assert_eq!(Manifest::parse(long.as_bytes()).unwrap_err().fault, Fault::TooLong);
     assert_eq!(Manifest::parse(b"abi=1.0\nname=\xff").unwrap_err().fault, Fault::NotAscii);

@@ -123,7 +123,7 @@ impl PolicyEngine {
         self.check_demands(&parsed)?;
         needs_of(module).check(&parsed, &self.limits)?;
         check_exports(module)?;
-        let rights = EffectiveRights::new(&parsed, rights, self.supported);
+        let rights = EffectiveRights::new(&parsed, rights, self.supported)?;
         check_rights(&parsed, &rights)?;
         let linker = self.linker_for(module, &parsed)?;
         let pre =

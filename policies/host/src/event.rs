@@ -238,17 +238,21 @@ impl Event {
 impl Source {
     /// The address as two halves; IPv4 as `::ffff:a.b.c.d`, so that no two addresses are alike.
     fn halves(&self) -> (u64, u64) {
-        let whole = match self.address {
+        halves(match self.address {
             IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
             IpAddr::V6(address) => address.to_bits(),
-        };
-        let [high, low] = [whole >> 64, whole & u128::from(u64::MAX)];
-        (u64::try_from(high).unwrap_or(u64::MAX), u64::try_from(low).unwrap_or(u64::MAX))
+        })
     }
 
     fn family(&self) -> u64 {
         if self.address.is_ipv4() { 4 } else { 6 }
     }
+}
+
+/// An address as two numbers of a policy.
+pub(crate) fn halves(address: u128) -> (u64, u64) {
+    let [high, low] = [address >> 64, address & u128::from(u64::MAX)];
+    (u64::try_from(high).unwrap_or(u64::MAX), u64::try_from(low).unwrap_or(u64::MAX))
 }
 
 impl LocalTime {

@@ -26,6 +26,7 @@ mod imports;
 mod inspect;
 mod load_error;
 mod needs;
+pub mod parameter;
 mod policy;
 #[cfg(feature = "record")]
 pub mod record;
@@ -41,6 +42,7 @@ pub use engine::{EngineError, PolicyEngine, Profile};
 pub use event::{Book, Client, Event, Grant, LocalTime, Request, Source, Text, text};
 pub use failure::{Failure, Place, TrapKind};
 pub use load_error::LoadError;
+pub use parameter::{Parameter, ParameterError};
 pub use policy::Policy;
 pub use rights::{EffectiveRights, Rights, ServiceRight};
 #[cfg(feature = "std")]
@@ -49,5 +51,5 @@ pub use state::{StateError, StateStore};
 pub use transaction::Transaction;
 
 pub use knockgate_policy_abi::{
-    Capabilities, Capability, Cause, HostKind, LogLevel, Manifest, Refusal, Version,
+    Capabilities, Capability, Cause, HostKind, LogLevel, Manifest, ParameterKind, Refusal, Version,
 };

@@ -4,6 +4,8 @@ use alloc::string::String;
 
 use knockgate_policy_abi::{Capabilities, Capability, ManifestError, Version, interface};
 
+use crate::ParameterError;
+
 /// Why a policy was not loaded.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
@@ -180,6 +182,14 @@ pub enum LoadError {
     /// It may open, but for 0 seconds.
     #[error("may open, but for 0 seconds; grant more in `max-seconds`")]
     NoTime,
+    /// The configuration gives a parameter that the policy does not take so.
+    #[error("parameter `{name}`: {error}")]
+    Parameter {
+        /// Its name in the configuration.
+        name: String,
+        /// What is wrong.
+        error: ParameterError,
+    },
     /// The engine refused it.
     #[error("the engine refused the module: {0}; rebuild it with current tools")]
     Engine(String),
@@ -189,6 +199,12 @@ pub enum LoadError {
 impl From<ManifestError> for LoadError {
     fn from(error: ManifestError) -> Self {
         LoadError::Manifest(error)
+    }
+}
+
+impl From<(String, ParameterError)> for LoadError {
+    fn from((name, error): (String, ParameterError)) -> Self {
+        LoadError::Parameter { name, error }
     }
 }
 

@@ -1,8 +1,11 @@
 //! What one policy may do here: its manifest *and* the configuration.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use knockgate_policy_abi::{Capabilities, Capability, Manifest, Refusal};
+
+use crate::parameter::{Parameter, ParameterError, Parameters};
 
 /// What the configuration grants to a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct Rights {
     pub units: Vec<u16>,
     /// Channels that `notify` may name.
     pub channels: Vec<u16>,
+    /// What is given for the policy's parameters; what is not given it does not have.
+    pub parameters: Vec<Parameter>,
 }
 
 /// One service that a policy may open.
@@ -32,25 +37,38 @@ pub struct ServiceRight {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveRights {
     granted: Rights,
+    parameters: Parameters,
     /// What this host can do at all.
     supported: Capabilities,
 }
 
 impl EffectiveRights {
     /// What is both asked for and granted.
-    #[must_use]
-    pub fn new(manifest: &Manifest<'_>, configured: &Rights, supported: Capabilities) -> Self {
+    ///
+    /// # Errors
+    /// The name of a parameter that the policy does not take as it is given, and what is wrong with it.
+    pub fn new(
+        manifest: &Manifest<'_>,
+        configured: &Rights,
+        supported: Capabilities,
+    ) -> Result<Self, (String, ParameterError)> {
+        let parameters = Parameters::resolve(manifest, &configured.parameters)?;
         let mut granted = configured.clone();
         granted.services.retain(|right| manifest.services.has(right.service));
         granted.capabilities = configured.capabilities.and(manifest.capabilities);
         granted.max_seconds = configured.max_seconds.min(manifest.max_seconds.unwrap_or(u32::MAX));
-        Self { granted, supported }
+        Ok(Self { granted, parameters, supported })
     }
 
     /// What may be done.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.granted.capabilities.and(self.supported)
+    }
+
+    /// A key of the policy's parameters.
+    pub(crate) fn parameter(&self, key: u32) -> Option<u64> {
+        self.parameters.number(key)
     }
 
     /// The services that may be opened.

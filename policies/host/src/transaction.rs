@@ -61,14 +61,14 @@ impl Transaction {
     pub fn attr(&self, key: u32) -> u64 {
         match self.event.text(key) {
             Some(text) => text.len() as u64,
-            None => self.event.number(key, self.max_seconds()).unwrap_or(0),
+            None => self.number(key).unwrap_or(0),
         }
     }
 
     /// `has`.
     #[must_use]
     pub fn has(&self, key: u32) -> u32 {
-        let present = self.event.text(key).is_some() || self.event.number(key, self.max_seconds()).is_some();
+        let present = self.event.text(key).is_some() || self.number(key).is_some();
         present.into()
     }
 
@@ -88,6 +88,11 @@ impl Transaction {
     #[must_use]
     pub fn head(&self) -> Head {
         self.event.head()
+    }
+
+    /// Keys of the event and keys of the policy's parameters never meet.
+    fn number(&self, key: u32) -> Option<u64> {
+        self.event.number(key, self.max_seconds()).or_else(|| self.rights.parameter(key))
     }
 
     fn max_seconds(&self) -> u32 {

@@ -38,6 +38,12 @@ pub enum Fault {
     UnknownCapability,
     /// A cause that this ABI does not have.
     UnknownCause,
+    /// A parameter that is not `name:kind`.
+    NotAParameter,
+    /// A parameter of which there is one of that name before.
+    ParameterTwice,
+    /// More than [`limits::MAX_PARAMETERS`] parameters.
+    TooManyParameters,
     /// A key that must be there.
     Missing(&'static str),
 }
@@ -64,11 +70,15 @@ impl fmt::Display for Fault {
                     limits::MAX_NAME_BYTES
                 );
             }
+            Fault::TooManyParameters => {
+                return write!(f, "more than {} parameters; make do with fewer", limits::MAX_PARAMETERS);
+            }
             Fault::Missing(key) => return write!(f, "no line `{key}=`; add it"),
             Fault::NotAscii => "a character that is not plain ASCII; remove it",
             Fault::NoEqualsSign => "no `=`; write `key=value`, or `#` before a comment",
             Fault::UnknownKey => {
-                "unknown key; use abi, name, version, services, max-seconds, capabilities, causes, fuel, pages or optional"
+                "unknown key; use abi, name, version, services, max-seconds, capabilities, causes, fuel, pages, \
+                 optional or parameters"
             }
             Fault::Twice => "this key was there before; put everything in one line, separated by spaces",
             Fault::NotAVersion => "not a version; write it like `abi=1.0`",
@@ -77,6 +87,10 @@ impl fmt::Display for Fault {
             Fault::UnknownCapability => {
                 "unknown capability; use open, open-prefix, extend, revoke, lockout, start, notify, state or log"
             }
+            Fault::NotAParameter => {
+                "not a parameter; write `name:kind` with a kind of number, numbers, seconds, minute, days or networks"
+            }
+            Fault::ParameterTwice => "two parameters of one name; rename one",
             Fault::UnknownCause => {
                 "unknown cause; use sequence, packet, renew, close, expiry, lockout, failed-attempt or start-up"
             }

@@ -40,6 +40,7 @@ pub fn rights() -> Rights {
         max_seconds: 3600,
         units: vec![4],
         channels: vec![9],
+        ..Rights::default()
     }
 }
 

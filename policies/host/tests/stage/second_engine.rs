@@ -26,7 +26,7 @@ pub fn decide(
 ) -> Decision {
     let limits = Profile::Edge.limits();
     let manifest = Manifest::parse(manifest.as_bytes()).unwrap();
-    let rights = EffectiveRights::new(&manifest, rights, Capabilities::ALL);
+    let rights = EffectiveRights::new(&manifest, rights, Capabilities::ALL).unwrap();
     let transaction = Transaction::new(event.clone(), Arc::new(rights), Arc::clone(state), limits);
 
     let engine = Engine::new(Config::default().consume_fuel(true));
