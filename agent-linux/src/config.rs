@@ -4,6 +4,7 @@
 //! nothing contradicts anything else. All problems of a file are reported at once, each as `FILE:LINE: what; remedy`.
 //! What lies outside the file (keys, roster, policy modules) is checked by `knockgated check`.
 
+mod acts;
 mod check;
 mod document;
 mod packet;
@@ -30,6 +31,8 @@ use knockgate_core::message::Mode;
 use knockgate_core::profile::{PortRange, Protocol};
 use knockgate_policy_abi::Capabilities;
 
+pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
+
 /// Where the configuration is unless somebody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/knockgate/agent.toml";
 
@@ -54,6 +57,10 @@ pub struct Config {
     /// In the order of their numbers. Never empty.
     pub services: Vec<Service>,
     pub policy: Policy,
+    /// What policies can start, in the order of their numbers.
+    pub units: Vec<Unit>,
+    /// Whom policies can notify, in the order of their numbers.
+    pub channels: Vec<Channel>,
 }
 
 /// `[gate]`

@@ -1,5 +1,6 @@
 //! The Knockgate agent for Linux servers.
 
+pub mod acts;
 pub mod admin;
 pub mod audit;
 pub mod capture;

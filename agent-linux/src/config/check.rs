@@ -6,6 +6,7 @@ use knockgate_core::book::Order;
 use knockgate_core::message::Mode;
 use knockgate_core::profile::Protocol;
 
+use super::acts;
 use super::document::Section;
 use super::read::too_many;
 use super::service::ServiceDraft;
@@ -112,6 +113,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     }
     warnings.extend(interface_warning(config, Path::new(INTERFACES)));
     warnings.extend(ephemeral_warning(config, Path::new(EPHEMERAL_PORTS)));
+    warnings.extend(acts::warnings(&config.channels));
     let unused = config.policy.modules.iter().filter(|module| match &config.policy.chain {
         PolicyChoice::BuiltIn => true,
         PolicyChoice::Module(name) => module.name != *name,

@@ -14,6 +14,7 @@ use knockgate_core::limits::{
 use knockgate_core::message::Mode;
 use toml::de::DeTable;
 
+use super::acts::{channels, units};
 use super::document::{At, Problems, Section};
 use super::packet::packet;
 use super::policy::policy;
@@ -57,6 +58,8 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
         drafts.iter().for_each(|service| check::beside_packets(root, service, packet));
     }
     let policy = policy(root, &drafts);
+    let units = units(root);
+    let channels = channels(root);
     root.refuse_unknown_keys();
 
     let mut services: Vec<Service> = drafts.into_iter().map(ServiceDraft::finish).collect::<Option<_>>()?;
@@ -70,6 +73,8 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
         lockout: lockout?,
         services,
         policy: policy?,
+        units: units?,
+        channels: channels?,
     })
 }
 

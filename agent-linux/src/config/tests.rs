@@ -10,6 +10,11 @@ fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(Path::new("agent.toml"), text)
 }
 
+/// A configuration that begins with `text` and is complete beside it.
+pub(super) fn with_ssh(text: &str) -> Result<Config, ConfigError> {
+    parse(&format!("{text}{GATE}{SSH}"))
+}
+
 fn parsed(text: &str) -> Config {
     parse(text).unwrap_or_else(|error| panic!("{error}"))
 }
