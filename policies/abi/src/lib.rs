@@ -11,7 +11,6 @@
 #![deny(missing_docs)]
 
 pub mod attr;
-pub mod c_header;
 mod capability;
 mod cause;
 mod code;

@@ -1,18 +1,25 @@
-//! What people read is what the tables say: the C header and the guide.
+//! What people read is what the tables say: the SDKs' files and the guide.
 
-use knockgate_policy_abi::{Capability, Cause, Refusal, attr, c_header, interface, limits};
+#[path = "../examples/sdk/files/mod.rs"]
+mod files;
 
-const HEADER: &str = include_str!("../../sdk/c/knockgate.h");
+use std::path::Path;
+
+use knockgate_policy_abi::{Capability, Cause, Refusal, attr, interface, limits};
+
 const GUIDE: &str = include_str!("../../../docs/policies.md");
 
 #[test]
-fn the_c_header_is_the_generated_one() {
-    let mut header = String::new();
-    c_header::write(&mut header).unwrap();
-    assert!(
-        header == HEADER,
-        "write it anew: cargo run -p knockgate-policy-abi --example c_header > policies/sdk/c/knockgate.h"
-    );
+fn every_sdk_file_is_the_generated_one() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(files::FOLDER);
+    for file in files::all() {
+        let found = std::fs::read_to_string(folder.join(file.path)).unwrap_or_default();
+        assert!(
+            found == file.text,
+            "policies/sdk/{} differs from the tables; write it anew: cargo run -p knockgate-policy-abi --example sdk",
+            file.path
+        );
+    }
 }
 
 #[test]

@@ -20,9 +20,9 @@ extern "C" {
 #define KNOCKGATE_IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
 
 /* What decide returns; anything else denies. */
-#define KNOCKGATE_COMMIT 0
-#define KNOCKGATE_DENY 1
-#define KNOCKGATE_ABSTAIN 2
+#define KNOCKGATE_COMMIT 0 /* Let everything that was queued happen. */
+#define KNOCKGATE_DENY 1 /* Nothing happens. */
+#define KNOCKGATE_ABSTAIN 2 /* Nothing happens here; ask the next policy. */
 
 /* What an act answers; 0 is queued. */
 #define KNOCKGATE_INVALID (-1)
@@ -79,11 +79,11 @@ extern "C" {
 #define KNOCKGATE_ATTR_LOCKOUT_SECONDS 60 /* number. How long the lockout lasts that is reported. */
 
 /* Flags in kg_head.bits. */
-#define KNOCKGATE_BIT_IPV6 1
-#define KNOCKGATE_BIT_TIME 2
-#define KNOCKGATE_BIT_ZONE 4
-#define KNOCKGATE_BIT_CLIENT 8
-#define KNOCKGATE_BIT_SECOND_FACTOR 16
+#define KNOCKGATE_BIT_IPV6 1 /* The source address is IPv6. */
+#define KNOCKGATE_BIT_TIME 2 /* `time` is known. */
+#define KNOCKGATE_BIT_ZONE 4 /* `weekday` and `minute` are known. */
+#define KNOCKGATE_BIT_CLIENT 8 /* The client has proved who it is. */
+#define KNOCKGATE_BIT_SECOND_FACTOR 16 /* A second factor was seen. */
 
 typedef struct {
   kg_u64 time, client, address_high, address_low;
@@ -92,36 +92,55 @@ typedef struct {
 
 /* Functions of the host. */
 KNOCKGATE_IMPORT("knockgate:policy/event@1.0.0", "attr")
-kg_u64 kg_attr(kg_u32 key);
+kg_u64 kg_attr(kg_u32 key); /* A number or flag of the event, the length of a text; 0 when it is absent. */
 KNOCKGATE_IMPORT("knockgate:policy/event@1.0.0", "has")
-kg_u32 kg_has(kg_u32 key);
+kg_u32 kg_has(kg_u32 key); /* 1 when the event has the attribute, else 0. */
 KNOCKGATE_IMPORT("knockgate:policy/event@1.0.0", "text")
-kg_u64 kg_text(kg_u32 key, kg_u32 offset);
+kg_u64 kg_text(kg_u32 key, kg_u32 offset); /* Eight bytes of a text attribute from byte `offset`, little-endian, zero-filled past its end. */
 KNOCKGATE_IMPORT("knockgate:policy/event@1.0.0", "read-head")
-void kg_read_head(kg_head *head);
+void kg_read_head(kg_head *head); /* The attributes that almost every policy reads, in one call. */
 KNOCKGATE_IMPORT("knockgate:policy/act@1.0.0", "open")
-kg_s32 kg_open(kg_u32 service, kg_u32 seconds);
+kg_s32 kg_open(kg_u32 service, kg_u32 seconds); /* Open a service to the knocker's address. */
 KNOCKGATE_IMPORT("knockgate:policy/act@1.0.0", "open-prefix")
-kg_s32 kg_open_prefix(kg_u32 service, kg_u32 bits, kg_u32 seconds);
+kg_s32 kg_open_prefix(kg_u32 service, kg_u32 bits, kg_u32 seconds); /* Open a service to the knocker's whole prefix of so many bits. */
 KNOCKGATE_IMPORT("knockgate:policy/act@1.0.0", "extend")
-kg_s32 kg_extend(kg_u64 grant, kg_u32 seconds);
+kg_s32 kg_extend(kg_u64 grant, kg_u32 seconds); /* Let an open grant of the client last so many seconds from now. */
 KNOCKGATE_IMPORT("knockgate:policy/act@1.0.0", "revoke")
-kg_s32 kg_revoke(kg_u64 grant);
+kg_s32 kg_revoke(kg_u64 grant); /* Close an open grant of the client. */
 KNOCKGATE_IMPORT("knockgate:policy/act@1.0.0", "lockout")
-kg_s32 kg_lockout(kg_u32 seconds);
+kg_s32 kg_lockout(kg_u32 seconds); /* Lock the source out for so many seconds. */
 KNOCKGATE_IMPORT("knockgate:policy/act@1.0.0", "start")
-kg_s32 kg_start(kg_u32 unit);
+kg_s32 kg_start(kg_u32 unit); /* Start a unit of the host's table. */
 KNOCKGATE_IMPORT("knockgate:policy/act@1.0.0", "notify")
-kg_s32 kg_notify(kg_u32 channel, kg_u32 code);
+kg_s32 kg_notify(kg_u32 channel, kg_u32 code); /* Send a code to a channel of the host's table. */
 KNOCKGATE_IMPORT("knockgate:policy/journal@1.0.0", "log")
-void kg_log(kg_u32 level, const char *message, kg_u32 length);
+void kg_log(kg_u32 level, const char *message, kg_u32 length); /* A line for the operator; a client never sees it. */
 KNOCKGATE_IMPORT("knockgate:policy/state@1.0.0", "load")
-kg_u64 kg_load(kg_u32 key);
+kg_u64 kg_load(kg_u32 key); /* The number that this policy keeps under `key`, 0 when there is none. */
 KNOCKGATE_IMPORT("knockgate:policy/state@1.0.0", "store")
-kg_s32 kg_store(kg_u32 key, kg_u64 value);
+kg_s32 kg_store(kg_u32 key, kg_u64 value); /* Keep a number under `key`; 0 forgets it. Happens only if `decide` commits. */
 
 /* A line for the operator, from a string literal. */
 #define KNOCKGATE_LOG(level, literal) kg_log(level, literal, sizeof(literal) - 1)
+
+/* Reads a text attribute into a buffer and returns how many bytes it has there; 0 when the event does not have it. */
+static inline kg_u32 kg_read_text(kg_u32 key, char *buffer, kg_u32 size) {
+  kg_u32 length = (kg_u32)kg_attr(key);
+  if (length > size) length = size;
+  for (kg_u32 at = 0; at < length; at++) buffer[at] = (char)(kg_text(key, at & ~7u) >> (8 * (at & 7)));
+  return length;
+}
+
+/* How many values parameter number `index` of the manifest has in the configuration; 0 when it is not given. */
+static inline kg_u32 kg_parameter_count(kg_u32 index) { return (kg_u32)kg_attr(65536 + 256 * index); }
+
+/* Value number `at` of a parameter. */
+static inline kg_u64 kg_parameter(kg_u32 index, kg_u32 at) { return kg_attr(65536 + 256 * index + 1 + at); }
+
+/* The first value of a parameter, or `otherwise` when it is not given. */
+static inline kg_u64 kg_parameter_or(kg_u32 index, kg_u64 otherwise) {
+  return kg_parameter_count(index) > 0 ? kg_parameter(index, 0) : otherwise;
+}
 
 #ifdef __cplusplus
 }
