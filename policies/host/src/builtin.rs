@@ -27,6 +27,11 @@ macro_rules! built_in {
 
 built_in! {
     "default", "Opens what was asked for, for as long as was asked, within the limits.";
+    "office-hours", "Passes on what comes on the right days at the right hours and denies the rest.";
+    "known-networks", "Passes on what comes from networks that it is given and denies the rest.";
+    "second-factor", "Passes on what comes from networks that it is given or with a second factor and denies the rest.";
+    "limit-per-client", "Opens as the default does, up to a number of open grants and of granted knocks a day.";
+    "two-person", "Opens as the default does if another client has knocked for the same service just before.";
 }
 
 /// Opens what was asked for, for as long as was asked, within the limits: `policies/builtin/default.wat`.
