@@ -5,13 +5,14 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use knockgate_policy_abi::limits::{self, Limits};
-use knockgate_policy_abi::{Capabilities, Capability, Manifest, VERSION, interface};
-use wasmtime::{Engine, ExternType, Linker, Module};
+use knockgate_policy_abi::{Capabilities, Manifest};
+use wasmtime::{Config, Engine, Linker, Module};
 
+use crate::border::{self, Answer, Rules};
 use crate::imports::{self, Call};
 use crate::needs::Needs;
 use crate::policy::Parts;
-use crate::{EffectiveRights, LoadError, Policy, Rights, settings};
+use crate::{LoadError, Policy, Rights, demands, settings};
 
 /// How much a policy may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,7 @@ impl fmt::Display for EngineError {
 pub struct PolicyEngine {
     engine: Engine,
     linker: Linker<Call>,
+    profile: Profile,
     limits: Limits,
     supported: Capabilities,
     #[cfg(feature = "std")]
@@ -66,22 +68,48 @@ impl PolicyEngine {
     /// # Errors
     /// The host refuses address space or a thread.
     pub fn new(profile: Profile, supported: Capabilities) -> Result<Self, EngineError> {
-        Self::with_limits(profile.limits(), supported)
+        Self::with_limits(profile, profile.limits(), supported)
     }
 
-    pub(crate) fn with_limits(limits: Limits, supported: Capabilities) -> Result<Self, EngineError> {
+    /// Sets up an engine that compiles to Pulley's byte code and interprets it, as a gateway does: same verdicts, same acts,
+    /// same fuel as [`PolicyEngine::new`], some twenty times slower. There is no deadline; fuel alone bounds a decision.
+    ///
+    /// # Errors
+    /// The host refuses address space.
+    #[cfg(all(feature = "compile", feature = "pulley"))]
+    pub fn on_pulley(profile: Profile, supported: Capabilities) -> Result<Self, EngineError> {
+        let limits = Limits { deadline_ms: None, ..profile.limits() };
+        let mut config = settings::shared(&limits);
+        config.target("pulley64").map_err(|error| failed(&error))?;
+        Self::with_config(&config, profile, limits, supported)
+    }
+
+    pub(crate) fn with_limits(
+        profile: Profile,
+        limits: Limits,
+        supported: Capabilities,
+    ) -> Result<Self, EngineError> {
         #[cfg_attr(not(feature = "std"), expect(unused_mut))]
         let mut config = settings::shared(&limits);
         #[cfg(feature = "std")]
         settings::host(&mut config, &limits);
-        let failed = |error: wasmtime::Error| EngineError(alloc::format!("{error:#}"));
-        let engine = Engine::new(&config).map_err(failed)?;
-        let linker = imports::link(&engine).map_err(failed)?;
+        Self::with_config(&config, profile, limits, supported)
+    }
+
+    fn with_config(
+        config: &Config,
+        profile: Profile,
+        limits: Limits,
+        supported: Capabilities,
+    ) -> Result<Self, EngineError> {
+        let engine = Engine::new(config).map_err(|error| failed(&error))?;
+        let linker = imports::link(&engine).map_err(|error| failed(&error))?;
         Ok(Self {
             #[cfg(feature = "std")]
             ticker: start_clock(&engine, &limits)?,
             engine,
             linker,
+            profile,
             limits,
             supported,
         })
@@ -120,74 +148,53 @@ impl PolicyEngine {
         rights: &Rights,
     ) -> Result<Policy, LoadError> {
         let parsed = Manifest::parse(manifest)?;
-        self.check_demands(&parsed)?;
+        demands::check(&parsed, &self.limits, self.supported)?;
         needs_of(module).check(&parsed, &self.limits)?;
-        check_exports(module)?;
-        let rights = EffectiveRights::new(&parsed, rights, self.supported)?;
-        check_rights(&parsed, &rights)?;
-        let linker = self.linker_for(module, &parsed)?;
+        let pointer = module.imports().find(|import| border::uses_memory(import.module(), import.name()));
+        border::check_exports(
+            |name| module.get_export(name).map(|ty| imports::item(&ty)),
+            pointer.as_ref().map(wasmtime::ImportType::name),
+        )?;
+        let rules = Rules { manifest: &parsed, wasi: rights.wasi, profile: self.profile };
+        let linker = self.linker_for(module, rules)?;
+        let rights = demands::rights(&parsed, rights, self.supported)?;
         let pre =
             linker.instantiate_pre(module).map_err(|error| LoadError::Engine(alloc::format!("{error:#}")))?;
         Ok(Policy::new(Parts {
             name: String::from(name),
             pre,
             manifest: &parsed,
-            rights: Arc::new(rights),
+            rights,
             limits: self.limits,
             #[cfg(feature = "std")]
             ticker: self.ticker.clone(),
         }))
     }
 
-    /// What the manifest asks for must exist here.
-    fn check_demands(&self, manifest: &Manifest<'_>) -> Result<(), LoadError> {
-        if !VERSION.runs(manifest.abi) {
-            return Err(LoadError::AbiTooNew { wanted: manifest.abi, have: VERSION });
-        }
-        let wanted = manifest.fuel.unwrap_or(self.limits.fuel);
-        if wanted > self.limits.fuel {
-            return Err(LoadError::TooMuchFuel {
-                wanted,
-                limit: self.limits.fuel,
-                profile: self.limits.name,
-            });
-        }
-        let missing = manifest.capabilities.without(self.supported);
-        match missing.iter().find(|capability| !manifest.optional.has(capability.name())) {
-            Some(capability) => Err(LoadError::NotOnThisHost(capability)),
-            None => Ok(()),
-        }
-    }
-
-    /// The linker, with an answer for every optional interface that this host lacks.
-    fn linker_for(&self, module: &Module, manifest: &Manifest<'_>) -> Result<Linker<Call>, LoadError> {
+    /// The linker, with an answer for everything that the policy imports beside the interface.
+    fn linker_for(&self, module: &Module, rules: Rules<'_>) -> Result<Linker<Call>, LoadError> {
         let mut linker = self.linker.clone();
+        // The same function may be imported twice.
+        linker.allow_shadowing(true);
         for import in module.imports() {
-            let (interface, function) = (import.module(), import.name());
-            let ExternType::Func(found) = import.ty() else {
-                return Err(LoadError::ImportsNoFunction {
-                    interface: interface.into(),
-                    name: function.into(),
-                });
+            let ty = import.ty();
+            let answer = rules.answer(import.module(), import.name(), &imports::item(&ty))?;
+            let bound = match (answer, ty.func()) {
+                (Answer::NotHere, Some(ty)) => imports::answer_not_here(&mut linker, &import, ty),
+                #[cfg(feature = "std")]
+                (Answer::Wasi, Some(ty)) => imports::answer_wasi(&mut linker, &import, ty),
+                #[cfg(not(feature = "std"))]
+                (Answer::Wasi, _) => return Err(border::wasi_on_edge(import.module(), import.name())),
+                (Answer::Interface, _) | (_, None) => Ok(()),
             };
-            match interface::find(interface, function) {
-                Some(known) if imports::has_type(&found, known) => {}
-                Some(known) => {
-                    return Err(LoadError::ImportType {
-                        interface: interface.into(),
-                        name: function.into(),
-                        expected: imports::type_text(known),
-                    });
-                }
-                None if !interface::knows(interface) && manifest.optional.has(interface) => {
-                    imports::answer_not_here(&mut linker, interface, function, found)
-                        .map_err(|error| LoadError::Engine(alloc::format!("{error:#}")))?;
-                }
-                None => return Err(LoadError::unknown_import(interface, function)),
-            }
+            bound.map_err(|error| LoadError::Engine(alloc::format!("{error:#}")))?;
         }
         Ok(linker)
     }
+}
+
+fn failed(error: &wasmtime::Error) -> EngineError {
+    EngineError(alloc::format!("{error:#}"))
 }
 
 #[cfg(feature = "std")]
@@ -207,43 +214,4 @@ fn needs_of(module: &Module) -> Needs {
         tables: needs.num_tables,
         table_elements: needs.max_initial_table_size.unwrap_or(0),
     }
-}
-
-fn check_exports(module: &Module) -> Result<(), LoadError> {
-    let ty = match module.get_export(interface::DECIDE) {
-        Some(ExternType::Func(ty)) => ty,
-        Some(_) => return Err(LoadError::DecideIsNoFunction),
-        None => return Err(LoadError::NoDecide),
-    };
-    let no_params = ty.params().len() == 0;
-    let mut results = ty.results();
-    let one_i32 = matches!((results.next(), results.next()), (Some(result), None) if result.is_i32());
-    if !(no_params && one_i32) {
-        return Err(LoadError::DecideType(alloc::format!("{ty}")));
-    }
-    let has_memory = matches!(module.get_export(interface::MEMORY), Some(ExternType::Memory(_)));
-    let pointer = module.imports().find(|import| {
-        interface::find(import.module(), import.name()).is_some_and(|function| function.uses_memory)
-    });
-    match pointer {
-        Some(import) if !has_memory => Err(LoadError::NoMemory(import.name().into())),
-        _ => Ok(()),
-    }
-}
-
-/// A policy that can do nothing at all is a mistake in the configuration, better said now than at the first knock.
-fn check_rights(manifest: &Manifest<'_>, rights: &EffectiveRights) -> Result<(), LoadError> {
-    let wanted = manifest.capabilities;
-    let granted = rights.capabilities();
-    if !wanted.is_empty() && granted.is_empty() {
-        return Err(LoadError::NoCapability(wanted));
-    }
-    let opens = granted.has(Capability::Open) || granted.has(Capability::OpenPrefix);
-    if opens && rights.services().next().is_none() {
-        return Err(LoadError::NoService);
-    }
-    if opens && rights.max_seconds(None) == 0 {
-        return Err(LoadError::NoTime);
-    }
-    Ok(())
 }

@@ -90,6 +90,8 @@ pub enum TrapKind {
     BadConversion,
     /// It ran into `unreachable`: a panic or an abort.
     Unreachable,
+    /// It ended itself: its runtime called `exit`.
+    Exit,
     /// Anything else.
     Other,
 }
@@ -103,6 +105,10 @@ impl Failure {
                 GrowthRefused::Memory { pages, limit } => Failure::Memory { pages, limit, place },
                 GrowthRefused::Table { elements, limit } => Failure::Table { elements, limit, place },
             };
+        }
+        #[cfg(feature = "std")]
+        if error.downcast_ref::<crate::imports::Exited>().is_some() {
+            return Failure::Trap { kind: TrapKind::Exit, place };
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel) => Failure::Fuel { limit: fuel, place },
@@ -152,6 +158,7 @@ impl TrapKind {
             TrapKind::DivisionByZero => "division by zero",
             TrapKind::BadConversion => "float does not fit the integer",
             TrapKind::Unreachable => "ran into `unreachable`, as a panic or an abort does",
+            TrapKind::Exit => "ended itself, as `exit` and a fatal error of its runtime do",
             TrapKind::Other => "trap",
         }
     }

@@ -1,17 +1,20 @@
 //! The host's side of the interface: every import of a policy, bound to its [`Transaction`].
 
+#[cfg(feature = "std")]
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use knockgate_policy_abi::interface::{ACT, EVENT, Function, JOURNAL, MEMORY, STATE, Type};
+use knockgate_policy_abi::Head;
+use knockgate_policy_abi::interface::{ACT, EVENT, JOURNAL, MEMORY, STATE};
 use knockgate_policy_abi::limits::{HOST_CALL_FUEL, MAX_LOG_BYTES};
-use knockgate_policy_abi::{Head, Refusal};
 use wasmtime::{
-    Caller, Engine, Error, FuncType, Linker, Memory, ResourceLimiter, Result, Trap, Val, ValType,
+    Caller, Engine, Error, ExternType, FuncType, ImportType, Linker, Memory, ResourceLimiter, Result, Trap,
+    Val, ValType,
 };
 
 use crate::Transaction;
+use crate::border::{self, Item, Signature, Value};
 
 /// What an instance carries: its decision and its limits.
 pub(crate) struct Call {
@@ -119,12 +122,16 @@ fn act(linker: &mut Linker<Call>) -> Result<()> {
 
 /// Takes the price of a host call, so that calls are bounded like instructions.
 fn charge<'a>(guest: &'a mut Guest<'_>) -> Result<&'a mut Transaction> {
-    let Some(left) = guest.get_fuel()?.checked_sub(HOST_CALL_FUEL) else {
+    take(guest, HOST_CALL_FUEL)?;
+    Ok(&mut guest.data_mut().transaction)
+}
+
+fn take(guest: &mut Guest<'_>, fuel: u64) -> Result<()> {
+    let Some(left) = guest.get_fuel()?.checked_sub(fuel) else {
         guest.set_fuel(0)?;
         return Err(Error::new(Trap::OutOfFuel));
     };
-    guest.set_fuel(left)?;
-    Ok(&mut guest.data_mut().transaction)
+    guest.set_fuel(left)
 }
 
 fn write_head(guest: &mut Guest<'_>, at: u32, head: &Head) -> Result<()> {
@@ -156,16 +163,14 @@ fn out_of_bounds() -> Error {
     Error::new(Trap::MemoryOutOfBounds)
 }
 
-/// Binds a function of an interface that this host lacks and the policy can do without: it answers "not on this host" as an
-/// i32, and 0 as anything else, which is how an absent attribute looks.
+/// Binds a function of an interface that this host lacks and the policy can do without.
 pub(crate) fn answer_not_here(
     linker: &mut Linker<Call>,
-    interface: &str,
-    name: &str,
-    ty: FuncType,
+    import: &ImportType<'_>,
+    ty: &FuncType,
 ) -> Result<()> {
-    let answers: Vec<Val> = ty.results().map(|result| not_here(&result)).collect();
-    linker.func_new(interface, name, ty, move |mut guest, _params, results| {
+    let answers = number_or_zero(ty, border::NOT_HERE);
+    linker.func_new(import.module(), import.name(), ty.clone(), move |mut guest, _params, results| {
         charge(&mut guest)?;
         results.clone_from_slice(&answers);
         Ok(())
@@ -173,37 +178,75 @@ pub(crate) fn answer_not_here(
     Ok(())
 }
 
-fn not_here(result: &ValType) -> Val {
-    match result {
-        ValType::I32 => Val::I32(Refusal::NotOnThisHost.code()),
+/// Binds a function of the operating system that is not there.
+#[cfg(feature = "std")]
+pub(crate) fn answer_wasi(linker: &mut Linker<Call>, import: &ImportType<'_>, ty: &FuncType) -> Result<()> {
+    use crate::wasi::{self, Outcome};
+    let (name, answers_as) = (String::from(import.name()), ty.clone());
+    linker.func_new(import.module(), import.name(), ty.clone(), move |mut guest, params, results| {
+        let params: Vec<u64> = params.iter().map(bits).collect();
+        take(&mut guest, wasi::cost(&name, &params))?;
+        let memory = guest.get_export(MEMORY).and_then(wasmtime::Extern::into_memory);
+        let bytes = memory.map_or(&mut [][..], |memory| memory.data_mut(&mut guest));
+        match wasi::call(&name, &params, bytes) {
+            Outcome::Errno(errno) => {
+                results.clone_from_slice(&number_or_zero(&answers_as, errno.cast_signed()));
+                Ok(())
+            }
+            Outcome::Exit => Err(Error::new(Exited)),
+            Outcome::OutOfBounds => Err(out_of_bounds()),
+        }
+    })?;
+    Ok(())
+}
+
+/// The policy called `exit`.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the program ended itself")]
+pub(crate) struct Exited;
+
+/// A parameter as it lies in a register.
+#[cfg(feature = "std")]
+fn bits(value: &Val) -> u64 {
+    match value {
+        Val::I32(number) => number.cast_unsigned().into(),
+        Val::I64(number) => number.cast_unsigned(),
+        _ => 0,
+    }
+}
+
+/// `number` as an i32, and 0 as anything else.
+fn number_or_zero(ty: &FuncType, number: i32) -> Vec<Val> {
+    let answer = |result| match result {
+        ValType::I32 => Val::I32(number),
         ValType::I64 => Val::I64(0),
         ValType::F32 => Val::F32(0),
         ValType::F64 => Val::F64(0),
         ValType::V128 => Val::V128(0.into()),
         ValType::Ref(_) => Val::FuncRef(None),
+    };
+    ty.results().map(answer).collect()
+}
+
+/// What the engine says about an import or export.
+pub(crate) fn item(ty: &ExternType) -> Item {
+    match ty {
+        ExternType::Func(ty) => Item::Function(Signature {
+            params: ty.params().map(|param| value(&param)).collect(),
+            results: ty.results().map(|result| value(&result)).collect(),
+        }),
+        ExternType::Memory(_) => Item::Memory,
+        ExternType::Global(_) | ExternType::Table(_) | ExternType::Tag(_) => Item::Other,
     }
 }
 
-/// Whether a policy declares a function as it is.
-pub(crate) fn has_type(found: &FuncType, known: &Function) -> bool {
-    let is = |found: &ValType, known: Type| match known {
-        Type::I32 => found.is_i32(),
-        Type::I64 => found.is_i64(),
-    };
-    let params = found.params().len() == known.params.len()
-        && found.params().zip(known.params).all(|(found, known)| is(&found, *known));
-    let results = found.results().len() == usize::from(known.result.is_some())
-        && found.results().zip(known.result).all(|(found, known)| is(&found, known));
-    params && results
-}
-
-/// A function's type in words: `(i32, i32) -> i64`.
-pub(crate) fn type_text(function: &Function) -> String {
-    let word = |ty: &Type| match ty {
-        Type::I32 => "i32",
-        Type::I64 => "i64",
-    };
-    let params: Vec<&str> = function.params.iter().map(word).collect();
-    let result = function.result.as_ref().map_or("nothing", word);
-    alloc::format!("({}) -> {result}", params.join(", "))
+const fn value(ty: &ValType) -> Value {
+    match ty {
+        ValType::I32 => Value::I32,
+        ValType::I64 => Value::I64,
+        ValType::F32 => Value::F32,
+        ValType::F64 => Value::F64,
+        ValType::V128 | ValType::Ref(_) => Value::Other,
+    }
 }

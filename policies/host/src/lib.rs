@@ -16,8 +16,10 @@
 
 extern crate alloc;
 
+mod border;
 pub mod builtin;
 mod decision;
+mod demands;
 mod engine;
 mod event;
 mod failure;
@@ -31,11 +33,16 @@ mod policy;
 #[cfg(feature = "record")]
 pub mod record;
 mod rights;
+#[cfg(feature = "second-engine")]
+pub mod second;
 mod settings;
+#[cfg(feature = "signature")]
+pub mod signature;
 mod state;
 #[cfg(feature = "std")]
 mod ticker;
 mod transaction;
+mod wasi;
 
 pub use decision::{Action, Decision, LogLine, RefusedAct, Verdict};
 pub use engine::{EngineError, PolicyEngine, Profile};
@@ -49,6 +56,7 @@ pub use rights::{EffectiveRights, Rights, ServiceRight};
 pub use state::MemoryState;
 pub use state::{StateError, StateStore};
 pub use transaction::Transaction;
+pub use wasi::Wasi;
 
 pub use knockgate_policy_abi::{
     Capabilities, Capability, Cause, HostKind, LogLevel, Manifest, ParameterKind, Refusal, Version,

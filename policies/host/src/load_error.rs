@@ -123,15 +123,40 @@ pub enum LoadError {
     /// Its `decide` has another type.
     #[error("its `decide` has the type {0}; it must take nothing and return an i32")]
     DecideType(String),
+    /// Its `_initialize` is no function that can be called before `decide`.
+    #[error("its `_initialize` has the type {0}; it must take nothing and return nothing")]
+    InitializeType(String),
     /// It gives pointers to the host and does not export the memory that they point into.
     #[error("imports `{0}`, which works on memory, and exports no `memory`; export it")]
     NoMemory(String),
     /// It imports a function that no version of the ABI has here.
     #[error(
-        "imports `{name}` from `{interface}`, which no policy host has; leave it out (WASI and the like are not there), or \
+        "imports `{name}` from `{interface}`, which no policy host has; leave it out, or \
          list `{interface}` under `optional=` in the manifest"
     )]
     UnknownImport {
+        /// The interface.
+        interface: String,
+        /// The function.
+        name: String,
+    },
+    /// It imports an operating system, which the configuration does not give it.
+    #[error(
+        "imports `{name}` from `{interface}`: the language's runtime wants an operating system; build without it, or write \
+         `wasi = \"inert\"` in the policy's section, and it finds one in which nothing can be read, written or waited for"
+    )]
+    WasiNotGranted {
+        /// The interface.
+        interface: String,
+        /// The function.
+        name: String,
+    },
+    /// It imports an operating system, which no gateway has.
+    #[error(
+        "imports `{name}` from `{interface}`: the language's runtime wants an operating system, which the edge profile never \
+         gives; build without it, or let a server decide"
+    )]
+    WasiOnEdge {
         /// The interface.
         interface: String,
         /// The function.

@@ -7,6 +7,7 @@ use knockgate_policy_abi::limits::Limits;
 use knockgate_policy_abi::{Capabilities, Cause, Causes, Manifest, interface};
 use wasmtime::{InstancePre, Result, Store};
 
+use crate::border;
 use crate::imports::{Call, Growth};
 use crate::{Decision, EffectiveRights, Event, Failure, StateStore, Transaction};
 
@@ -117,6 +118,10 @@ impl Policy {
         #[cfg(feature = "std")]
         let _watch = self.arm(store);
         let instance = self.pre.instantiate(&mut *store)?;
+        // Languages with constructors before `main` put them there. It counts as part of the decision.
+        if let Some(prepare) = instance.get_func(&mut *store, border::INITIALIZE) {
+            prepare.typed::<(), ()>(&mut *store)?.call(&mut *store, ())?;
+        }
         let decide = instance.get_typed_func::<(), u32>(&mut *store, interface::DECIDE)?;
         decide.call(store, ())
     }
@@ -143,7 +148,7 @@ mod tests {
     use knockgate_policy_abi::limits::SERVER;
 
     use super::*;
-    use crate::{MemoryState, PolicyEngine, Rights, Verdict};
+    use crate::{MemoryState, PolicyEngine, Profile, Rights, Verdict};
 
     const ENDLESS: &str = r#"(module
         (@custom "knockgate.manifest" "abi=1.0\0aname=endless\0a")
@@ -152,7 +157,7 @@ mod tests {
     #[test]
     fn the_clock_stops_what_fuel_would_not_and_does_so_again() {
         let limits = Limits { fuel: u64::MAX / 2, ..SERVER };
-        let engine = PolicyEngine::with_limits(limits, Capabilities::ALL).unwrap();
+        let engine = PolicyEngine::with_limits(Profile::Server, limits, Capabilities::ALL).unwrap();
         let module = wat::parse_str(ENDLESS).unwrap();
         let policy = engine.load("endless", &module, &Rights::default()).unwrap();
         let state: Arc<dyn StateStore> = Arc::new(MemoryState::default());

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use knockgate_policy_abi::{Capabilities, Capability, Manifest, Refusal};
 
+use crate::Wasi;
 use crate::parameter::{Parameter, ParameterError, Parameters};
 
 /// What the configuration grants to a policy.
@@ -22,6 +23,8 @@ pub struct Rights {
     pub channels: Vec<u16>,
     /// What is given for the policy's parameters; what is not given it does not have.
     pub parameters: Vec<Parameter>,
+    /// Whether its module may import an operating system.
+    pub wasi: Wasi,
 }
 
 /// One service that a policy may open.

@@ -2,12 +2,11 @@
 //! actions, refusals and log; wasmtime's two profiles also in fuel.
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
-#[path = "stage/second_engine.rs"]
-mod second_engine;
 mod stage;
 
 use std::sync::Arc;
 
+use knockgate_policy_host::second::SecondPolicy;
 use knockgate_policy_host::{
     Action, Capabilities, Cause, Decision, Event, Grant, HostKind, MemoryState, PolicyEngine, Profile,
     StateStore, Verdict,
@@ -100,7 +99,9 @@ fn every_case_is_decided_alike_by_both_engines() {
         let policy = engine.load(name, &module, &rights()).unwrap_or_else(|error| panic!("{name}: {error}"));
 
         let first = policy.decide(&event(), &state());
-        let second = second_engine::decide(&module, MANIFEST, &rights(), &event(), &state());
+        let second = SecondPolicy::load(name, &module, &rights(), Profile::Edge, Capabilities::ALL)
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+            .decide(&event(), &state());
 
         assert_eq!((first.verdict, &first.actions[..]), (*verdict, *actions), "{name}: {first:?}");
         assert_eq!(comparable(&first), comparable(&second), "{name}: the engines differ");
@@ -109,11 +110,12 @@ fn every_case_is_decided_alike_by_both_engines() {
 
 #[test]
 fn the_same_event_costs_the_same_fuel_on_every_profile_and_every_time() {
+    let pulley = PolicyEngine::on_pulley(Profile::Edge, Capabilities::ALL).unwrap();
     let edge = PolicyEngine::new(Profile::Edge, Capabilities::ALL).unwrap();
     let server = PolicyEngine::new(Profile::Server, Capabilities::ALL).unwrap();
     for (name, body, event, ..) in CASES {
         let module = module(body);
-        let policies = [&edge, &server].map(|engine| engine.load(name, &module, &rights()).unwrap());
+        let policies = [&edge, &server, &pulley].map(|engine| engine.load(name, &module, &rights()).unwrap());
         let fuel: Vec<u64> =
             policies.iter().chain(&policies).map(|policy| policy.decide(&event(), &state()).fuel).collect();
         assert!(fuel[0] > 0 && fuel.iter().all(|used| *used == fuel[0]), "{name}: {fuel:?}");

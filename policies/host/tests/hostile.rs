@@ -62,7 +62,7 @@ const CASES: &[(&str, Stop)] = &[
     ("wrong_export_type", Refused(is!(LoadError::DecideType(_)))),
     ("no_export", Refused(is!(LoadError::NoDecide))),
     ("export_is_memory", Refused(is!(LoadError::DecideIsNoFunction))),
-    ("unknown_import", Refused(is!(LoadError::UnknownImport { interface, .. } if interface == "wasi_snapshot_preview1"))),
+    ("unknown_import", Refused(is!(LoadError::WasiNotGranted { interface, .. } if interface == "wasi_snapshot_preview1"))),
     ("unknown_function", Refused(is!(LoadError::UnknownImport { name, .. } if name == "shell"))),
     ("newer_interface", Refused(is!(LoadError::NewerInterface { interface } if interface == "knockgate:policy/act@1.1.0"))),
     ("wrong_import_type", Refused(is!(LoadError::ImportType { .. }))),
