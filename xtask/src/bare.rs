@@ -49,6 +49,14 @@ impl Toolchain {
         }
     }
 
+    /// The folder of a toolchain that is not the one in use.
+    pub(crate) fn of_its_own(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::InUse => None,
+            Kind::Debian(sysroot) => Some(sysroot.folder()),
+        }
+    }
+
     pub(crate) fn target_dir(&self) -> &Path {
         &self.target_dir
     }

@@ -9,8 +9,8 @@ use crate::{bench, core_check, demo, lint, policies, setup, step::Steps, test};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup       install what is missing: system packages, compile targets
-  policies    build the example policies into target/policies
+  setup       install what is missing: system packages, compile targets, compilers for policies
+  policies    build the example policies of every language into target/policies
   check-core  prove that the core needs no std and no alloc, and that the client stays portable
   lint        formatting, clippy, forbidden text; cargo deny and typos where installed
   test        all of the above, then every test
@@ -49,7 +49,7 @@ fn job_named(args: &[String]) -> Option<Job> {
 fn plain_job_named(name: &str) -> Option<fn(&mut Steps) -> Result<()>> {
     Some(match name {
         "setup" => setup::run,
-        "policies" => policies::run,
+        "policies" => |steps| setup::run(steps).and_then(|()| policies::run(steps)),
         "check-core" => core_check::run,
         "lint" => lint::run,
         "test" => test::run,

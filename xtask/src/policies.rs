@@ -1,25 +1,37 @@
 //! The example policies, compiled to WebAssembly into `target/policies`.
 //!
-//! Rust examples form a workspace of their own under `policies/examples`; every other folder there with a `.c` file in
-//! it is a policy in C, compiled with the flags in `policies/sdk/c/flags.txt`.
+//! `policies/examples` has the same policy in every language, one folder each; `office_hours` in Zig becomes
+//! `office_hours_zig.wasm`.
+
+mod language;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{bare, c_wasm, step::Steps, step::note, tool};
+use crate::{bare, step::Steps, step::note, tool};
+use language::LANGUAGES;
 
 const EXAMPLES: &str = "policies/examples";
-const C_SDK: &str = "policies/sdk/c";
 const OUTPUT: &str = "target/policies";
 
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
-    steps.step("policies: examples in Rust and C", || {
+    steps.step("policies: examples in every language", || {
         fs::create_dir_all(OUTPUT)?;
-        let mut made = rust_examples()?;
-        made.extend(c_examples()?);
+        // Two at a time and more: most of these compilers use one processor and wait for the disk.
+        let (rust, others) = thread::scope(|scope| {
+            let others = LANGUAGES.map(|language| scope.spawn(move || language.compile(EXAMPLES, OUTPUT)));
+            (
+                rust_example(),
+                others.map(|other| other.join().unwrap_or_else(|_| bail!("the thread panicked"))),
+            )
+        });
+        let mut made = vec![rust?];
+        for name in others {
+            made.push(name?);
+        }
         remove_all_but(&made)?;
         for policy in &made {
             note(format_args!(
@@ -31,7 +43,7 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     })
 }
 
-fn rust_examples() -> Result<Vec<String>> {
+fn rust_example() -> Result<String> {
     let manifest = Path::new(EXAMPLES).join("Cargo.toml");
     if !manifest.exists() {
         bail!("{} is missing; the example policies belong to a complete checkout", manifest.display());
@@ -45,54 +57,9 @@ fn rust_examples() -> Result<Vec<String>> {
         .args(["build", "--quiet", "--release", "--locked", "--target", bare::WASM, "--manifest-path"])
         .arg(&manifest);
     tool::run(&mut cargo)?;
-    copy_modules(&guests.join(bare::WASM).join("release"))
-}
-
-fn copy_modules(from: &Path) -> Result<Vec<String>> {
-    let mut made = Vec::new();
-    for module in files_with_extension(from, "wasm")? {
-        let name = file_name(&module);
-        fs::copy(&module, Path::new(OUTPUT).join(&name))?;
-        made.push(name);
-    }
-    Ok(made)
-}
-
-fn c_examples() -> Result<Vec<String>> {
-    let mut made = Vec::new();
-    for folder in folders(Path::new(EXAMPLES))? {
-        for source in files_with_extension(&folder, "c")? {
-            made.push(compile_c(&source)?);
-        }
-    }
-    Ok(made)
-}
-
-fn compile_c(source: &Path) -> Result<String> {
-    let Some(tools) = c_wasm::find() else {
-        bail!("no clang that makes WebAssembly; run `cargo xtask setup`")
-    };
-    let stem = source.file_stem().unwrap_or_default().to_string_lossy().replace('-', "_");
-    let name = format!("{stem}.wasm");
-    let mut linker = std::ffi::OsString::from("-fuse-ld=");
-    linker.push(&tools.linker);
-    let mut clang = Command::new(&tools.clang);
-    clang
-        .args(c_flags()?)
-        .arg(linker)
-        .args(["-I", C_SDK, "-o"])
-        .arg(Path::new(OUTPUT).join(&name))
-        .arg(source);
-    tool::run(&mut clang)?;
+    let name = language::file_of("rust");
+    fs::copy(guests.join(bare::WASM).join("release").join(&name), Path::new(OUTPUT).join(&name))?;
     Ok(name)
-}
-
-/// One or more flags per line; `#` begins a comment.
-fn c_flags() -> Result<Vec<String>> {
-    let path = Path::new(C_SDK).join("flags.txt");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
-    Ok(lines.flat_map(str::split_whitespace).map(str::to_owned).collect())
 }
 
 /// A policy that is no longer among the examples must not linger and be tested.
@@ -103,10 +70,6 @@ fn remove_all_but(made: &[String]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn folders(parent: &Path) -> Result<Vec<PathBuf>> {
-    Ok(entries(parent)?.into_iter().filter(|path| path.is_dir()).collect())
 }
 
 fn files_with_extension(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {

@@ -1,8 +1,10 @@
-//! Set-up of a fresh machine: what is missing among system packages and compile targets, and nothing else.
+//! Set-up of a fresh machine: what is missing among system packages, compile targets and compilers for policies, and
+//! nothing else.
 //!
 //! Where everything is present this starts no package tool and returns at once.
 
 mod apt;
+pub(crate) mod languages;
 
 use anyhow::{Result, bail};
 
@@ -14,7 +16,8 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
         let toolchain = bare::toolchain()?;
         note(format_args!("bare-metal and wasm32 builds use {toolchain}"));
         Ok(())
-    })
+    })?;
+    steps.step("setup: languages of policies", || languages::install(&bare::toolchain()?))
 }
 
 /// Something the build or the tests need, and how Debian calls it.
@@ -25,7 +28,7 @@ struct Need {
     packages: &'static [&'static [&'static str]],
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 11] = [
     Need {
         what: "nft, the firewall's command",
         present: || tool::find("nft").is_some(),
@@ -66,6 +69,16 @@ const NEEDS: [Need; 9] = [
         what: "clang and wasm-ld 14 or newer, for policies in C",
         present: || c_wasm::find().is_some(),
         packages: &[&["clang-19", "lld-19"], &["clang", "lld"]],
+    },
+    Need {
+        what: "python3 with pip, which brings Zig and Go for policies",
+        present: || tool::succeeds(std::process::Command::new("python3").args(["-m", "pip", "--version"])),
+        packages: &[&["python3", "python3-pip"]],
+    },
+    Need {
+        what: "node and npm, which bring AssemblyScript and JavaScript for policies",
+        present: || tool::find("node").is_some() && tool::find("npm").is_some(),
+        packages: &[&["nodejs", "npm"]],
     },
 ];
 

@@ -65,8 +65,8 @@ fn the_guide_has_the_limits_of_both_profiles() {
 
 #[test]
 fn the_guide_shows_the_examples_as_they_are() {
-    expect(include_str!("../../examples/office_hours/src/lib.rs"));
-    expect(include_str!("../../examples/one_grant/one_grant.c"));
+    expect(include_str!("../../examples/rust/src/lib.rs"));
+    expect(include_str!("../../examples/c/office_hours.c"));
 }
 
 fn expect(line: &str) {

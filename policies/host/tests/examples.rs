@@ -34,7 +34,7 @@ fn default_denies_a_service_that_is_not_granted_and_a_knock_for_nothing() {
 
 #[test]
 fn office_hours_opens_from_monday_to_friday_from_8_to_18() {
-    let policy = example("office_hours");
+    let policy = example("office_hours_rust");
     let cases = [
         (1, 8 * 60 - 1, false),
         (1, 8 * 60, true),
@@ -54,7 +54,7 @@ fn office_hours_opens_from_monday_to_friday_from_8_to_18() {
 #[test]
 fn office_hours_denies_without_a_clock_and_says_so() {
     let event = Event { time: None, local: None, ..knock() };
-    let decision = example("office_hours").decide(&event, &no_state());
+    let decision = example("office_hours_rust").decide(&event, &no_state());
 
     assert_eq!(decision.verdict, Verdict::Deny);
     assert_eq!(decision.log[0].level, LogLevel::Warning);
@@ -62,22 +62,23 @@ fn office_hours_denies_without_a_clock_and_says_so() {
 }
 
 #[test]
-fn one_grant_opens_once_and_denies_while_it_is_open() {
-    let policy = example("one_grant");
+fn office_hours_opens_for_two_grants_of_a_client_at_a_time() {
+    let policy = example("office_hours_rust");
     let with_grants = |grants| {
         let client = knock().client.map(|client| Client { grants, ..client });
         Event { client, ..knock() }
     };
 
     assert_eq!(decided(&policy, &with_grants(0)), Ok(Action::Open { service: 1, seconds: 60 }));
-    assert_eq!(decided(&policy, &with_grants(1)), Err(Verdict::Deny));
+    assert_eq!(decided(&policy, &with_grants(1)), Ok(Action::Open { service: 1, seconds: 60 }));
     assert_eq!(decided(&policy, &with_grants(2)), Err(Verdict::Deny));
 }
 
 #[test]
-fn every_example_is_small_enough_for_a_gateway() {
+fn examples_without_a_runtime_of_their_own_are_small_enough_for_a_gateway() {
     let engine = PolicyEngine::new(Profile::Edge, Capabilities::ALL).unwrap();
-    for name in ["office_hours", "one_grant"] {
+    for language in ["rust", "c", "cpp", "zig", "assemblyscript", "wat"] {
+        let name = &format!("office_hours_{language}");
         let policy = engine.load(name, &module(name), &rights()).unwrap();
         let decision = policy.decide(&knock(), &no_state());
         assert!(decision.opens(), "{name}: {decision:?}");

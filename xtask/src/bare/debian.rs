@@ -69,6 +69,10 @@ impl Sysroot {
         Command::new(self.folder.join("bin/rustc"))
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn of_installed_compiler() -> Result<Self> {
         let about = tool::output(Command::new(RUSTC).arg("-vV"))?;
         let version = format!(
