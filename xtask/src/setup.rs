@@ -28,7 +28,7 @@ struct Need {
     packages: &'static [&'static [&'static str]],
 }
 
-const NEEDS: [Need; 11] = [
+const NEEDS: [Need; 12] = [
     Need {
         what: "nft, the firewall's command",
         present: || tool::find("nft").is_some(),
@@ -63,6 +63,11 @@ const NEEDS: [Need; 11] = [
         what: "sshd, ssh and ssh-keygen, for a service that is really used",
         present: || ["sshd", "ssh", "ssh-keygen"].into_iter().all(|name| tool::find(name).is_some()),
         packages: &[&["openssh-server", "openssh-client"]],
+    },
+    Need {
+        what: "dbus-daemon, for tests that start units",
+        present: || tool::find("dbus-daemon").is_some(),
+        packages: &[&["dbus"]],
     },
     Need { what: "mount, for sandboxes", present: || tool::find("mount").is_some(), packages: &[&["mount"]] },
     Need {

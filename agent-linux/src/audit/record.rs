@@ -120,6 +120,24 @@ pub enum AuditRecord {
         added: Vec<String>,
         removed: Vec<String>,
     },
+    /// A policy started a unit of the service manager.
+    UnitStart {
+        unit: String,
+        policy: String,
+        client: Option<String>,
+        outcome: &'static str,
+        why: Option<String>,
+    },
+    /// A policy sent a code to a channel.
+    Notice {
+        channel: String,
+        code: u32,
+        policy: String,
+        client: Option<String>,
+        outcome: &'static str,
+        tries: u8,
+        why: Option<String>,
+    },
     /// Records that could not be written before this one.
     Lost {
         records: u64,
