@@ -5,7 +5,8 @@
 ;; other. So both get in: the first knocks, the second knocks and is in, the first knocks again and is in. Only the latest knock
 ;; for each service is remembered, as the time in the upper half of a number and the client in the lower.
 ;;
-;; A renewal is no second person, so this policy is not asked about it and the chain's end denies it. Without a clock it denies.
+;; A renewal is granted if another client has knocked within that time, and stands for nobody itself: a program that renews by
+;; itself is no second person. Without a clock it denies.
 (module
   (import "knockgate:policy/event@1.0.0" "attr" (func $attr (param i32) (result i64)))
   (import "knockgate:policy/event@1.0.0" "has" (func $has (param i32) (result i32)))
@@ -22,7 +23,7 @@
     "services=*\0a"
     "capabilities=open open-prefix state log\0a"
     "optional=open-prefix\0a"
-    "causes=sequence packet\0a"
+    "causes=sequence packet renew\0a"
     "parameters=within:seconds\0a"
     "fuel=2000\0a"
     "pages=1\0a")
@@ -32,6 +33,7 @@
   (data (i32.const 41) "no clock, so no time between two knocks: denied")
   (data (i32.const 88) "nobody has proved who he is: denied")
   (data (i32.const 123) "cannot remember this knock: denied")
+  (data (i32.const 157) "a renewal for which nobody else has knocked just now: denied")
 
   ;; The keys of the parameter: whether it is given; the value follows.
   (global $within i32 (i32.const 65536))
@@ -49,6 +51,8 @@
         (return (i32.const 1))))
     (local.set $service (i32.wrap_i64 (call $attr (i32.const 30)))) ;; service
     (local.set $seconded (call $is_seconded (call $load (local.get $service))))
+    (if (i64.eq (call $attr (i32.const 4)) (i64.const 3)) ;; cause: a renewal
+      (then (return (call $renew (local.get $seconded)))))
     ;; Every knock is remembered, also one that opens: the other client's next knock counts on it.
     (if (call $store
           (local.get $service)
@@ -63,6 +67,12 @@
     (call $log (i32.const 3) (i32.const 0) (i32.const 41))
     ;; Commit: what is remembered is kept, and nothing opens.
     (i32.const 0))
+
+  (func $renew (param $seconded i32) (result i32)
+    (if (local.get $seconded)
+      (then (return (i32.ne (call $open_as_asked) (i32.const 0)))))
+    (call $log (i32.const 3) (i32.const 157) (i32.const 60))
+    (i32.const 1))
 
   ;; Whether the remembered knock is of another client, and not too long ago. Of the time the lower 32 bits are kept, so the
   ;; difference is taken in 32 bits; a knock from the future, after the clock was set back, is 136 years ago.

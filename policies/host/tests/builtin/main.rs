@@ -35,16 +35,12 @@ fn every_built_in_policy_is_found_by_the_name_in_its_manifest() {
 }
 
 #[test]
-fn every_built_in_policy_is_asked_about_knocks_and_all_but_one_about_renewals() {
+fn every_built_in_policy_is_asked_about_knocks_and_renewals_only() {
     let engine = PolicyEngine::new(Profile::Edge, Capabilities::ALL).unwrap();
     for policy in ALL {
         let loaded = engine.load("x", policy.module, &rights()).unwrap();
         let wanted: Vec<_> = Cause::ALL.iter().copied().filter(|cause| loaded.wants(*cause)).collect();
-        let expected: &[Cause] = match policy.name {
-            "two-person" => &[Cause::Sequence, Cause::Packet],
-            _ => &[Cause::Sequence, Cause::Packet, Cause::Renew],
-        };
-        assert_eq!(wanted, expected, "{}", policy.name);
+        assert_eq!(wanted, [Cause::Sequence, Cause::Packet, Cause::Renew], "{}", policy.name);
     }
 }
 

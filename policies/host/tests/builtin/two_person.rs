@@ -1,6 +1,6 @@
 //! `two-person`: who gets in after whom.
 
-use knockgate_policy_host::{Action, Capabilities, Capability, Event, Rights, Verdict};
+use knockgate_policy_host::{Action, Capabilities, Capability, Cause, Event, Rights, Verdict};
 
 use super::OPEN;
 use super::stage::{knock, rights};
@@ -42,6 +42,18 @@ fn a_client_gets_in_after_another_one() {
             assert_eq!(answer, said(*expected, *service), "{story}: step {number}");
         }
     }
+}
+
+#[test]
+fn a_renewal_needs_a_second_person_too_and_stands_for_none() {
+    let policy = Three::load("two-person", &given(&[]));
+    let renewal = |time, who| Event { cause: Cause::Renew, ..at(time, who, SSH) };
+    assert_eq!(policy.decide(&at(NOON, ANNA, SSH)), said(false, SSH));
+
+    let alone = denied("a renewal for which nobody else has knocked just now: denied");
+    assert_eq!(policy.decide(&renewal(NOON + 1, ANNA)), alone);
+    assert_eq!(policy.decide(&renewal(NOON + 2, BEN)), said(true, SSH));
+    assert_eq!(policy.decide(&renewal(NOON + 3, ANNA)), alone, "ben has only renewed");
 }
 
 #[test]
