@@ -5,7 +5,7 @@ mod files;
 
 use std::path::Path;
 
-use knockgate_policy_abi::{Capability, Cause, Refusal, attr, interface, limits};
+use knockgate_policy_abi::{Capability, Cause, ParameterKind, Refusal, attr, interface, limits};
 
 const GUIDE: &str = include_str!("../../../docs/policies.md");
 
@@ -42,6 +42,22 @@ fn the_guide_has_every_cause_capability_and_answer() {
     }
     for function in interface::FUNCTIONS {
         expect(&format!("`{}`", function.name));
+    }
+}
+
+#[test]
+fn the_guide_has_every_kind_of_parameter_and_its_keys() {
+    for kind in ParameterKind::ALL {
+        expect(&format!("| `{}` | {} |", kind.name(), kind.meaning()));
+    }
+    let prose = GUIDE.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = [
+        format!("has the keys from {} + {} × `i`", attr::PARAMETERS, attr::PARAMETER_KEYS),
+        format!("then come the values, {} at most", limits::MAX_PARAMETER_VALUES),
+        format!("names the parameters and their kinds, {} at most", limits::MAX_PARAMETERS),
+    ];
+    for words in said {
+        assert!(prose.contains(&words), "docs/policies.md lacks these words: {words}");
     }
 }
 

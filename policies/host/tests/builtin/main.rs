@@ -35,6 +35,28 @@ fn every_built_in_policy_is_found_by_the_name_in_its_manifest() {
 }
 
 #[test]
+fn the_guide_has_every_built_in_policy_with_all_its_parameters() {
+    let guide = include_str!("../../../../docs/policies.md");
+    for policy in ALL {
+        let (_, rest) = guide.split_once(&format!("### `{}`\n", policy.name)).unwrap();
+        let section = rest.split("\n#").next().unwrap();
+        for (name, kind) in parameters(policy.module) {
+            assert!(section.contains(&format!("`{name}`")), "{}: `{name}` is not explained", policy.name);
+            assert!(section.contains(&format!("\n{name} = ")), "{}: `{name}` is not shown", policy.name);
+            assert!(guide.contains(&format!("| `{kind}` |")), "{}: no kind {kind}", policy.name);
+        }
+    }
+}
+
+/// Name and kind of each parameter in a module's manifest.
+fn parameters(module: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(module);
+    let line = text.lines().find_map(|line| line.strip_prefix("parameters=")).unwrap_or("");
+    let both = |word: &str| word.split_once(':').map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+    line.split(' ').filter_map(both).collect()
+}
+
+#[test]
 fn every_built_in_policy_is_asked_about_knocks_and_renewals_only() {
     let engine = PolicyEngine::new(Profile::Edge, Capabilities::ALL).unwrap();
     for policy in ALL {
