@@ -8,6 +8,7 @@ pub mod door;
 pub mod guard;
 pub mod init;
 pub(crate) mod moment;
+mod policies;
 mod qr;
 mod session;
 pub mod state;

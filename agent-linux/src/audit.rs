@@ -5,6 +5,7 @@
 //! cannot fill the log: past a budget their connections are counted instead of listed.
 
 mod budget;
+mod decision;
 mod file;
 mod record;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use budget::{Budget, WINDOW};
 use file::AuditFile;
 
+pub use decision::Answered;
 pub(crate) use record::seconds;
 pub use record::{AuditRecord, Names};
 

@@ -7,6 +7,7 @@
 mod acts;
 mod check;
 mod document;
+mod module;
 mod packet;
 mod policy;
 mod read;
@@ -15,6 +16,7 @@ mod service;
 mod tests;
 pub(crate) mod value;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -24,6 +26,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use knockgate_core::Name;
 use knockgate_core::book::{Order, Shape};
 use knockgate_core::limits::MAX_ADDRESS;
@@ -32,6 +35,9 @@ use knockgate_core::profile::{PortRange, Protocol};
 use knockgate_policy_abi::Capabilities;
 
 pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
+use knockgate_policy_host::builtin::BuiltIn;
+use knockgate_policy_host::signature::PublicKey;
+use knockgate_policy_host::{Parameter, Wasi};
 
 /// Where the configuration is unless somebody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/knockgate/agent.toml";
@@ -218,36 +224,86 @@ pub struct Service {
 }
 
 /// `[policy]` and `[policy-module.*]`
+///
+/// A chain names policies in the order in which they are asked: modules below, or [`BUILT_IN`]. None is empty, and no name
+/// stands in one twice.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Policy {
-    pub chain: PolicyChoice,
-    /// Every module that is defined, also one that is not in the chain.
+    /// For whoever and whatever has no chain of its own.
+    pub chain: Vec<Name>,
+    /// By the number of the service.
+    pub services: BTreeMap<u16, Vec<Name>>,
+    /// By the name of the client; goes before its service's.
+    pub clients: BTreeMap<String, Vec<Name>>,
+    /// Those that decide for comparison only.
+    pub shadow: Vec<Name>,
+    /// In which weekdays and minutes are meant; the host's if not given.
+    pub time_zone: Option<TimeZone>,
+    /// If there is one, every file must be signed by one of them.
+    pub keys: Vec<PublicKey>,
+    /// Every module that is defined, also one that is not in use.
     pub modules: Vec<PolicyModule>,
 }
 
-/// Which policy decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PolicyChoice {
-    /// The built-in one: what the client may use is opened for the time that it asks for.
-    BuiltIn,
-    /// The module of this name, which is defined.
-    Module(Name),
-}
+/// The policy that needs no definition: what the client may use is opened for the time that it asks for.
+pub const BUILT_IN: &str = "default";
 
 /// `[policy-module.NAME]`
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PolicyModule {
     pub name: Name,
-    pub file: PathBuf,
-    /// The only content that is accepted, if pinned.
-    pub sha256: Option<[u8; 32]>,
+    pub source: ModuleSource,
     /// Numbers of the services that it may open.
     pub services: Vec<u16>,
     pub capabilities: Capabilities,
     /// The longest grant that it may give, in seconds.
     pub max_seconds: u32,
+    /// Numbers of the units that it may start.
+    pub units: Vec<u16>,
+    /// Numbers of the channels that it may send to.
+    pub channels: Vec<u16>,
+    pub wasi: Wasi,
+    /// What it is told; whether it takes that is checked when it is loaded.
+    pub parameters: Vec<Parameter>,
+    /// Where `parameters` stands, for what is found wrong then.
+    pub(crate) parameters_line: usize,
+}
+
+/// Where a module comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModuleSource {
+    File {
+        path: PathBuf,
+        /// The only content that is accepted, if pinned.
+        sha256: Option<[u8; 32]>,
+    },
+    BuiltIn(&'static BuiltIn),
+}
+
+impl Policy {
+    /// The module of that name; none for [`BUILT_IN`].
+    pub fn module(&self, name: &Name) -> Option<&PolicyModule> {
+        self.modules.iter().find(|module| module.name == *name)
+    }
+
+    /// Every chain, the general one first.
+    pub fn chains(&self) -> impl Iterator<Item = &[Name]> {
+        let own = self.services.values().chain(self.clients.values());
+        std::iter::once(&self.chain).chain(own).map(Vec::as_slice)
+    }
+
+    /// Every policy of a chain and every shadow, each once.
+    pub fn in_use(&self) -> Vec<&Name> {
+        let mut names = Vec::new();
+        for name in self.chains().flatten().chain(&self.shadow) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
 }
 
 impl Config {
@@ -283,14 +339,6 @@ impl Config {
     /// The service of that number.
     pub fn service_by_id(&self, id: u16) -> Option<&Service> {
         self.services.iter().find(|service| service.id == id)
-    }
-
-    /// The module that decides; `None` if the built-in policy does.
-    pub fn deciding_module(&self) -> Option<&PolicyModule> {
-        match &self.policy.chain {
-            PolicyChoice::BuiltIn => None,
-            PolicyChoice::Module(name) => self.policy.modules.iter().find(|module| module.name == *name),
-        }
     }
 
     /// Every port that must not be a decoy: those of the services, the central one, the one behind the decoys, and those

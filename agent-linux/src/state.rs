@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 pub use door_keys::{DoorKeys, Handover, IdentityWatch};
 pub use enrolment::{Changes, Enrolment};
 pub use error::StateError;
+pub(crate) use file_stamp::FileStamp;
 pub use identity::GateIdentity;
 pub use live_roster::LiveRoster;
 pub use policy_state::PolicyState;

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::Duration;
 
 use humantime::format_duration;
 use knockgate_core::Client;
@@ -11,6 +10,7 @@ use knockgate_core::book::Order;
 use knockgate_core::message::Mode;
 
 use super::book::keyspace;
+use super::policies;
 use super::{SetUp, counted};
 use crate::config::{Config, DecoyAudience, LockoutScope, Packet, PacketMode, PacketPorts, Service};
 use crate::state::{RosterFile, Store};
@@ -21,13 +21,14 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
     let roster = RosterFile::load(&dir)?;
     Store::check(&dir, identity.id, &roster)?;
     let mut warnings = config.warnings();
-    let policy = policy(&config, &mut warnings)?;
+    let policies = policies::check(&config, &roster)?;
     crate::run::check_forwarding(&config)?;
     let mut text = format!("{}: good\n", config.path.display());
     text += &describe(&config);
-    writeln!(text, "policy    {policy}")?;
+    writeln!(text, "policy    {}", policies.lines.join("\n          "))?;
     let (clients, books) = (counted(roster.clients().len(), "client"), counted(roster.books().len(), "book"));
     writeln!(text, "roster    {clients}, {books}")?;
+    warnings.extend(policies.warnings);
     warnings.extend(roster_warnings(&config, &roster));
     let foreign = roster.books().iter().filter(|enrolled| !identity.fits(&enrolled.book));
     warnings
@@ -38,35 +39,6 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
         writeln!(text, "warning: {warning}")?;
     }
     Ok(text)
-}
-
-/// Loads the policy that decides, as a start would, and says what it may do.
-fn policy(config: &Config, warnings: &mut Vec<String>) -> anyhow::Result<String> {
-    let policy = crate::run::load_policy(config)?;
-    let Some(module) = config.deciding_module() else { return Ok("the built-in one".into()) };
-    let rights = policy.rights();
-    let services =
-        rights.services().filter_map(|id| config.service_by_id(id)).map(|service| service.name.as_str());
-    let services = services.collect::<Vec<_>>().join(", ");
-    if services.is_empty() {
-        warnings.push(format!(
-            "policy {} may open no service: configuration and manifest have none in common",
-            module.name
-        ));
-    }
-    let beyond = module.capabilities.without(crate::run::SUPPORTED);
-    if !beyond.is_empty() {
-        warnings.push(format!(
-            "policy-module.{}.capabilities grants {beyond}, which this host cannot do",
-            module.name
-        ));
-    }
-    if !policy.withheld().is_empty() {
-        warnings.push(format!("policy {} asks for {} and does not get it", module.name, policy.withheld()));
-    }
-    let pin = if module.sha256.is_some() { "as pinned" } else { "not pinned" };
-    let longest = format_duration(Duration::from_secs(rights.max_seconds(None).into()));
-    Ok(format!("{} ({pin}); may {} for {services}, at most {longest}", module.name, rights.capabilities()))
 }
 
 fn describe(config: &Config) -> String {

@@ -8,9 +8,8 @@ use knockgate_core::Refusal;
 use knockgate_core::message::Kind;
 use knockgate_core::note::{CloseReason, KnockEnd, Locked, Note};
 use knockgate_core::{ClientId, GrantId};
-use knockgate_policy_host::{Action, Decision, Event, Verdict};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -70,13 +69,44 @@ pub enum AuditRecord {
         source: Option<IpAddr>,
         service: Option<String>,
         policy: String,
-        verdict: &'static str,
-        actions: Vec<Value>,
-        refused: Vec<String>,
-        fuel: u64,
+        /// Who was asked so far, this one last, each with its verdict.
+        chain: Vec<Value>,
+        /// Verdict, actions, refused acts, fuel, failure, and the numbers kept that were read.
+        #[serde(flatten)]
+        said: Map<String, Value>,
         elapsed_us: u64,
-        failure: Option<String>,
         attributes: Map<String, Value>,
+    },
+    /// A policy that decides for comparison only would have decided otherwise.
+    ShadowDifference {
+        client: Option<String>,
+        source: Option<IpAddr>,
+        service: Option<String>,
+        policy: String,
+        #[serde(flatten)]
+        said: Map<String, Value>,
+        /// Verdict and actions of the live policies.
+        live: Value,
+        elapsed_us: u64,
+        attributes: Map<String, Value>,
+    },
+    /// A policy's module was taken up, at the start or in place of an older one.
+    PolicyLoaded {
+        policy: String,
+        /// Name and version by its own manifest.
+        title: String,
+        /// Of the file; none of a built-in one.
+        sha256: Option<String>,
+    },
+    /// A policy's file has changed and cannot be used; the module in use stays.
+    PolicyRefused {
+        policy: String,
+        reason: String,
+    },
+    /// Events that a policy was not told of, because too many waited for it.
+    EventsMissed {
+        policy: String,
+        events: u64,
     },
     GrantOpened {
         grant: u32,
@@ -225,28 +255,6 @@ impl AuditRecord {
         }
     }
 
-    /// What a policy was asked and what it said.
-    pub fn decision(event: &Event, policy: &str, said: &Decision, took: Duration) -> Self {
-        Self::Decision {
-            client: event.client.as_ref().map(|client| client.name.to_string()),
-            source: event.source.map(|source| source.address),
-            service: event.request.as_ref().map(|request| request.name.to_string()),
-            policy: policy.to_owned(),
-            verdict: match (said.verdict, &said.failure) {
-                (_, Some(_)) => "failed",
-                (Verdict::Commit, None) => "commit",
-                (Verdict::Deny, None) => "deny",
-                (Verdict::Abstain, None) => "abstain",
-            },
-            actions: said.actions.iter().map(action).collect(),
-            refused: said.refused.iter().map(|refused| refused.act.name().to_owned()).collect(),
-            fuel: said.fuel,
-            elapsed_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            failure: said.failure.as_ref().map(ToString::to_string),
-            attributes: attributes(event),
-        }
-    }
-
     /// Whether somebody who has proved nothing could cause this record at will.
     pub(super) fn is_by_a_stranger(&self) -> bool {
         matches!(self, Self::CentralConnection { outcome, .. } if *outcome != ANSWERED)
@@ -293,51 +301,4 @@ fn locked(who: &Locked, client: impl Fn(&ClientId) -> String) -> String {
         Locked::Client(id) => format!("client {}", client(id)),
         Locked::Everybody => "everybody".into(),
     }
-}
-
-fn action(action: &Action) -> Value {
-    match *action {
-        Action::Open { service, seconds } => json!({ "act": "open", "service": service, "seconds": seconds }),
-        Action::OpenPrefix { service, bits, seconds } => {
-            json!({ "act": "open-prefix", "service": service, "bits": bits, "seconds": seconds })
-        }
-        Action::Extend { grant, seconds } => json!({ "act": "extend", "grant": grant, "seconds": seconds }),
-        Action::Revoke { grant } => json!({ "act": "revoke", "grant": grant }),
-        Action::Lockout { seconds } => json!({ "act": "lockout", "seconds": seconds }),
-        Action::Start { unit } => json!({ "act": "start", "unit": unit }),
-        Action::Notify { channel, code } => json!({ "act": "notify", "channel": channel, "code": code }),
-    }
-}
-
-/// The event's attributes under their names in the ABI; absent ones are left out, the address is one value.
-fn attributes(event: &Event) -> Map<String, Value> {
-    let (client, source, request) = (event.client.as_ref(), event.source.as_ref(), event.request.as_ref());
-    let all = [
-        ("cause", Some(json!(event.cause.name()))),
-        ("time", event.time.map(Value::from)),
-        ("weekday", event.local.map(|local| local.weekday.into())),
-        ("minute", event.local.map(|local| local.minute.into())),
-        ("client", client.map(|client| client.id.into())),
-        ("client-name", client.map(|client| client.name.as_str().into())),
-        ("client-failures", client.map(|client| client.failures.into())),
-        ("client-grants", client.map(|client| client.grants.into())),
-        ("oldest-grant", client.and_then(|client| client.oldest_grant).map(Value::from)),
-        ("second-factor", client.map(|client| client.second_factor.into())),
-        ("address", source.map(|source| source.address.to_string().into())),
-        ("prefix", source.map(|source| source.prefix.into())),
-        ("source-failures", source.map(|source| source.failures.into())),
-        ("source-grants", source.map(|source| source.grants.into())),
-        ("asked-prefix", request.and_then(|request| request.prefix).map(Value::from)),
-        ("service", request.map(|request| request.service.into())),
-        ("service-name", request.map(|request| request.name.as_str().into())),
-        ("seconds", request.map(|request| request.seconds.into())),
-        ("service-grants", request.map(|request| request.grants.into())),
-        ("book-number", event.book.map(|book| book.number.into())),
-        ("book-left", event.book.map(|book| book.left.into())),
-        ("grant", event.grant.map(|grant| grant.id.into())),
-        ("grant-left", event.grant.map(|grant| grant.left.into())),
-        ("grants-open", Some(event.grants_open.into())),
-        ("lockout-seconds", event.lockout_seconds.map(Value::from)),
-    ];
-    all.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))).collect()
 }

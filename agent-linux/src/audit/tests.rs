@@ -197,16 +197,20 @@ fn every_attribute_of_the_abi_that_an_event_has_is_in_its_decision() {
         fuel: 12,
         failure: None,
         refused: heapless::Vec::new(),
-        loaded: heapless::Vec::new(),
+        loaded: [(5, 6)].into_iter().collect(),
         log: heapless::Vec::new(),
         log_dropped: 0,
     };
-    let record = AuditRecord::decision(&event, "office-hours", &said, Duration::from_micros(34));
+    let answered =
+        Answered { policy: "office-hours", event: &event, said: &said, took: Duration::from_micros(34) };
+    let record = AuditRecord::decision(&answered, [("networks", &said), ("office-hours", &said)]);
     let record = serde_json::to_value(record).unwrap();
     assert_eq!(
         (&record["verdict"], &record["fuel"], &record["elapsed-us"]),
         (&"deny".into(), &12.into(), &34.into())
     );
+    assert_eq!(record["loaded"], serde_json::json!([[5, 6]]));
+    assert_eq!(record["chain"][0], serde_json::json!({ "policy": "networks", "verdict": "deny" }));
     // These are the host's and the policy's own, or are told by `address`.
     let derived = ["host-kind", "max-seconds", "family", "address-high", "address-low"];
     for row in attr::TABLE.iter().filter(|row| !derived.contains(&row.name)) {

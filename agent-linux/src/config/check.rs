@@ -10,7 +10,7 @@ use super::acts;
 use super::document::Section;
 use super::read::too_many;
 use super::service::ServiceDraft;
-use super::{Central, Config, DecoyAudience, LockoutScope, Packet, PolicyChoice};
+use super::{Central, Config, DecoyAudience, LockoutScope, Packet};
 
 /// The network interfaces of the namespace that the reader is in, two lines of headings first.
 const INTERFACES: &str = "/proc/thread-self/net/dev";
@@ -114,13 +114,9 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     warnings.extend(interface_warning(config, Path::new(INTERFACES)));
     warnings.extend(ephemeral_warning(config, Path::new(EPHEMERAL_PORTS)));
     warnings.extend(acts::warnings(&config.channels));
-    let unused = config.policy.modules.iter().filter(|module| match &config.policy.chain {
-        PolicyChoice::BuiltIn => true,
-        PolicyChoice::Module(name) => module.name != *name,
-    });
-    warnings.extend(
-        unused.map(|module| format!("policy module {} is defined and not in policy.chain", module.name)),
-    );
+    let in_use = config.policy.in_use();
+    let unused = config.policy.modules.iter().filter(|module| !in_use.contains(&&module.name));
+    warnings.extend(unused.map(|module| format!("policy module {} is defined and in no chain", module.name)));
     warnings
 }
 

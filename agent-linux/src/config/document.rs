@@ -84,6 +84,10 @@ pub(super) struct Section<'t> {
 }
 
 type Value<'t> = At<&'t DeValue<'t>>;
+/// A list of texts, each with its own line.
+pub(super) type TextList<'t> = At<Vec<At<&'t str>>>;
+/// Something in a table whose names are the writer's: its name, its dotted key, what stands there.
+type Entry<'t> = (At<&'t str>, String, Value<'t>);
 
 impl<'t> Section<'t> {
     pub(super) fn root(problems: &'t Problems, table: &'t DeTable<'t>) -> Self {
@@ -111,6 +115,12 @@ impl<'t> Section<'t> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
+    /// Where `key` stands, or else where this table does.
+    pub(super) fn line_of(&self, key: &str) -> usize {
+        let found = self.table.and_then(|table| table.get_key_value(key));
+        found.map_or(self.line, |(name, _)| self.problems.line_of(name.span().start))
+    }
+
     pub(super) fn section(&self, key: &'static str) -> Section<'t> {
         let found = self.value(key);
         let table = found.as_ref().and_then(|found| self.table_of(&self.path(key), found));
@@ -119,14 +129,49 @@ impl<'t> Section<'t> {
 
     /// The tables `[key.NAME]`, in the order of their names.
     pub(super) fn named_sections(&self, key: &'static str) -> Vec<(At<&'t str>, Section<'t>)> {
+        let section = |(name, key, value): Entry<'t>| {
+            let path = self.path(&key);
+            let table = self.table_of(&path, &value)?;
+            Some((name, self.below(path, Some(table), name.line)))
+        };
+        self.entries(key).into_iter().filter_map(section).collect()
+    }
+
+    /// The lists of texts in the table `key`, in the order of their names.
+    pub(super) fn named_texts(&self, key: &'static str) -> Vec<(At<&'t str>, TextList<'t>)> {
+        let list = |(name, key, value): Entry<'t>| {
+            let list = self.items(&key, &value, "a list in square brackets")?;
+            let texts = list.value.iter().filter_map(|item| self.text_of(&key, item)).collect();
+            Some((name, list.with(texts)))
+        };
+        self.entries(key).into_iter().filter_map(list).collect()
+    }
+
+    /// What stands in the table `key`, in the order of the names: each a text, a whole number or a list of such, as texts.
+    pub(super) fn named_scalars(&self, key: &'static str) -> Vec<(At<&'t str>, Vec<String>)> {
+        let wanted = "a text, a whole number or a list of such";
+        let scalars = |(name, key, value): Entry<'t>| {
+            let items = match value.value.as_array() {
+                Some(_) => self.items(&key, &value, wanted)?.value,
+                None => vec![value],
+            };
+            let scalar = |item: &Value<'t>| {
+                let text = item.value.as_str().map(str::to_owned);
+                let text = text.or_else(|| integer(item.value).map(|number| number.to_string()));
+                self.expect(&key, item, text, wanted).map(|text| text.value)
+            };
+            Some((name, items.iter().map(scalar).collect::<Option<_>>()?))
+        };
+        self.entries(key).into_iter().filter_map(scalars).collect()
+    }
+
+    fn entries(&self, key: &'static str) -> Vec<Entry<'t>> {
         let Some(table) = self.value(key).and_then(|found| self.table_of(&self.path(key), &found)) else {
             return Vec::new();
         };
-        let named = table.iter().filter_map(|(name, value)| {
+        let named = table.iter().map(|(name, value)| {
             let (line, name) = (self.problems.line_of(name.span().start), name.get_ref().as_ref());
-            let path = self.path(&format!("{key}.{name}"));
-            let table = self.table_of(&path, &At { line, value: value.get_ref() })?;
-            Some((At { line, value: name }, self.below(path, Some(table), line)))
+            (At { line, value: name }, format!("{key}.{name}"), At { line, value: value.get_ref() })
         });
         named.collect()
     }

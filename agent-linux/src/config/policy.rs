@@ -1,126 +1,184 @@
-//! `[policy]` and `[policy-module.NAME]`
+//! `[policy]`: who decides about what.
 
-use knockgate_core::limits::MAX_GRANT;
-use knockgate_policy_abi::{Capabilities, Capability};
+#[cfg(test)]
+mod tests;
 
-use super::document::{At, Section};
-use super::read::{accept, accept_name, or_default, path};
-use super::service::ServiceDraft;
-use super::{Policy, PolicyChoice, PolicyModule, value};
+use std::collections::BTreeMap;
 
-const DEFAULT_MAX_SECONDS: u32 = 3600;
-/// The name of the built-in policy in a chain.
-const BUILT_IN: &str = "default";
+use jiff::tz::TimeZone;
+use knockgate_core::Name;
+use knockgate_policy_host::signature::PublicKey;
 
-pub(super) fn policy(root: &Section<'_>, services: &[ServiceDraft]) -> Option<Policy> {
+use super::document::{At, Section, TextList};
+use super::module::{Tables, module};
+use super::read::{accept, or_default};
+use super::{BUILT_IN, Policy, PolicyModule, value};
+
+/// Policies in use at the same time: each has a thread, and a place among the decisions that the engine can make at once.
+const MAX_IN_USE: usize = 16;
+
+pub(super) fn policy(root: &Section<'_>, tables: &Tables<'_>) -> Option<Policy> {
     let section = root.section("policy");
-    let modules: Vec<_> = root.named_sections("policy-module");
-    let chain = chain(&section, &modules.iter().map(|(name, _)| name.value).collect::<Vec<_>>());
-    section.refuse_unknown_keys();
-    let modules: Vec<_> = modules.iter().map(|(name, section)| module(name, section, services)).collect();
-    Some(Policy { chain: chain?, modules: modules.into_iter().collect::<Option<_>>()? })
-}
-
-fn chain(section: &Section<'_>, modules: &[&str]) -> Option<PolicyChoice> {
-    let Some(list) = section.texts("chain") else {
-        return (!section.has("chain")).then_some(PolicyChoice::BuiltIn);
+    let defined: Vec<_> = root.named_sections("policy-module");
+    let names = Names(defined.iter().map(|(name, _)| name.value).collect());
+    let chain = match section.texts("chain") {
+        Some(list) => names.chain(&section, "chain", list),
+        None => (!section.has("chain")).then(built_in),
     };
-    let [entry] = list.value.as_slice() else {
-        let count = list.value.len();
-        section.note(
-            list.line,
-            format!(r#"policy.chain has {count} entries; it must have one, such as "{BUILT_IN}""#),
-        );
-        return None;
-    };
-    if entry.value == BUILT_IN {
-        return Some(PolicyChoice::BuiltIn);
-    }
-    if !modules.contains(&entry.value) {
-        let name = entry.value;
-        section.note(
-            entry.line,
-            format!(r#"policy.chain names {name:?}, which is not defined; add [policy-module.{name}] or use "{BUILT_IN}""#),
-        );
-        return None;
-    }
-    accept(section, "chain", entry.line, value::name(entry.value)).map(PolicyChoice::Module)
-}
-
-fn module(name: &At<&str>, section: &Section<'_>, services: &[ServiceDraft]) -> Option<PolicyModule> {
-    if name.value == BUILT_IN {
-        section.note(
-            name.line,
-            format!("policy-module.{BUILT_IN} has the name of the built-in policy; choose another one"),
-        );
-    }
-    let name = accept_name("policy module", section, name);
-    let file = path(section, "file", r#"add file = "/etc/knockgate/policies/NAME.wasm""#);
-    let sha256 = section.text("sha256");
-    let sha256 = sha256.map(|text| accept(section, "sha256", text.line, value::sha256(text.value)));
-    let max_seconds = section.number("max-seconds", &(1..=longest_grant()));
-    let max_seconds = or_default(section, "max-seconds", max_seconds, DEFAULT_MAX_SECONDS);
-    let module_services = module_services(section, services);
-    let capabilities = capabilities(section);
+    let shadow = section.texts("shadow").map(|list| names.list(&section, "shadow", list.value));
+    let shadow = shadow.unwrap_or_else(|| (!section.has("shadow")).then(Vec::new));
+    let time_zone = section.text("time-zone").map(|text| time_zone(&section, text));
+    let keys = keys(&section);
+    let services = service_chains(&section, &names, tables);
+    let clients = client_chains(&section, &names);
     section.refuse_unknown_keys();
-    Some(PolicyModule {
-        name: name?,
-        file: file?,
-        sha256: match sha256 {
-            Some(pin) => Some(pin?),
+    let modules: Option<Vec<PolicyModule>> =
+        defined.iter().map(|(name, section)| module(name, section, tables)).collect();
+    let policy = Policy {
+        chain: chain?,
+        services: services?,
+        clients: clients?,
+        shadow: shadow?,
+        time_zone: match time_zone {
+            Some(zone) => Some(zone?),
             None => None,
         },
-        services: module_services?,
-        capabilities: capabilities?,
-        max_seconds: max_seconds?,
-    })
+        keys: keys?,
+        modules: modules?,
+    };
+    check_number(&section, &policy);
+    Some(policy)
 }
 
-fn longest_grant() -> u32 {
-    u32::try_from(MAX_GRANT.as_secs()).unwrap_or(u32::MAX)
+/// Without a chain the built-in policy decides.
+fn built_in() -> Vec<Name> {
+    BUILT_IN.parse().into_iter().collect()
 }
 
-fn module_services(section: &Section<'_>, services: &[ServiceDraft]) -> Option<Vec<u16>> {
-    let list = section.texts("services");
-    let list =
-        section.require("services", list, r#"name the services that it may open: services = ["ssh"]"#)?;
-    let number = |text: At<&str>| {
-        let service = services
-            .iter()
-            .find(|service| service.name.as_ref().is_some_and(|name| name.as_str() == text.value));
-        if service.is_none() {
-            let (path, name) = (section.path("services"), text.value);
+/// The modules that are defined.
+struct Names<'t>(Vec<&'t str>);
+
+impl Names<'_> {
+    /// The names in a list that is asked one after the other.
+    fn chain(&self, section: &Section<'_>, key: &str, list: TextList<'_>) -> Option<Vec<Name>> {
+        if list.value.is_empty() {
+            let path = section.path(key);
             section.note(
-                text.line,
-                format!("{path} names {name:?}, which is not defined; add [service.{name}]"),
+                list.line,
+                format!(
+                    r#"{path} is empty, so nothing would ever open; name a policy, such as "{BUILT_IN}""#
+                ),
             );
         }
-        service.and_then(|service| service.id).map(|id| id.value)
-    };
-    list.value.into_iter().map(number).collect()
+        self.list(section, key, list.value)
+    }
+
+    fn list(&self, section: &Section<'_>, key: &str, list: Vec<At<&str>>) -> Option<Vec<Name>> {
+        let mut names: Vec<Name> = Vec::new();
+        let mut is_good = true;
+        for entry in list {
+            let Some(name) = self.known(section, key, entry) else {
+                is_good = false;
+                continue;
+            };
+            if names.contains(&name) {
+                let path = section.path(key);
+                section.note(
+                    entry.line,
+                    format!("{path} names {name} twice; it says the same both times, so leave one out"),
+                );
+            }
+            names.push(name);
+        }
+        is_good.then_some(names)
+    }
+
+    fn known(&self, section: &Section<'_>, key: &str, entry: At<&str>) -> Option<Name> {
+        let name = entry.value;
+        if name != BUILT_IN && !self.0.contains(&name) {
+            let path = section.path(key);
+            section.note(
+                entry.line,
+                format!(r#"{path} names {name:?}, which is not defined; add [policy-module.{name}] or use "{BUILT_IN}""#),
+            );
+            return None;
+        }
+        accept(section, key, entry.line, value::name(name))
+    }
 }
 
-fn capabilities(section: &Section<'_>) -> Option<Capabilities> {
-    let list = section.texts("capabilities");
-    let list =
-        section.require("capabilities", list, r#"say what it may do: capabilities = ["open", "log"]"#)?;
-    let mut capabilities = Capabilities::NONE;
-    if list.value.is_empty() {
-        section.note(list.line, format!("{} is empty; name at least \"open\"", section.path("capabilities")));
-    }
-    for text in list.value {
-        match Capability::from_name(text.value) {
-            Some(capability) => capabilities = capabilities.with(capability),
-            None => section.note(
-                text.line,
-                format!(
-                    "{} names {:?}; known are {}",
-                    section.path("capabilities"),
-                    text.value,
-                    Capabilities::ALL
-                ),
-            ),
+fn service_chains(
+    section: &Section<'_>,
+    names: &Names<'_>,
+    tables: &Tables<'_>,
+) -> Option<BTreeMap<u16, Vec<Name>>> {
+    let mut chains = Some(BTreeMap::new());
+    for (service, list) in section.named_texts("services") {
+        let key = format!("services.{}", service.value);
+        let chain = names.chain(section, &key, list);
+        match (tables.service(section, "services", service), chain) {
+            (Some(id), Some(chain)) => {
+                chains.as_mut().map(|chains: &mut BTreeMap<_, _>| chains.insert(id, chain));
+            }
+            (None, _) | (_, None) => chains = None,
         }
     }
-    Some(capabilities)
+    chains
+}
+
+/// The clients may be enrolled later; `knockgated check` warns about those that are not.
+fn client_chains(section: &Section<'_>, names: &Names<'_>) -> Option<BTreeMap<String, Vec<Name>>> {
+    let mut chains = Some(BTreeMap::new());
+    for (client, list) in section.named_texts("clients") {
+        let key = format!("clients.{}", client.value);
+        let chain = names.chain(section, &key, list);
+        match (accept(section, "clients", client.line, value::name(client.value)), chain) {
+            (Some(client), Some(chain)) => {
+                chains.as_mut().map(|chains: &mut BTreeMap<_, _>| chains.insert(client.to_string(), chain));
+            }
+            (None, _) | (_, None) => chains = None,
+        }
+    }
+    chains
+}
+
+fn time_zone(section: &Section<'_>, text: At<&str>) -> Option<TimeZone> {
+    let zone = TimeZone::get(text.value).map_err(|_| {
+        format!(
+            r#"{:?} is no time zone that this host knows; write one such as "Europe/Berlin" or "UTC""#,
+            text.value
+        )
+    });
+    accept(section, "time-zone", text.line, zone)
+}
+
+fn keys(section: &Section<'_>) -> Option<Vec<PublicKey>> {
+    let list = section.texts("keys");
+    if let Some(list) = &list
+        && list.value.is_empty()
+    {
+        section.note(
+            list.line,
+            "policy.keys is empty; name a key, or leave it out if modules need no signature",
+        );
+    }
+    let key = |text: At<&str>| {
+        let key = PublicKey::parse(text.value).map_err(|error| error.to_string());
+        accept(section, "keys", text.line, key)
+    };
+    let keys = list.map(|list| {
+        let line = list.line;
+        At { line, value: list.value.into_iter().map(key).collect::<Option<Vec<_>>>() }
+    });
+    or_default(section, "keys", keys, Some(Vec::new()))?
+}
+
+fn check_number(section: &Section<'_>, policy: &Policy) {
+    let in_use = policy.in_use().len();
+    if in_use > MAX_IN_USE {
+        section.note(
+            section.line,
+            format!("policy has {in_use} policies in use; at most {MAX_IN_USE} can be, so join some"),
+        );
+    }
 }

@@ -16,6 +16,7 @@ use toml::de::DeTable;
 
 use super::acts::{channels, units};
 use super::document::{At, Problems, Section};
+use super::module::Tables;
 use super::packet::packet;
 use super::policy::policy;
 use super::service::{ServiceDraft, service};
@@ -57,9 +58,9 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
     if let Some(packet) = &packet {
         drafts.iter().for_each(|service| check::beside_packets(root, service, packet));
     }
-    let policy = policy(root, &drafts);
     let units = units(root);
     let channels = channels(root);
+    let policy = policy(root, &Tables::new(&drafts, units.as_deref(), channels.as_deref()));
     root.refuse_unknown_keys();
 
     let mut services: Vec<Service> = drafts.into_iter().map(ServiceDraft::finish).collect::<Option<_>>()?;

@@ -40,7 +40,7 @@ fn the_shortest_configuration_has_the_defaults_of_the_paper() {
     );
     assert_eq!((config.packet.max_age, config.packet.lease), (None, Duration::from_secs(60)));
     assert!(config.central.is_none());
-    assert_eq!(config.policy.chain, PolicyChoice::BuiltIn);
+    assert_eq!(config.policy.chain.iter().map(Name::as_str).collect::<Vec<_>>(), [BUILT_IN]);
     assert_eq!(
         (config.services[0].open, config.services[0].max_open),
         (Duration::from_secs(60), Duration::from_secs(3600))
@@ -92,14 +92,6 @@ fn every_key_is_read() {
         id = 3
         protocol = "tcp"
         ports = [22, 2222]
-        [policy]
-        chain = ["hours"]
-        [policy-module.hours]
-        file = "/p/hours.wasm"
-        sha256 = "ab00000000000000000000000000000000000000000000000000000000000000"
-        services = ["ssh"]
-        capabilities = ["open", "log"]
-        max-seconds = 100
     "#;
     let config = parsed(text);
 
@@ -119,11 +111,6 @@ fn every_key_is_read() {
     assert_eq!(
         (config.packet.max_age, config.packet.lease),
         (Some(Duration::from_secs(300)), Duration::ZERO)
-    );
-    let module = config.deciding_module().unwrap();
-    assert_eq!(
-        (module.services.clone(), module.max_seconds, module.sha256.map(|hash| hash[0])),
-        (vec![3], 100, Some(0xab))
     );
     assert_eq!(config.taken_ports().collect::<Vec<_>>(), [22, 2222, 443, 4000, 62201, 53, 54]);
     assert_eq!(config.warnings().iter().filter(|text| text.contains("lockout.scope")).count(), 1);
@@ -273,22 +260,6 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         (98, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nsecond-factor = 1", 9, "is a number; write true or false"),
         (99, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nprefix-v4 = 32", 9, "prefix-v4 is 32; it must be 8 to 31"),
         (990, "[service.other]\nid = 2\nprotocol = \"tcp\"\nports = [1]\nprefix-v6 = 31", 9, "prefix-v6 is 31; it must be 32 to 127"),
-        // [policy] and [policy-module.*]
-        (100, "[policy]\nchain = []", 6, "policy.chain has 0 entries; it must have one, such as \"default\""),
-        (101, "[policy]\nchain = [\"default\", \"x\"]", 6, "policy.chain has 2 entries"),
-        (102, "[policy]\nchain = [\"hours\"]", 6, "policy.chain names \"hours\", which is not defined; add [policy-module.hours]"),
-        (103, "[policy]\nchain = \"default\"", 6, "policy.chain is a text; write a list"),
-        (104, "[policy-module.default]\nfile = \"/p\"\nservices = []\ncapabilities = [\"open\"]", 5, "the name of the built-in policy"),
-        (105, "[policy-module.p]\nservices = []\ncapabilities = [\"open\"]", 5, "policy-module.p.file is missing; add file"),
-        (106, "[policy-module.p]\nfile = \"p.wasm\"\nservices = []\ncapabilities = [\"open\"]", 6, "is a relative path"),
-        (107, "[policy-module.p]\nfile = \"/p\"\ncapabilities = [\"open\"]", 5, "policy-module.p.services is missing; name"),
-        (108, "[policy-module.p]\nfile = \"/p\"\nservices = [\"web\"]\ncapabilities = [\"open\"]", 7, "names \"web\", which is not defined"),
-        (109, "[policy-module.p]\nfile = \"/p\"\nservices = []", 5, "policy-module.p.capabilities is missing; say what"),
-        (110, "[policy-module.p]\nfile = \"/p\"\nservices = []\ncapabilities = [\"root\"]", 8, "names \"root\"; known are open open-prefix"),
-        (111, "[policy-module.p]\nfile = \"/p\"\nservices = []\ncapabilities = []", 8, "is empty; name at least \"open\""),
-        (112, "[policy-module.p]\nfile = \"/p\"\nservices = []\ncapabilities = [\"open\"]\nmax-seconds = 0", 9, "it must be 1 to 2592000"),
-        (113, "[policy-module.p]\nfile = \"/p\"\nservices = []\ncapabilities = [\"open\"]\nsha256 = \"12\"", 9, "is no SHA-256; write"),
-        (114, "[policy-module.\"p q\"]\nfile = \"/p\"\nservices = []\ncapabilities = [\"open\"]", 5, "policy module \"p q\" is no name"),
     ];
     let mut failed = Vec::new();
     for (case, text, line, expected) in cases {

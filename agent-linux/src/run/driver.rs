@@ -16,22 +16,22 @@ use knockgate_core::key::DoorKey;
 use knockgate_core::limits::MAX_DOOR_KEYS;
 use knockgate_core::replay::Lease;
 use knockgate_core::{
-    Action, Bearer, ClientId, Consultation, Decision, GrantId, Network, Now, Origin, Outcome, Probe, Record,
-    Refusal, Verdict, Way,
+    Action, Bearer, ClientId, GrantId, Network, Now, Origin, Outcome, Probe, Record, Refusal, Way,
 };
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
+use crate::acts::Acts;
 use crate::audit::{Audit, AuditRecord};
 use crate::config::{Config, Service};
 use crate::firewall::{self, Firewall, Reach};
 use crate::state::{LiveRoster, Store};
 
 use super::clock;
+use super::court::{Court, Happening, Witness};
 use super::flows::Lookout;
 use super::input::Input;
-use super::judge::Bench;
 use super::keeper::Keeper;
 use super::lease::Renewal;
 use super::packets::Door;
@@ -59,7 +59,9 @@ pub(super) struct Driver {
     pub(super) config: Config,
     pub(super) gate: Box<LinuxGate>,
     pub(super) firewall: Firewall,
-    pub(super) bench: Bench,
+    pub(super) court: Court,
+    pub(super) witness: Witness,
+    pub(super) acts: Acts,
     pub(super) keeper: Keeper,
     pub(super) store: Arc<Store>,
     pub(super) audit: Arc<Audit>,
@@ -140,10 +142,7 @@ impl Driver {
             Input::Leased { lease, clients, outcome } => self.leased(lease, clients, outcome),
             Input::Roster(change) => upkeep::take_over_roster(now, &mut self.gate, *change, &self.audit),
             Input::DoorKeys(keys) => self.change_door_keys(keys),
-            Input::Judged { ticket, judgement } => {
-                self.scribe().judgement(&judgement);
-                self.gate.handle_decision(now, ticket, judgement.decision);
-            }
+            Input::Judged(case) => self.judged(now, *case),
             Input::Broken(error) => return Some(Stop::Broken(error)),
         }
         None
@@ -186,6 +185,9 @@ impl Driver {
             // Only then: whoever writes the notes down would take the processor from what was just begun.
             while let Some(note) = self.gate.poll_note() {
                 self.scribe().note(&note);
+                if let Some(happening) = Happening::of(&note) {
+                    self.tell(now, &happening);
+                }
             }
             if is_last {
                 return;
@@ -193,7 +195,7 @@ impl Driver {
         }
     }
 
-    fn scribe(&self) -> Scribe<'_> {
+    pub(super) fn scribe(&self) -> Scribe<'_> {
         Scribe { audit: &self.audit, roster: self.gate.roster(), config: &self.config }
     }
 
@@ -233,13 +235,6 @@ impl Driver {
         let _ = outcome("cannot hide the decoys from a holder", self.firewall.unwatch(source));
     }
 
-    fn consult(&mut self, now: Now, consultation: Consultation) {
-        if let Err(ticket) = self.bench.ask(consultation) {
-            tracing::error!("the policy cannot be asked: its thread has ended; restart the agent");
-            self.gate.handle_decision(now, ticket, Decision::without_effects(Verdict::Failed));
-        }
-    }
-
     fn open(&mut self, bearer: Bearer, to: Network, service: u16, lasts: Duration) -> Outcome {
         let Some(service) = self.config.service_by_id(service) else { return Outcome::Failed };
         let Bearer { grant, client } = bearer;
@@ -264,6 +259,7 @@ impl Driver {
         self.peers.forget();
         self.gate.handle_noise(self.door.take_noise());
         self.look_at_flows();
+        self.tell_what_was_missed();
         self.renew_lease(now);
         self.gate.handle_timeout(now);
         match self.upkeep.firewall(now, &mut self.firewall, &self.gate, &self.config) {

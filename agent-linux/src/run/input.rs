@@ -7,12 +7,12 @@ use knockgate_core::envelope::{Message, Unsealed};
 use knockgate_core::key::DoorKey;
 use knockgate_core::limits::MAX_DOOR_KEYS;
 use knockgate_core::replay::Lease;
-use knockgate_core::{ClientId, Flows, GrantId, Outcome, Probe, Ticket};
+use knockgate_core::{ClientId, Flows, GrantId, Outcome, Probe};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::state::RosterChange;
 
-use super::judge::Judgement;
+use super::court::Case;
 
 /// Inputs that wait for the driver. Listeners that meet a full queue wait with accepting; strangers can only wait in the
 /// kernel's backlog then.
@@ -38,8 +38,8 @@ pub(super) enum Input {
     Roster(Box<RosterChange>),
     /// Other door keys are good from now on, the newest first.
     DoorKeys(heapless::Vec<DoorKey, MAX_DOOR_KEYS>),
-    /// The policy has spoken.
-    Judged { ticket: Ticket, judgement: Box<Judgement> },
+    /// Every policy that was to be asked has spoken.
+    Judged(Box<Case>),
     /// A watcher cannot go on.
     Broken(anyhow::Error),
 }

@@ -6,9 +6,11 @@
 //! | [`adopt`] | what an earlier run has left open |
 //! | [`ears`] | everything that the agent hears by |
 //! | [`driver`] | owns gate and firewall: tells the core what happened, does what it asks |
+//! | [`hearing`] | what the driver asks policies, and what it does about what they say |
 //! | [`central`], [`decoys`], [`packets`] | what comes from the network |
 //! | [`peers`] | the ways back to those who have asked |
-//! | [`judge`], [`keeper`], [`flows`] | what takes long: the policy, the disk, the kernel's list of connections, each on a thread of its own |
+//! | [`policy`], [`court`] | policies: where they come from; who is asked about what, each on a thread of its own |
+//! | [`keeper`], [`flows`] | what takes long: the disk, the kernel's list of connections, each on a thread of its own |
 //! | [`scribe`] | what is written down |
 //! | [`lease`] | when counters need not wait for the disk |
 //! | [`vigil`] | roster and keys that admin commands change |
@@ -18,12 +20,13 @@ mod adopt;
 mod central;
 mod clock;
 mod connections;
+pub(crate) mod court;
 mod decoys;
 mod driver;
 mod ears;
 mod flows;
+mod hearing;
 mod input;
-mod judge;
 mod keeper;
 mod lease;
 mod listen;
@@ -43,7 +46,7 @@ use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
 pub use plan::{bare_plan, check_forwarding};
-pub use policy::{SUPPORTED, load_policy};
+pub use policy::{Loaded, Loader, SUPPORTED};
 
 /// Runs the agent until a signal ends it.
 ///

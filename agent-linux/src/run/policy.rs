@@ -1,76 +1,157 @@
-//! Loads the policy that decides, with the rights that the configuration gives it.
+//! From the configuration to policies that can be asked: each is read, verified, compiled and given its rights.
+
+mod seating;
+mod watch;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use knockgate_core::Name;
 use knockgate_policy_host::{
-    Capabilities, Capability, MemoryState, Policy, PolicyEngine, Profile, Rights, ServiceRight, StateStore,
-    builtin,
+    Capabilities, Capability, LoadError, Policy, PolicyEngine, Profile, Rights, ServiceRight, builtin,
+    signature,
 };
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, EVERYBODY_WRITES, PolicyModule};
-use crate::state::{PolicyState, Store};
+use crate::config::{Config, EVERYBODY_WRITES, ModuleSource, PolicyModule};
 
-use super::judge::Judge;
+pub(super) use seating::seat;
+pub(super) use watch::PolicyWatch;
 
-/// What policies can do on this host.
-pub const SUPPORTED: Capabilities = Capabilities::of(&[
-    Capability::Open,
-    Capability::OpenPrefix,
-    Capability::Extend,
-    Capability::Revoke,
-    Capability::Lockout,
-    Capability::State,
-    Capability::Log,
-]);
+/// What policies can do on this host. Whether a service manager answers is told with every event.
+pub const SUPPORTED: Capabilities = Capabilities::ALL;
 
-/// Loads the policy that decides.
-///
-/// # Errors
-/// If there is none, or it is not what the configuration says, or it asks for what it cannot have.
-pub fn load_policy(config: &Config) -> anyhow::Result<Policy> {
-    let engine = PolicyEngine::new(Profile::Server, SUPPORTED)?;
-    let Some(module) = config.deciding_module() else {
-        let all = config.services.iter().map(|service| service.id);
-        let rights =
-            rights(config, all, Capabilities::of(&[Capability::Open, Capability::OpenPrefix]), u32::MAX);
-        return engine.load("default", builtin::DEFAULT, &rights).context("the built-in policy");
-    };
-    let (name, file) = (&module.name, module.file.display());
-    let bytes = read(module)?;
-    check_pin(module, &bytes)?;
-    let rights = rights(config, module.services.iter().copied(), module.capabilities, module.max_seconds);
-    engine
-        .load(name.as_str(), &bytes, &rights)
-        .with_context(|| format!("policy {name}: {file} cannot be used"))
+/// Loads policies of one configuration.
+pub struct Loader {
+    engine: PolicyEngine,
+    config: Config,
 }
 
-fn rights(
-    config: &Config,
-    services: impl Iterator<Item = u16>,
-    capabilities: Capabilities,
-    max_seconds: u32,
-) -> Rights {
-    let services = services.filter_map(|id| config.service_by_id(id)).map(|service| ServiceRight {
-        service: service.id,
-        max_seconds: u32::try_from(service.max_open.as_secs()).unwrap_or(u32::MAX),
-    });
-    Rights { services: services.collect(), capabilities, max_seconds, ..Rights::default() }
+/// A policy, and the hash of the file that it came from.
+pub struct Loaded {
+    pub policy: Policy,
+    /// None of a built-in policy.
+    pub sha256: Option<String>,
 }
 
-fn read(module: &PolicyModule) -> anyhow::Result<Vec<u8>> {
-    let (name, file) = (&module.name, module.file.display());
-    let cannot =
-        |error| anyhow!("policy {name}: {file} cannot be read: {error}; correct `file` or its permissions");
-    let mut opened = File::open(&module.file).map_err(cannot)?;
+impl Loader {
+    /// # Errors
+    /// If the engine cannot be set up.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self { engine: PolicyEngine::new(Profile::Server, SUPPORTED)?, config: config.clone() })
+    }
+
+    /// Loads the policy of that name in the configuration.
+    ///
+    /// # Errors
+    /// If it is not what the configuration says, or asks for what it cannot have. The error ends with what to do.
+    pub fn load(&self, name: &Name) -> anyhow::Result<Loaded> {
+        let Some(module) = self.config.policy.module(name) else { return self.load_default(name) };
+        let rights = self.rights(module);
+        let (bytes, sha256) = match &module.source {
+            ModuleSource::BuiltIn(built_in) => (built_in.module.to_vec(), None),
+            ModuleSource::File { path, sha256: pin } => {
+                let bytes = read(path).with_context(|| format!("policy {name}"))?;
+                let sha256 = Sha256::digest(&bytes).into();
+                check_pin(*pin, sha256).with_context(|| format!("policy {name}: {}", path.display()))?;
+                self.check_signature(path, &bytes)
+                    .with_context(|| format!("policy {name}: {}", path.display()))?;
+                (bytes, Some(hex(&sha256)))
+            }
+        };
+        let place = match &module.source {
+            ModuleSource::BuiltIn(built_in) => format!("the built-in policy {}", built_in.name),
+            ModuleSource::File { path, .. } => path.display().to_string(),
+        };
+        let policy = self
+            .engine
+            .load(name.as_str(), &bytes, &rights)
+            .map_err(|error| anyhow!("{}{error}", self.place_of(module, &error)))
+            .with_context(|| format!("policy {name}: {place} cannot be used"))?;
+        Ok(Loaded { policy, sha256 })
+    }
+
+    /// Where in the configuration the reason stands, if it does.
+    fn place_of(&self, module: &PolicyModule, error: &LoadError) -> String {
+        match error {
+            LoadError::Parameter { .. } => {
+                let (file, line) = (self.config.path.display(), module.parameters_line);
+                format!("{file}:{line}: ")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The one that needs no definition may do whatever it asks for.
+    fn load_default(&self, name: &Name) -> anyhow::Result<Loaded> {
+        let services = self.config.services.iter().map(|service| service.id);
+        let rights = Rights {
+            services: self.service_rights(services),
+            capabilities: Capabilities::of(&[Capability::Open, Capability::OpenPrefix]),
+            max_seconds: u32::MAX,
+            ..Rights::default()
+        };
+        let policy =
+            self.engine.load(name.as_str(), builtin::DEFAULT, &rights).context("the built-in policy")?;
+        Ok(Loaded { policy, sha256: None })
+    }
+
+    fn rights(&self, module: &PolicyModule) -> Rights {
+        Rights {
+            services: self.service_rights(module.services.iter().copied()),
+            capabilities: module.capabilities,
+            max_seconds: module.max_seconds,
+            units: module.units.clone(),
+            channels: module.channels.clone(),
+            parameters: module.parameters.clone(),
+            wasi: module.wasi,
+        }
+    }
+
+    fn service_rights(&self, services: impl Iterator<Item = u16>) -> Vec<ServiceRight> {
+        let known = services.filter_map(|id| self.config.service_by_id(id));
+        let right = known.map(|service| ServiceRight {
+            service: service.id,
+            max_seconds: u32::try_from(service.max_open.as_secs()).unwrap_or(u32::MAX),
+        });
+        right.collect()
+    }
+
+    /// Checked before anything of the module is looked at.
+    fn check_signature(&self, file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+        if self.config.policy.keys.is_empty() {
+            return Ok(());
+        }
+        let beside = signature_file(file);
+        let text = match std::fs::read_to_string(&beside) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                bail!("{} cannot be read: {error}; correct its permissions", beside.display())
+            }
+        };
+        Ok(signature::verify(&self.config.policy.keys, bytes, text.as_deref())?)
+    }
+}
+
+/// Where the signature of a module is.
+fn signature_file(module: &Path) -> PathBuf {
+    let mut name = module.as_os_str().to_owned();
+    name.push(".minisig");
+    name.into()
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let file = path.display();
+    let cannot = |error| anyhow!("{file} cannot be read: {error}; correct `file` or its permissions");
+    let mut opened = File::open(path).map_err(cannot)?;
     let mode = opened.metadata().map_err(cannot)?.mode();
     if mode & EVERYBODY_WRITES != 0 {
         bail!(
-            "policy {name}: {file} can be changed by everybody (mode {:04o}); `chmod o-w {file}` if you trust its content",
+            "{file} can be changed by everybody (mode {:04o}); `chmod o-w {file}` if you trust its content",
             mode & 0o7777
         );
     }
@@ -79,27 +160,16 @@ fn read(module: &PolicyModule) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn check_pin(module: &PolicyModule, bytes: &[u8]) -> anyhow::Result<()> {
-    let found: [u8; 32] = Sha256::digest(bytes).into();
-    match module.sha256 {
+fn check_pin(pin: Option<[u8; 32]>, found: [u8; 32]) -> anyhow::Result<()> {
+    match pin {
         Some(pinned) if pinned != found => {
-            let hex: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
-            let (name, file) = (&module.name, module.file.display());
-            bail!(
-                "policy {name}: {file} is not the file that was pinned; if the change is wanted, set sha256 = \"{hex}\""
-            )
+            let hex = hex(&found);
+            bail!("it is not the file that was pinned; if the change is wanted, set sha256 = \"{hex}\"")
         }
         Some(_) | None => Ok(()),
     }
 }
 
-/// The policy with the numbers that it keeps and the names that it may read.
-pub(super) fn judge(policy: Policy, config: &Config, store: &Arc<Store>) -> anyhow::Result<Judge> {
-    let state: Arc<dyn StateStore> = match config.deciding_module() {
-        Some(module) => Arc::new(PolicyState::load(Arc::clone(store), module.name.as_str())?),
-        // The built-in policy keeps nothing.
-        None => Arc::new(MemoryState::default()),
-    };
-    let services = config.services.iter().map(|service| (service.id, service.name.to_string())).collect();
-    Ok(Judge { policy, state, services, zone: jiff::tz::TimeZone::system() })
+fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,7 +8,7 @@ use crate::audit::{self, Audit, AuditRecord, Names};
 use crate::config::Config;
 use crate::state::LiveRoster;
 
-use super::judge::Judgement;
+use super::court::Opinion;
 
 /// Who is meant by the numbers in a note.
 pub(super) struct Scribe<'a> {
@@ -47,23 +47,19 @@ impl Scribe<'_> {
         }
     }
 
-    pub(super) fn judgement(&self, judgement: &Judgement) {
-        let Judgement { event, policy, said, took, .. } = judgement;
-        self.audit.write(AuditRecord::decision(event, policy, said, *took));
-        for line in &said.log {
-            match line.level {
-                host::LogLevel::Debug => tracing::debug!(%policy, "{}", line.text),
-                host::LogLevel::Information => tracing::info!(%policy, "{}", line.text),
-                // A policy's trouble is not the agent's: it goes on, with this knock denied or not.
-                host::LogLevel::Warning | host::LogLevel::Error => tracing::warn!(%policy, "{}", line.text),
-            }
-        }
-        if let Some(failure) = &said.failure {
-            tracing::warn!(%policy, "the policy failed, so the knock is denied: {failure}");
-        }
-        for refused in &said.refused {
-            let (act, answer) = (refused.act.name(), refused.refusal);
-            tracing::warn!(%policy, %act, ?answer, "the policy asked for what it may not have");
+    /// What every policy has said about a question, in the order in which they were asked.
+    pub(super) fn opinions(&self, event: &host::Event, opinions: &[Opinion], waits: Waits) {
+        for (at, opinion) in opinions.iter().enumerate() {
+            let so_far = opinions.iter().take(at + 1);
+            let chain: Vec<_> = match waits {
+                Waits::Somebody => so_far.collect(),
+                // About an event everybody is asked, and nobody for another.
+                Waits::Nobody => vec![opinion],
+            };
+            let event = opinion.event(event);
+            let chain = chain.into_iter().map(|opinion| (opinion.policy.as_str(), &opinion.said));
+            self.audit.write(AuditRecord::decision(&opinion.answered(&event), chain));
+            opinion_to_log(opinion);
         }
     }
 
@@ -90,5 +86,32 @@ impl Scribe<'_> {
 
     fn service_name(&self, id: u16) -> String {
         self.service(id).unwrap_or_else(|| format!("#{id}"))
+    }
+}
+
+/// Whether a client waits for what is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    Somebody,
+    Nobody,
+}
+
+fn opinion_to_log(opinion: &Opinion) {
+    let Opinion { policy, said, cause, .. } = opinion;
+    for line in &said.log {
+        match line.level {
+            host::LogLevel::Debug => tracing::debug!(%policy, "{}", line.text),
+            host::LogLevel::Information => tracing::info!(%policy, "{}", line.text),
+            // A policy's trouble is not the agent's: it goes on, with this knock denied or not.
+            host::LogLevel::Warning | host::LogLevel::Error => tracing::warn!(%policy, "{}", line.text),
+        }
+    }
+    if let Some(failure) = &said.failure {
+        let cause = cause.name();
+        tracing::warn!(%policy, %cause, "the policy failed, which denies: {failure}");
+    }
+    for refused in &said.refused {
+        let (act, answer) = (refused.act.name(), refused.refusal);
+        tracing::warn!(%policy, %act, ?answer, "the policy asked for what it may not have");
     }
 }

@@ -11,6 +11,7 @@ use knockgate_core::gate::{self, Gate, Prefixes};
 use knockgate_core::key::Identity;
 use knockgate_core::replay::Burnt;
 
+use crate::acts::Acts;
 use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::config::{Config, LockoutScope, Service};
@@ -18,6 +19,7 @@ use crate::firewall::Firewall;
 use crate::state::{GateIdentity, IdentityWatch, LiveRoster, RosterWatch, StateDir, Store, system_rng};
 
 use super::adopt::adopt;
+use super::court::{Court, Happening, Witness};
 use super::driver::{Driver, LinuxGate};
 use super::ears::Ears;
 use super::flows::Lookout;
@@ -26,7 +28,7 @@ use super::packets::Door;
 use super::peers::Peers;
 use super::signals::Signals;
 use super::upkeep::Upkeep;
-use super::{clock, input, judge, keeper, plan, policy, vigil};
+use super::{clock, input, keeper, plan, policy, vigil};
 
 /// Brings the gate up and runs it.
 pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
@@ -39,12 +41,8 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let (store, loaded) = Store::open(&dir, identity.id, &roster)?;
     let store = Arc::new(store);
     drop(roster);
-    let policy = policy::load_policy(&config)?;
-    if !policy.withheld().is_empty() {
-        tracing::warn!("policy {} asks for {} and does not get it", policy.name(), policy.withheld());
-    }
-    let judge = policy::judge(policy, &config, &store)?;
     let audit = Arc::new(Audit::open(&config.gate.audit_log)?);
+    let seating = policy::seat(&config, &store, &audit)?;
     let signals = Signals::catch()?;
 
     let (ears, mouth) = Ears::open(&config, &identity.decoys())?;
@@ -60,8 +58,10 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     take_lease(&mut renewal, &mut gate, &store);
     adopt(&mut gate, &mut firewall, &config, &audit)?;
     let door = Door::new(gate.doorkeeper().clone());
-    let driver = Driver {
-        bench: judge::start(judge, inputs.clone())?,
+    let mut driver = Driver {
+        court: Court::convene(seating.chains, &inputs, &audit)?,
+        witness: Witness::new(&config),
+        acts: Acts::start(&config, &audit)?,
         keeper: keeper::start(Arc::clone(&store), inputs.clone())?,
         store,
         upkeep: Upkeep { plan },
@@ -75,6 +75,8 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
         holders: std::collections::HashSet::new(),
         config,
     };
+    seating.watch.start()?;
+    driver.tell(clock::now(), &Happening::start_up());
     vigil::start(roster_file, identity_file, inputs.clone())?;
     ears.listen(&door, &inputs, &audit)?;
     announce(&driver);

@@ -2,7 +2,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// What a file looked like from outside when it was last looked at.
-pub(super) struct FileStamp {
+pub(crate) struct FileStamp {
     path: PathBuf,
     seen: Option<Look>,
 }
@@ -12,14 +12,14 @@ type Look = (u64, i64, i64, u64);
 
 impl FileStamp {
     /// Looks at the file now. To be done before its content is read: a replacement in between is seen again, never missed.
-    pub(super) fn of(path: PathBuf) -> Self {
+    pub(crate) fn of(path: PathBuf) -> Self {
         let mut stamp = Self { path, seen: None };
         stamp.seen = stamp.look();
         stamp
     }
 
     /// Whether the file was replaced since the last look. Costs one `stat`.
-    pub(super) fn has_changed(&mut self) -> bool {
+    pub(crate) fn has_changed(&mut self) -> bool {
         let now = self.look();
         let has_changed = now != self.seen;
         self.seen = now;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use knockgate::settings::{self, Choices, Settings};
-use knockgate_agent::config::{Config, ConfigError, PacketMode, PolicyChoice, Service};
+use knockgate_agent::config::{BUILT_IN, Config, ConfigError, PacketMode, Service};
 use knockgate_core::Name;
 use knockgate_policy_abi::manifest::Services;
 use knockgate_policy_abi::{Capability, Cause, Manifest, limits};
@@ -79,10 +79,10 @@ fn check_config(config: &Config) {
         assert!(!listed.is_empty() && *listed.start() != 0);
     }
     assert!(config.taken_ports().all(|port| port != 0));
-    match &config.policy.chain {
-        PolicyChoice::BuiltIn => assert!(config.deciding_module().is_none()),
-        PolicyChoice::Module(_) => assert!(config.deciding_module().is_some()),
+    for name in config.policy.in_use() {
+        assert!(name.as_str() == BUILT_IN || config.policy.module(name).is_some(), "{name} is defined");
     }
+    assert!(config.policy.chains().all(|chain| !chain.is_empty()));
     for module in &config.policy.modules {
         assert!(module.services.iter().all(|id| config.service_by_id(*id).is_some()), "no unknown service");
     }

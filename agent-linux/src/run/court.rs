@@ -1,0 +1,188 @@
+//! Asks policies, each on a thread of its own: a slow or hostile one delays only what it is asked about.
+//!
+//! A knock goes along a chain: its client's, else its service's, else the general one. Whoever abstains passes it on; the first
+//! who does not decides; if nobody does, it is denied. An event that nobody waits for goes to every policy of the chains that
+//! concern it, and what they commit together comes back. Both come back as an input; the event loop waits for nothing.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`witness`] | what policies are told |
+//! | [`case`] | a question on its way, and what each policy said |
+//! | [`docket`] | what waits for a policy |
+//! | [`seat`] | a policy in use, whose module can be replaced |
+//! | [`effects`] | what an answer means to the gate, and what beside it |
+//! | [`shadow`] | policies of which only the differences are told |
+
+mod case;
+mod docket;
+mod effects;
+mod seat;
+mod shadow;
+#[cfg(test)]
+mod tests;
+mod witness;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use knockgate_core::{Subject, Ticket};
+use knockgate_policy_host::Event;
+
+use crate::audit::Audit;
+
+use super::input::{Input, Inputs};
+
+pub(super) use case::{Case, Opinion, Outcome, Purpose};
+pub(super) use effects::{Errand, decision, errands, reaction};
+pub(super) use seat::Chair;
+use seat::Seat;
+use shadow::Decided;
+pub(super) use witness::{Happening, Witness};
+
+/// The policies in use and the order in which they are asked.
+#[derive(Default)]
+pub(super) struct Chains {
+    pub(super) general: Vec<Arc<Chair>>,
+    pub(super) services: HashMap<u16, Vec<Arc<Chair>>>,
+    /// By name: a client may be enrolled later.
+    pub(super) clients: HashMap<String, Vec<Arc<Chair>>>,
+    pub(super) shadows: Vec<Arc<Chair>>,
+}
+
+type Bench = Vec<Arc<Seat<Case>>>;
+
+/// Whom to ask about what.
+pub(super) struct Court {
+    general: Bench,
+    services: HashMap<u16, Bench>,
+    clients: HashMap<String, Bench>,
+    /// Every live policy once.
+    all: Bench,
+    shadows: Vec<Arc<Seat<Arc<Decided>>>>,
+}
+
+impl Court {
+    /// Starts a thread for every policy.
+    pub(super) fn convene(chains: Chains, inputs: &Inputs, audit: &Arc<Audit>) -> anyhow::Result<Self> {
+        let court = Self::seated(chains);
+        for seat in &court.all {
+            let (seat, inputs) = (Arc::clone(seat), inputs.clone());
+            let name = seat.chair.name().to_owned();
+            start(&name, move || sit(&seat, &inputs))?;
+        }
+        for seat in &court.shadows {
+            let (seat, audit) = (Arc::clone(seat), Arc::clone(audit));
+            let name = seat.chair.name().to_owned();
+            start(&name, move || shadow::watch(&seat, &audit))?;
+        }
+        Ok(court)
+    }
+
+    fn seated(chains: Chains) -> Self {
+        let mut all = Bench::new();
+        let mut bench = |chairs: Vec<Arc<Chair>>| -> Bench {
+            chairs.into_iter().map(|chair| seat_of(&mut all, chair)).collect()
+        };
+        let general = bench(chains.general);
+        let services = chains.services.into_iter().map(|(id, chairs)| (id, bench(chairs))).collect();
+        let clients = chains.clients.into_iter().map(|(name, chairs)| (name, bench(chairs))).collect();
+        let shadows = chains.shadows.into_iter().map(Seat::new).collect();
+        Self { general, services, clients, all, shadows }
+    }
+
+    /// Asks about a knock. It comes back at once if there is nobody to ask.
+    pub(super) fn ask(&self, ticket: Ticket, event: Event) -> Option<Case> {
+        let asked = self.chain_of(&event).iter().filter(|seat| seat.chair.wants(event.cause)).cloned();
+        let route: Vec<_> = asked.collect();
+        Case::new(Purpose::Knock(ticket), event, route).proceed()
+    }
+
+    /// Tells everybody whom it concerns what has happened to `about`. It comes back at once if nobody wants to hear of it.
+    pub(super) fn tell(&self, about: Subject, event: Event) -> Option<Case> {
+        let route = self.concerned_by(&event);
+        Case::new(Purpose::Event(about), event, route).proceed()
+    }
+
+    /// Whether anybody wants to hear of this, a shadow included.
+    pub(super) fn wants(&self, cause: knockgate_policy_host::Cause) -> bool {
+        let live = self.all.iter().map(|seat| &seat.chair);
+        live.chain(self.shadows.iter().map(|seat| &seat.chair)).any(|chair| chair.wants(cause))
+    }
+
+    /// Lets the shadows decide about what has been decided.
+    pub(super) fn compare(&self, event: Event, live: Outcome) {
+        let asked = self.shadows.iter().filter(|seat| seat.chair.wants(event.cause));
+        let asked: Vec<_> = asked.collect();
+        let decided = Arc::new(Decided { event, live });
+        for seat in asked {
+            // Dropped and counted: a shadow that cannot keep up misses some.
+            let _ = seat.docket.put(docket::Urgency::Event, Arc::clone(&decided));
+        }
+    }
+
+    /// Which policies have missed events since this was asked last, and how many.
+    pub(super) fn take_missed(&self) -> Vec<(String, u64)> {
+        let live = self.all.iter().map(|seat| (seat.chair.name(), seat.docket.take_dropped()));
+        let shadows = self.shadows.iter().map(|seat| (seat.chair.name(), seat.docket.take_dropped()));
+        let missed = live.chain(shadows).filter(|(_, count)| *count > 0);
+        missed.map(|(name, count)| (name.to_owned(), count)).collect()
+    }
+
+    fn chain_of(&self, event: &Event) -> &Bench {
+        let client = event.client.as_ref().and_then(|client| self.clients.get(client.name.as_str()));
+        let service = event.request.as_ref().and_then(|request| self.services.get(&request.service));
+        client.or(service).unwrap_or(&self.general)
+    }
+
+    /// The policies of the general chain and of the event's client and service, each once; of all chains if it is about nobody
+    /// and nothing.
+    fn concerned_by(&self, event: &Event) -> Bench {
+        let client = event.client.as_ref().and_then(|client| self.clients.get(client.name.as_str()));
+        let service = event.request.as_ref().and_then(|request| self.services.get(&request.service));
+        let of_nobody = event.client.is_none() && event.source.is_none() && event.request.is_none();
+        let concerned = |seat: &&Arc<Seat<Case>>| {
+            let has = |bench: &Bench| bench.iter().any(|other| Arc::ptr_eq(other, seat));
+            of_nobody || has(&self.general) || client.is_some_and(has) || service.is_some_and(has)
+        };
+        let wanted = self.all.iter().filter(concerned).filter(|seat| seat.chair.wants(event.cause));
+        wanted.cloned().collect()
+    }
+}
+
+impl Drop for Court {
+    fn drop(&mut self) {
+        self.all.iter().for_each(|seat| seat.docket.close());
+        self.shadows.iter().for_each(|seat| seat.docket.close());
+    }
+}
+
+/// A policy of several chains sits once.
+fn seat_of(all: &mut Bench, chair: Arc<Chair>) -> Arc<Seat<Case>> {
+    if let Some(seat) = all.iter().find(|seat| Arc::ptr_eq(&seat.chair, &chair)) {
+        return Arc::clone(seat);
+    }
+    let seat = Seat::new(chair);
+    all.push(Arc::clone(&seat));
+    seat
+}
+
+fn start(policy: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+    std::thread::Builder::new()
+        // Linux shows fifteen bytes of it.
+        .name(format!("p:{policy}"))
+        .spawn(work)
+        .map(drop)
+        .with_context(|| format!("cannot start the thread that asks policy {policy}"))
+}
+
+fn sit(seat: &Seat<Case>, inputs: &Inputs) {
+    while let Some(mut case) = seat.docket.take() {
+        case.hear(seat);
+        if let Some(settled) = case.proceed()
+            && inputs.blocking_send(Input::Judged(Box::new(settled))).is_err()
+        {
+            return;
+        }
+    }
+}

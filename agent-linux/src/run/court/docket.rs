@@ -1,0 +1,132 @@
+//! What waits for one policy: first what somebody waits for, then what nobody does.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Events that wait for one policy. Decided in 20 ms each at worst, they are two seconds of work; whoever causes more in a
+/// row is an enrolled client that runs wild, and the first hundred tell as much as the next.
+pub(super) const MOST_EVENTS: usize = 100;
+
+/// Whether somebody waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// A knock. The gate's tables bound how many there are.
+    Knock,
+    /// An event; past [`MOST_EVENTS`] it is dropped and counted.
+    Event,
+}
+
+/// A queue for one thread that works and others that never wait.
+pub(super) struct Docket<T> {
+    waiting: Mutex<Waiting<T>>,
+    news: Condvar,
+    dropped: AtomicU64,
+}
+
+struct Waiting<T> {
+    knocks: VecDeque<T>,
+    events: VecDeque<T>,
+    closed: bool,
+}
+
+impl<T> Default for Docket<T> {
+    fn default() -> Self {
+        let waiting = Waiting { knocks: VecDeque::new(), events: VecDeque::new(), closed: false };
+        Self { waiting: Mutex::new(waiting), news: Condvar::new(), dropped: AtomicU64::new(0) }
+    }
+}
+
+impl<T> Docket<T> {
+    /// Puts a case on the docket; it comes back if there is no room, or nobody works here any more.
+    pub(super) fn put(&self, urgency: Urgency, case: T) -> Result<(), T> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(case);
+        }
+        match urgency {
+            Urgency::Knock => waiting.knocks.push_back(case),
+            Urgency::Event if waiting.events.len() >= MOST_EVENTS => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                return Err(case);
+            }
+            Urgency::Event => waiting.events.push_back(case),
+        }
+        self.news.notify_one();
+        Ok(())
+    }
+
+    /// Waits for the next case; `None` when the docket is closed, whatever is left on it.
+    pub(super) fn take(&self) -> Option<T> {
+        let mut waiting = self.lock();
+        loop {
+            if waiting.closed {
+                return None;
+            }
+            if let Some(case) = waiting.knocks.pop_front().or_else(|| waiting.events.pop_front()) {
+                return Some(case);
+            }
+            waiting = self.news.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Nothing is taken any more, and whoever waits for a case is let go.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.news.notify_all();
+    }
+
+    /// How many events were dropped since this was asked last.
+    pub(super) fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
+        // A case is on the docket or it is not: no panic leaves half of one.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_knock_is_taken_before_every_event_and_else_the_first_comes_first() {
+        let docket = Docket::default();
+        for (urgency, case) in
+            [(Urgency::Event, 1), (Urgency::Knock, 2), (Urgency::Event, 3), (Urgency::Knock, 4)]
+        {
+            docket.put(urgency, case).unwrap();
+        }
+
+        let taken: Vec<_> = (0..4).filter_map(|_| docket.take()).collect();
+
+        assert_eq!(taken, [2, 4, 1, 3]);
+    }
+
+    #[test]
+    fn events_that_find_no_room_are_counted_and_knocks_always_find_room() {
+        let docket = Docket::default();
+        (0..MOST_EVENTS).for_each(|case| docket.put(Urgency::Event, case).unwrap());
+
+        assert_eq!(docket.put(Urgency::Event, 7), Err(7));
+        assert_eq!(docket.put(Urgency::Event, 8), Err(8));
+        docket.put(Urgency::Knock, 1000).unwrap();
+
+        assert_eq!((docket.take_dropped(), docket.take_dropped()), (2, 0), "told once");
+        assert_eq!(docket.take(), Some(1000));
+    }
+
+    #[test]
+    fn a_closed_docket_lets_its_thread_go_and_takes_nothing() {
+        let docket = Docket::default();
+        docket.put(Urgency::Knock, 1).unwrap();
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| std::iter::from_fn(|| docket.take()).count());
+            docket.close();
+            assert!(worker.join().unwrap() <= 1);
+        });
+        assert_eq!(docket.put(Urgency::Knock, 2), Err(2));
+    }
+}

@@ -1,0 +1,74 @@
+//! Policies that decide beside the live ones, and of which only the differences are told.
+//!
+//! A shadow is asked after the answer has gone, as if it stood in front of the live chain: what it abstains from is decided as
+//! it was, so it makes no difference. It keeps its numbers in memory, and nothing that it wants happens.
+
+use std::sync::Arc;
+
+use knockgate_policy_host::Event;
+
+use crate::audit::{Audit, AuditRecord};
+
+use super::case::{Answer, Outcome};
+use super::seat::Seat;
+
+/// What was asked, and what came of it.
+pub(super) struct Decided {
+    pub(super) event: Event,
+    pub(super) live: Outcome,
+}
+
+/// Works off what a shadow is told, until its docket is closed.
+pub(super) fn watch(seat: &Seat<Arc<Decided>>, audit: &Audit) {
+    while let Some(decided) = seat.docket.take() {
+        compare(seat, &decided, audit);
+    }
+}
+
+fn compare(seat: &Seat<Arc<Decided>>, decided: &Decided, audit: &Audit) {
+    let Some(opinion) = seat.chair.ask(&decided.event) else { return };
+    let shadow = opinion.outcome();
+    if !differs(&shadow, &decided.live) {
+        return;
+    }
+    let (policy, live) = (seat.chair.name(), &decided.live);
+    let client = decided.event.client.as_ref().map_or("nobody", |client| client.name.as_str());
+    tracing::info!(
+        %policy, %client, cause = decided.event.cause.name(), said = shadow.answer.word(), live = live.answer.word(),
+        "the shadow decides otherwise"
+    );
+    let event = opinion.event(&decided.event);
+    let answered = opinion.answered(&event);
+    audit.write(AuditRecord::shadow_difference(&answered, live.answer.word(), &live.actions));
+}
+
+fn differs(shadow: &Outcome, live: &Outcome) -> bool {
+    shadow.answer != Answer::Abstain && shadow != live
+}
+
+#[cfg(test)]
+mod tests {
+    use knockgate_policy_host::Action;
+
+    use super::*;
+
+    #[test]
+    fn what_a_shadow_abstains_from_makes_no_difference_and_everything_else_may() {
+        let open = |seconds| vec![Action::Open { service: 1, seconds }];
+        let outcome = |answer, actions: &[Action]| Outcome { answer, actions: actions.to_vec() };
+        #[rustfmt::skip]
+        let cases = [
+            (1, outcome(Answer::Commit, &open(60)), outcome(Answer::Commit, &open(60)), false),
+            (2, outcome(Answer::Commit, &open(60)), outcome(Answer::Commit, &open(30)), true),
+            (3, outcome(Answer::Deny, &[]), outcome(Answer::Commit, &open(60)), true),
+            (4, outcome(Answer::Deny, &[]), outcome(Answer::Deny, &[]), false),
+            (5, outcome(Answer::Abstain, &[]), outcome(Answer::Commit, &open(60)), false),
+            (6, outcome(Answer::Abstain, &[]), outcome(Answer::Deny, &[]), false),
+            (7, outcome(Answer::Failed, &[]), outcome(Answer::Deny, &[]), true),
+            (8, outcome(Answer::Commit, &[]), outcome(Answer::Deny, &[]), true),
+        ];
+        for (case, shadow, live, expected) in cases {
+            assert_eq!(differs(&shadow, &live), expected, "case {case}");
+        }
+    }
+}

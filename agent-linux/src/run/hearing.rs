@@ -1,0 +1,99 @@
+//! The driver and its policies: what they are asked and told, and what is done about what they say.
+
+use knockgate_core::{ClientId, Consultation, Now, Outcome};
+use knockgate_policy_host::{Cause, Event};
+
+use crate::acts::Notice;
+use crate::audit::AuditRecord;
+
+use super::court::{self, Case, Errand, Happening, Opinion, Purpose};
+use super::driver::Driver;
+use super::scribe::Waits;
+
+impl Driver {
+    /// Asks the policies about a knock. The answer comes as an input.
+    pub(super) fn consult(&mut self, now: Now, consultation: Consultation) {
+        let event = self.witness.knock(&consultation, self.acts.lacking());
+        if let Some(settled) = self.court.ask(consultation.ticket, event) {
+            tracing::warn!("no policy of the chain wants to be asked about this knock, so it is denied");
+            self.judged(now, settled);
+        }
+    }
+
+    /// Tells the policies what has happened. What they want done about it comes as an input.
+    pub(super) fn tell(&mut self, now: Now, happening: &Happening) {
+        if !self.court.wants(happening.cause()) {
+            return;
+        }
+        let client = happening.about.client.and_then(|id| self.gate.roster().client_by_id(id));
+        let name = client.map(|client| &client.name);
+        let standing = self.gate.standing(happening.about);
+        let event = self.witness.event(happening, name, &standing, self.acts.lacking());
+        if let Some(settled) = self.court.tell(happening.answerable(), event) {
+            self.judged(now, settled);
+        }
+    }
+
+    /// Does what the policies want, writes down what they said, and lets the shadows compare.
+    pub(super) fn judged(&mut self, now: Now, case: Case) {
+        let outcome = case.outcome();
+        let Case { purpose, event, opinions, .. } = case;
+        match purpose {
+            Purpose::Knock(ticket) => {
+                let taken = self.gate.handle_decision(now, ticket, court::decision(&outcome));
+                self.scribe().opinions(&event, &opinions, Waits::Somebody);
+                match taken {
+                    Outcome::Done => self.run_errands(&event, &opinions),
+                    Outcome::Failed => self.tell_of_failure(now, &event),
+                }
+            }
+            Purpose::Event(about) => {
+                self.scribe().opinions(&event, &opinions, Waits::Nobody);
+                self.react(now, about, &court::reaction(&outcome));
+                self.run_errands(&event, &opinions);
+            }
+        }
+        self.court.compare(event, outcome);
+    }
+
+    /// What comes of it is written down and told to no policy, or policies could chase each other for ever.
+    fn react(&mut self, now: Now, about: knockgate_core::Subject, effects: &[knockgate_core::Effect]) {
+        if effects.is_empty() {
+            return;
+        }
+        self.gate.handle_reaction(now, about, effects);
+        while let Some(note) = self.gate.poll_note() {
+            self.scribe().note(&note);
+        }
+    }
+
+    /// Of a sequence the gate's notes say only that it was complete.
+    fn tell_of_failure(&mut self, now: Now, event: &Event) {
+        let (Cause::Sequence, Some(client), Some(source), Some(request)) =
+            (event.cause, &event.client, &event.source, &event.request)
+        else {
+            return;
+        };
+        let failed = Happening::failed_sequence(ClientId(client.id), source.address, request.service);
+        self.tell(now, &failed);
+    }
+
+    fn run_errands(&self, event: &Event, opinions: &[Opinion]) {
+        for opinion in opinions {
+            for errand in court::errands(&opinion.said.actions) {
+                let notice = Notice::about(&opinion.event(event), &opinion.policy);
+                match errand {
+                    Errand::Start { unit } => self.acts.start_unit(unit, notice),
+                    Errand::Notify { channel, code } => self.acts.notify(channel, code, notice),
+                }
+            }
+        }
+    }
+
+    pub(super) fn tell_what_was_missed(&self) {
+        for (policy, events) in self.court.take_missed() {
+            tracing::warn!(%policy, events, "the policy is too slow for all that happens and was not told of some of it");
+            self.audit.write(AuditRecord::EventsMissed { policy, events });
+        }
+    }
+}

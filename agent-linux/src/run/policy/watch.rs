@@ -1,0 +1,116 @@
+//! Takes up modules that have changed while the agent runs, on a thread of its own: it reads, verifies and compiles there, and
+//! only the pointer to the policy changes, between two events. Whatever cannot be used leaves what is in use in force.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use knockgate_core::Name;
+
+use crate::audit::{Audit, AuditRecord};
+use crate::config::{Config, ModuleSource};
+use crate::run::court::Chair;
+use crate::state::FileStamp;
+
+use super::{Loader, signature_file};
+
+/// A changed file is taken up after two looks: at the first it may be half written, or its signature not there yet.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Everything that is in use and comes from files.
+pub(in crate::run) struct PolicyWatch {
+    loader: Loader,
+    watched: Vec<Watched>,
+    audit: Arc<Audit>,
+}
+
+/// A policy and the files that it comes from.
+pub(super) struct Watched {
+    name: Name,
+    chair: Arc<Chair>,
+    files: Vec<FileStamp>,
+    /// Of the module in use.
+    sha256: Option<String>,
+    /// At the last look something was not as before.
+    changing: bool,
+}
+
+impl Watched {
+    /// The module and, where modules must be signed, its signature. None of a built-in policy.
+    pub(super) fn files_of(config: &Config, name: &Name) -> Vec<FileStamp> {
+        let Some(ModuleSource::File { path, .. }) = config.policy.module(name).map(|module| &module.source)
+        else {
+            return Vec::new();
+        };
+        let signature = (!config.policy.keys.is_empty()).then(|| signature_file(path));
+        std::iter::once(path.clone()).chain(signature).map(FileStamp::of).collect()
+    }
+
+    pub(super) fn new(name: Name, chair: Arc<Chair>, files: Vec<FileStamp>, sha256: Option<String>) -> Self {
+        Self { name, chair, files, sha256, changing: false }
+    }
+
+    /// Whether its files have changed and are at rest again.
+    fn is_due(&mut self) -> bool {
+        // Every one is looked at: a look is what the next is compared with.
+        let changed = self.files.iter_mut().filter_map(|file| file.has_changed().then_some(())).count() > 0;
+        let was_changing = std::mem::replace(&mut self.changing, changed);
+        was_changing && !changed
+    }
+}
+
+impl PolicyWatch {
+    pub(super) fn new(loader: Loader, watched: Vec<Watched>, audit: Arc<Audit>) -> Self {
+        Self { loader, watched, audit }
+    }
+
+    /// Watches for ever.
+    pub(in crate::run) fn start(mut self) -> anyhow::Result<()> {
+        if self.watched.is_empty() {
+            return Ok(());
+        }
+        std::thread::Builder::new()
+            .name("policy-files".into())
+            .spawn(move || {
+                loop {
+                    std::thread::sleep(EVERY);
+                    self.look();
+                }
+            })
+            .map(drop)
+            .context("cannot start the thread that watches the policies' files")
+    }
+
+    fn look(&mut self) {
+        let Self { loader, watched, audit } = self;
+        watched
+            .iter_mut()
+            .filter_map(|one| one.is_due().then_some(one))
+            .for_each(|one| one.take_up(loader, audit));
+    }
+}
+
+impl Watched {
+    fn take_up(&mut self, loader: &Loader, audit: &Audit) {
+        let name = &self.name;
+        let loaded = match loader.load(name) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                let reason = format!("{error:#}");
+                tracing::warn!("the file has changed and cannot be used, so what is in use stays: {reason}");
+                return audit.write(AuditRecord::PolicyRefused { policy: name.to_string(), reason });
+            }
+        };
+        if loaded.sha256 == self.sha256 {
+            return tracing::debug!(policy = %name, "its file was touched and is the same");
+        }
+        let (title, withheld) = (loaded.policy.title().to_owned(), loaded.policy.withheld());
+        if !withheld.is_empty() {
+            tracing::warn!("policy {name} asks for {withheld} and does not get it");
+        }
+        self.sha256.clone_from(&loaded.sha256);
+        self.chair.replace(loaded.policy);
+        tracing::info!(policy = %name, %title, "took up the changed file");
+        audit.write(AuditRecord::PolicyLoaded { policy: name.to_string(), title, sha256: loaded.sha256 });
+    }
+}
