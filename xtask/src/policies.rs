@@ -1,7 +1,7 @@
-//! The example policies, compiled to WebAssembly into `target/policies`.
+//! Policies in every language, compiled to WebAssembly into `target/policies`.
 //!
 //! `policies/examples` has the same policy in every language, one folder each; `office_hours` in Zig becomes
-//! `office_hours_zig.wasm`.
+//! `office_hours_zig.wasm`. `policies/sdk/tests` has likewise one that calls every function of its SDK.
 
 mod language;
 
@@ -12,26 +12,20 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 
 use crate::{bare, step::Steps, step::note, tool};
-use language::LANGUAGES;
+use language::{LANGUAGES, Program};
 
-const EXAMPLES: &str = "policies/examples";
+const PROGRAMS: [Program; 2] = [
+    Program { folder: "policies/examples", name: "office_hours" },
+    Program { folder: "policies/sdk/tests", name: "every_function" },
+];
+/// The policies in Rust form one workspace.
+const RUST: &str = "policies/examples/Cargo.toml";
 const OUTPUT: &str = "target/policies";
 
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     steps.step("policies: examples in every language", || {
         fs::create_dir_all(OUTPUT)?;
-        // Two at a time and more: most of these compilers use one processor and wait for the disk.
-        let (rust, others) = thread::scope(|scope| {
-            let others = LANGUAGES.map(|language| scope.spawn(move || language.compile(EXAMPLES, OUTPUT)));
-            (
-                rust_example(),
-                others.map(|other| other.join().unwrap_or_else(|_| bail!("the thread panicked"))),
-            )
-        });
-        let mut made = vec![rust?];
-        for name in others {
-            made.push(name?);
-        }
+        let made = in_every_language()?;
         remove_all_but(&made)?;
         for policy in &made {
             note(format_args!(
@@ -43,23 +37,54 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     })
 }
 
-fn rust_example() -> Result<String> {
-    let manifest = Path::new(EXAMPLES).join("Cargo.toml");
-    if !manifest.exists() {
-        bail!("{} is missing; the example policies belong to a complete checkout", manifest.display());
+/// A thread per language: most of these compilers use one processor and wait for the disk.
+fn in_every_language() -> Result<Vec<String>> {
+    thread::scope(|scope| {
+        let others = LANGUAGES.map(|language| {
+            scope.spawn(move || {
+                PROGRAMS
+                    .into_iter()
+                    .map(|program| language.compile(program, OUTPUT))
+                    .collect::<Result<Vec<_>>>()
+            })
+        });
+        let mut made = in_rust()?;
+        for other in others {
+            let Ok(names) = other.join() else { bail!("a thread that compiles policies panicked") };
+            made.extend(names?.into_iter().flatten());
+        }
+        made.sort();
+        Ok(made)
+    })
+}
+
+fn in_rust() -> Result<Vec<String>> {
+    if !Path::new(RUST).exists() {
+        bail!("{RUST} is missing; the example policies belong to a complete checkout");
     }
     let toolchain = bare::toolchain()?;
     let guests = toolchain.target_dir().join("guests");
     let mut cargo = toolchain.cargo();
     // Policies are small because of their own profile and flags, which must not leak in from the host's build.
     cargo.env_remove("RUSTFLAGS").env("CARGO_TARGET_DIR", &guests);
-    cargo
-        .args(["build", "--quiet", "--release", "--locked", "--target", bare::WASM, "--manifest-path"])
-        .arg(&manifest);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--target",
+        bare::WASM,
+        "--manifest-path",
+        RUST,
+    ]);
     tool::run(&mut cargo)?;
-    let name = language::file_of("rust");
-    fs::copy(guests.join(bare::WASM).join("release").join(&name), Path::new(OUTPUT).join(&name))?;
-    Ok(name)
+    let made = PROGRAMS.map(|program| program.module("rust"));
+    for name in &made {
+        let from = guests.join(bare::WASM).join("release").join(name);
+        fs::copy(&from, Path::new(OUTPUT).join(name))
+            .with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    Ok(made.to_vec())
 }
 
 /// A policy that is no longer among the examples must not linger and be tested.

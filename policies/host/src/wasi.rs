@@ -1,7 +1,7 @@
 //! The operating system that is not there: WASI preview 1 for languages whose runtime does not start without one.
 //!
 //! A policy sees nothing through it and can do nothing with it, and the answers are the same every time, so a decision can
-//! still be made again: the clock stands at 0, random bytes are a fixed sequence, there are no arguments, no environment and
+//! still be made again: the clock stands at 1 ns, random bytes are a fixed sequence, there are no arguments, no environment and
 //! no files, what is written to standard output and standard error is lost, and `proc_exit` ends the decision as a failure.
 //! Everything else answers `ENOSYS`. An administrator allows it for one policy ([`Wasi::Inert`]); a gateway never has it.
 //!
@@ -65,7 +65,8 @@ mod calls {
             "sched_yield" => Some(SUCCESS),
             "args_sizes_get" | "environ_sizes_get" => two_zeros(&mut guest, params),
             "args_get" | "environ_get" => Some(SUCCESS),
-            "clock_time_get" => guest.write(argument(params, 2), &[0; 8]).map(|()| SUCCESS),
+            // Not 0: Go's runtime takes that for a broken clock and stops.
+            "clock_time_get" => guest.write(argument(params, 2), &1_u64.to_le_bytes()).map(|()| SUCCESS),
             "clock_res_get" => guest.write(argument(params, 1), &1_u64.to_le_bytes()).map(|()| SUCCESS),
             "random_get" => fill(&mut guest, argument(params, 0), argument(params, 1)),
             "fd_write" if is_output(params) => swallow(&mut guest, params),
@@ -148,7 +149,7 @@ mod calls {
                 ("args_sizes_get", &[0, 4], SUCCESS, &[0; 8]),
                 ("environ_sizes_get", &[0, 4], SUCCESS, &[0; 8]),
                 ("args_get", &[0, 0], SUCCESS, &[9; 8]),
-                ("clock_time_get", &[0, 1, 0], SUCCESS, &[0; 8]),
+                ("clock_time_get", &[0, 1, 0], SUCCESS, &[1, 0, 0, 0, 0, 0, 0, 0]),
                 ("clock_res_get", &[0, 0], SUCCESS, &[1, 0, 0, 0, 0, 0, 0, 0]),
                 ("random_get", &[0, 4], SUCCESS, &[13, 180, 91, 2, 9, 9, 9, 9]),
                 ("fd_write", &[1, 16, 2, 0], SUCCESS, &[18, 0, 0, 0, 9, 9, 9, 9]),

@@ -190,11 +190,11 @@ declare function writeLog(level: u32, message: usize, length: usize): void;
 
 /** The number that this policy keeps under `key`, 0 when there is none. */
 @external("knockgate:policy/state@1.0.0", "load")
-export declare function load(key: u32): u64;
+export declare function stateLoad(key: u32): u64;
 
 /** Keep a number under `key`; 0 forgets it. Happens only if `decide` commits. */
 @external("knockgate:policy/state@1.0.0", "store")
-export declare function store(key: u32, value: u64): i32;
+export declare function stateStore(key: u32, value: u64): i32;
 
 /** The attributes that almost every policy reads, in one call. */
 export function head(): Head {

@@ -26,6 +26,7 @@
 pub mod act;
 pub mod event;
 pub mod journal;
+pub mod parameter;
 pub mod state;
 #[doc(hidden)]
 pub mod sys;

@@ -79,6 +79,9 @@ fn imported(function: &Function) -> String {
         "read-head" => ("readHead".to_owned(), "declare function"),
         "log" => ("writeLog".to_owned(), "declare function"),
         "text" => ("textWord".to_owned(), "declare function"),
+        // The language has functions of these names.
+        "load" => ("stateLoad".to_owned(), "export declare function"),
+        "store" => ("stateStore".to_owned(), "export declare function"),
         name => (camel(name), "export declare function"),
     };
     format!(
