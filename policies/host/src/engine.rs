@@ -1,6 +1,7 @@
 //! The engine: compiles and links policies under one profile.
 
 use alloc::string::String;
+#[cfg(feature = "std")]
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -9,9 +10,13 @@ use knockgate_policy_abi::{Capabilities, Manifest};
 use wasmtime::{Config, Engine, Linker, Module};
 
 use crate::border::{self, Answer, Rules};
+#[cfg(feature = "component")]
+use crate::component;
 use crate::imports::{self, Call};
+#[cfg(feature = "compile")]
+use crate::inspect::{self, Inspected, Kind};
 use crate::needs::Needs;
-use crate::policy::Parts;
+use crate::policy::{Code, Parts};
 use crate::{LoadError, Policy, Rights, demands, settings};
 
 /// How much a policy may use.
@@ -44,7 +49,7 @@ impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the policy engine did not start: {}; it needs some 600 MB of address space (not memory) and one thread, so look \
+            "the policy engine did not start: {}; it needs some 1.2 GB of address space (not memory) and one thread, so look \
              for a limit on either",
             self.0
         )
@@ -55,6 +60,8 @@ impl fmt::Display for EngineError {
 pub struct PolicyEngine {
     engine: Engine,
     linker: Linker<Call>,
+    #[cfg(feature = "component")]
+    components: wasmtime::component::Linker<Call>,
     profile: Profile,
     limits: Limits,
     supported: Capabilities,
@@ -80,6 +87,8 @@ impl PolicyEngine {
     pub fn on_pulley(profile: Profile, supported: Capabilities) -> Result<Self, EngineError> {
         let limits = Limits { deadline_ms: None, ..profile.limits() };
         let mut config = settings::shared(&limits);
+        #[cfg(feature = "component")]
+        settings::components(&mut config, profile);
         config.target("pulley64").map_err(|error| failed(&error))?;
         Self::with_config(&config, profile, limits, supported)
     }
@@ -93,6 +102,8 @@ impl PolicyEngine {
         let mut config = settings::shared(&limits);
         #[cfg(feature = "std")]
         settings::host(&mut config, &limits);
+        #[cfg(feature = "component")]
+        settings::components(&mut config, profile);
         Self::with_config(&config, profile, limits, supported)
     }
 
@@ -105,6 +116,8 @@ impl PolicyEngine {
         let engine = Engine::new(config).map_err(|error| failed(&error))?;
         let linker = imports::link(&engine).map_err(|error| failed(&error))?;
         Ok(Self {
+            #[cfg(feature = "component")]
+            components: component::link(&engine).map_err(|error| failed(&error))?,
             #[cfg(feature = "std")]
             ticker: start_clock(&engine, &limits)?,
             engine,
@@ -115,18 +128,58 @@ impl PolicyEngine {
         })
     }
 
-    /// Loads a policy from the bytes of its WebAssembly module. `name` is the host's name for it, used in messages.
+    /// Loads a policy from the bytes of its WebAssembly module or, in the server profile, component. `name` is the host's name
+    /// for it, used in messages.
     ///
     /// # Errors
-    /// The module is not a policy, uses what no policy may use, is too big, asks for what this host does not have, or is
-    /// left without any right. The error ends with what to do.
+    /// It is not a policy, uses what no policy may use, is too big, asks for what this host does not have, or is left without
+    /// any right. The error ends with what to do.
     #[cfg(feature = "compile")]
     pub fn load(&self, name: &str, bytes: &[u8], rights: &Rights) -> Result<Policy, LoadError> {
-        let found = crate::inspect::inspect(bytes, &self.limits)?;
+        let found = inspect::inspect(bytes, &self.limits)?;
+        match found.kind {
+            Kind::Module => self.load_module(name, bytes, &found, rights),
+            Kind::Component => self.load_component(name, bytes, &found, rights),
+        }
+    }
+
+    #[cfg(feature = "compile")]
+    fn load_module(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        found: &Inspected,
+        rights: &Rights,
+    ) -> Result<Policy, LoadError> {
         found.needs.check(&Manifest::parse(&found.manifest)?, &self.limits)?;
-        let module = Module::new(&self.engine, bytes)
-            .map_err(|error| LoadError::Engine(alloc::format!("{error:#}")))?;
+        let module = Module::new(&self.engine, bytes).map_err(|error| refused(&error))?;
         self.link(name, &module, &found.manifest, rights)
+    }
+
+    #[cfg(feature = "component")]
+    fn load_component(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        found: &Inspected,
+        rights: &Rights,
+    ) -> Result<Policy, LoadError> {
+        if self.profile == Profile::Edge {
+            return Err(LoadError::Component);
+        }
+        let parsed = Manifest::parse(&found.manifest)?;
+        demands::check(&parsed, &self.limits, self.supported)?;
+        let component =
+            wasmtime::component::Component::new(&self.engine, bytes).map_err(|error| refused(&error))?;
+        component::check(&parsed, &component, &self.limits)?;
+        let rules = Rules { manifest: &parsed, wasi: rights.wasi, profile: self.profile };
+        let code = Code::Component(component::bind(&self.components, &component, rules)?);
+        self.finish(name, code, &parsed, rights)
+    }
+
+    #[cfg(all(feature = "compile", not(feature = "component")))]
+    fn load_component(&self, _: &str, _: &[u8], _: &Inspected, _: &Rights) -> Result<Policy, LoadError> {
+        Err(LoadError::Component)
     }
 
     /// The engine underneath, for a host that brings a module by itself and hands it to [`PolicyEngine::link`].
@@ -157,14 +210,22 @@ impl PolicyEngine {
         )?;
         let rules = Rules { manifest: &parsed, wasi: rights.wasi, profile: self.profile };
         let linker = self.linker_for(module, rules)?;
-        let rights = demands::rights(&parsed, rights, self.supported)?;
-        let pre =
-            linker.instantiate_pre(module).map_err(|error| LoadError::Engine(alloc::format!("{error:#}")))?;
+        let pre = linker.instantiate_pre(module).map_err(|error| refused(&error))?;
+        self.finish(name, Code::Module(pre), &parsed, rights)
+    }
+
+    fn finish(
+        &self,
+        name: &str,
+        code: Code,
+        manifest: &Manifest<'_>,
+        rights: &Rights,
+    ) -> Result<Policy, LoadError> {
         Ok(Policy::new(Parts {
             name: String::from(name),
-            pre,
-            manifest: &parsed,
-            rights,
+            code,
+            manifest,
+            rights: demands::rights(manifest, rights, self.supported)?,
             limits: self.limits,
             #[cfg(feature = "std")]
             ticker: self.ticker.clone(),
@@ -187,10 +248,14 @@ impl PolicyEngine {
                 (Answer::Wasi, _) => return Err(border::wasi_on_edge(import.module(), import.name())),
                 (Answer::Interface, _) | (_, None) => Ok(()),
             };
-            bound.map_err(|error| LoadError::Engine(alloc::format!("{error:#}")))?;
+            bound.map_err(|error| refused(&error))?;
         }
         Ok(linker)
     }
+}
+
+fn refused(error: &wasmtime::Error) -> LoadError {
+    LoadError::Engine(alloc::format!("{error:#}"))
 }
 
 fn failed(error: &wasmtime::Error) -> EngineError {
@@ -210,6 +275,7 @@ fn start_clock(engine: &Engine, limits: &Limits) -> Result<Option<Arc<crate::tic
 fn needs_of(module: &Module) -> Needs {
     let needs = module.resources_required();
     Needs {
+        memories: needs.num_memories,
         pages: needs.max_initial_memory_size.unwrap_or(0),
         tables: needs.num_tables,
         table_elements: needs.max_initial_table_size.unwrap_or(0),

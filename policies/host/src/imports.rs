@@ -9,8 +9,8 @@ use knockgate_policy_abi::Head;
 use knockgate_policy_abi::interface::{ACT, EVENT, JOURNAL, MEMORY, STATE};
 use knockgate_policy_abi::limits::{HOST_CALL_FUEL, MAX_LOG_BYTES};
 use wasmtime::{
-    Caller, Engine, Error, ExternType, FuncType, ImportType, Linker, Memory, ResourceLimiter, Result, Trap,
-    Val, ValType,
+    AsContextMut, Caller, Engine, Error, ExternType, FuncType, ImportType, Linker, Memory, ResourceLimiter,
+    Result, Trap, Val, ValType,
 };
 
 use crate::Transaction;
@@ -25,6 +25,8 @@ pub(crate) struct Call {
 /// Limits on what may grow while a policy runs.
 pub(crate) struct Growth {
     pub(crate) pages: u64,
+    /// Pages of all memories: a module has one, a component may have several.
+    pub(crate) pages_used: u64,
     pub(crate) table_elements: u64,
 }
 
@@ -50,11 +52,14 @@ impl fmt::Display for GrowthRefused {
 }
 
 impl ResourceLimiter for Growth {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        let pages = (desired as u64).div_ceil(64 * 1024);
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        const PAGE: usize = 64 * 1024;
+        let more = desired.saturating_sub(current).div_ceil(PAGE) as u64;
+        let pages = self.pages_used.saturating_add(more);
         if pages > self.pages {
             return Err(Error::new(GrowthRefused::Memory { pages, limit: self.pages }));
         }
+        self.pages_used = pages;
         Ok(true)
     }
 
@@ -122,16 +127,18 @@ fn act(linker: &mut Linker<Call>) -> Result<()> {
 
 /// Takes the price of a host call, so that calls are bounded like instructions.
 fn charge<'a>(guest: &'a mut Guest<'_>) -> Result<&'a mut Transaction> {
-    take(guest, HOST_CALL_FUEL)?;
+    take(&mut *guest, HOST_CALL_FUEL)?;
     Ok(&mut guest.data_mut().transaction)
 }
 
-fn take(guest: &mut Guest<'_>, fuel: u64) -> Result<()> {
-    let Some(left) = guest.get_fuel()?.checked_sub(fuel) else {
-        guest.set_fuel(0)?;
+/// Takes fuel, all of it when there is not enough.
+pub(crate) fn take(mut store: impl AsContextMut, fuel: u64) -> Result<()> {
+    let mut store = store.as_context_mut();
+    let Some(left) = store.get_fuel()?.checked_sub(fuel) else {
+        store.set_fuel(0)?;
         return Err(Error::new(Trap::OutOfFuel));
     };
-    guest.set_fuel(left)
+    store.set_fuel(left)
 }
 
 fn write_head(guest: &mut Guest<'_>, at: u32, head: &Head) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Looks at a module's bytes before the compiler sees them: is it a module, does it use only what a policy may use, where is
+//! Looks at the bytes before the compiler sees them: is it a module or a component, does it use only what a policy may use, where is
 //! its manifest, how much does it need.
 
 use alloc::string::ToString;
@@ -23,11 +23,20 @@ const LANGUAGE: WasmFeatures = WasmFeatures::MVP
     .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
     .union(WasmFeatures::EXTENDED_CONST);
 
-/// What a module says about itself.
+/// What the bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Module,
+    Component,
+}
+
+/// What a module or component says about itself.
 pub(crate) struct Inspected {
+    /// What it is.
+    pub(crate) kind: Kind,
     /// The text of its manifest.
     pub(crate) manifest: Vec<u8>,
-    /// What it declares.
+    /// What it declares, if it is a module; of a component the engine knows.
     pub(crate) needs: Needs,
 }
 
@@ -40,25 +49,30 @@ pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspected, LoadEr
             profile: limits.name,
         });
     }
-    check_kind(bytes)?;
-    check_language(bytes)?;
-    read(bytes)
+    let kind = kind(bytes)?;
+    check_language(bytes, kind)?;
+    read(bytes, kind)
 }
 
-fn check_kind(bytes: &[u8]) -> Result<(), LoadError> {
+fn kind(bytes: &[u8]) -> Result<Kind, LoadError> {
     if Parser::is_component(bytes) {
-        return Err(LoadError::Component);
+        return Ok(Kind::Component);
     }
     if Parser::is_core_wasm(bytes) {
-        return Ok(());
+        return Ok(Kind::Module);
     }
     let start = bytes.trim_ascii_start();
     let starts_like_text = start.starts_with(b"(") || start.starts_with(b";;");
     Err(if starts_like_text { LoadError::Text } else { LoadError::NotWasm })
 }
 
-fn check_language(bytes: &[u8]) -> Result<(), LoadError> {
-    let Err(error) = Validator::new_with_features(LANGUAGE).validate_all(bytes) else { return Ok(()) };
+fn check_language(bytes: &[u8], kind: Kind) -> Result<(), LoadError> {
+    let language = match kind {
+        Kind::Module => LANGUAGE,
+        // Runs on servers only, where JavaScript's runtime may have its tail calls.
+        Kind::Component => LANGUAGE.union(WasmFeatures::COMPONENT_MODEL).union(WasmFeatures::TAIL_CALL),
+    };
+    let Err(error) = Validator::new_with_features(language).validate_all(bytes) else { return Ok(()) };
     let (message, offset) = (error.message().to_string(), error.offset() as u64);
     Err(match Validator::new_with_features(WasmFeatures::all()).validate_all(bytes) {
         Ok(_) => LoadError::ForbiddenFeature { message, offset },
@@ -66,15 +80,19 @@ fn check_language(bytes: &[u8]) -> Result<(), LoadError> {
     })
 }
 
-fn read(bytes: &[u8]) -> Result<Inspected, LoadError> {
-    let (mut manifest, mut needs) = (None, Needs::default());
+fn read(bytes: &[u8], kind: Kind) -> Result<Inspected, LoadError> {
+    let (mut manifest, mut needs, mut depth) = (None, Needs::default(), 0_u32);
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| invalid(&error))? {
-            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+            Payload::Version { .. } => depth = depth.saturating_add(1),
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            // A part of a component may be a policy by itself; its manifest is not the whole's.
+            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION && depth == 1 => {
                 let first = manifest.replace(section.data().to_vec()).is_none();
                 first.then_some(()).ok_or(LoadError::TwoManifests)?;
             }
             Payload::MemorySection(memories) => {
+                needs.memories = memories.count();
                 for memory in memories {
                     needs.pages = needs.pages.max(memory.map_err(|error| invalid(&error))?.initial);
                 }
@@ -90,7 +108,7 @@ fn read(bytes: &[u8]) -> Result<Inspected, LoadError> {
             _ => {}
         }
     }
-    Ok(Inspected { manifest: manifest.ok_or(LoadError::NoManifest)?, needs })
+    Ok(Inspected { kind, manifest: manifest.ok_or(LoadError::NoManifest)?, needs })
 }
 
 fn invalid(error: &BinaryReaderError) -> LoadError {

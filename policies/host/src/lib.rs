@@ -18,12 +18,16 @@ extern crate alloc;
 
 mod border;
 pub mod builtin;
+#[cfg(feature = "component")]
+mod component;
 mod decision;
 mod demands;
 mod engine;
 mod event;
 mod failure;
 mod imports;
+#[cfg(feature = "component")]
+mod inert;
 #[cfg(feature = "compile")]
 mod inspect;
 mod load_error;

@@ -30,9 +30,25 @@ pub enum LoadError {
         "this is WebAssembly text; translate it first, for example with `wat2wasm` or `wasm-tools parse`"
     )]
     Text,
-    /// It is a component.
-    #[error("this is a component; build a core module (leave out `wasm-tools component new`)")]
+    /// It is a component, which this profile does not run.
+    #[error(
+        "this is a component, which only the server profile runs; build a core module (leave out `wasm-tools component new`), or \
+         let a server decide"
+    )]
     Component,
+    /// It is a component that wants modules of others.
+    #[error("this component imports modules or components; compose it into one that brings everything along")]
+    OpenComponent,
+    /// It is a component of too many parts.
+    #[error(
+        "this component has {memories} memories and {tables} tables and may have 4 and 8; compose fewer parts into it"
+    )]
+    ComponentTooLarge {
+        /// Memories of all its modules.
+        memories: u32,
+        /// Tables of all its modules.
+        tables: u32,
+    },
     /// It is damaged.
     #[error("damaged module: {message} at byte {offset:#x}; build it anew")]
     Invalid {

@@ -8,6 +8,8 @@ use crate::LoadError;
 /// The sizes that a module declares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
+    /// Number of memories.
+    pub(crate) memories: u32,
     /// Pages of memory.
     pub(crate) pages: u64,
     /// Number of tables.
@@ -17,8 +19,26 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    /// Checks them against the profile and the manifest's own promise.
+    /// Checks what a module declares against the profile and the manifest's own promise.
     pub(crate) fn check(self, manifest: &Manifest<'_>, limits: &Limits) -> Result<(), LoadError> {
+        if self.tables > 1 {
+            return Err(LoadError::TooManyTables);
+        }
+        self.check_sizes(manifest, limits)
+    }
+
+    /// Checks what all modules of a component declare. Each may have a table and a memory of its own;
+    /// what the memories have together is counted when they are made.
+    #[cfg(feature = "component")]
+    pub(crate) fn check_component(self, manifest: &Manifest<'_>, limits: &Limits) -> Result<(), LoadError> {
+        let (memories, tables) = (self.memories, self.tables);
+        if memories > crate::component::MEMORIES || tables > crate::component::TABLES {
+            return Err(LoadError::ComponentTooLarge { memories, tables });
+        }
+        self.check_sizes(manifest, limits)
+    }
+
+    fn check_sizes(self, manifest: &Manifest<'_>, limits: &Limits) -> Result<(), LoadError> {
         let allowed = manifest.pages.unwrap_or(limits.pages);
         let (wanted, whose) = if allowed > limits.pages {
             (u64::from(allowed), limits.name)
@@ -30,9 +50,6 @@ impl Needs {
         let limit = u64::from(allowed.min(limits.pages));
         if wanted > limit {
             return Err(LoadError::TooManyPages { wanted, limit, whose });
-        }
-        if self.tables > 1 {
-            return Err(LoadError::TooManyTables);
         }
         if self.table_elements > u64::from(limits.table_elements) {
             return Err(LoadError::TableTooLarge {

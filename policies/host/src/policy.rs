@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 
 use knockgate_policy_abi::limits::Limits;
 use knockgate_policy_abi::{Capabilities, Cause, Causes, Manifest, interface};
-use wasmtime::{InstancePre, Result, Store};
+use wasmtime::{Engine, InstancePre, Result, Store};
 
 use crate::border;
 use crate::imports::{Call, Growth};
@@ -15,7 +15,7 @@ use crate::{Decision, EffectiveRights, Event, Failure, StateStore, Transaction};
 pub struct Policy {
     name: String,
     title: String,
-    pre: InstancePre<Call>,
+    code: Code,
     rights: Arc<EffectiveRights>,
     limits: Limits,
     causes: Causes,
@@ -31,9 +31,16 @@ const _: () = {
     shared::<crate::PolicyEngine>();
 };
 
+/// What runs, linked and ready to be instantiated.
+pub(crate) enum Code {
+    Module(InstancePre<Call>),
+    #[cfg(feature = "component")]
+    Component(wasmtime::component::InstancePre<Call>),
+}
+
 pub(crate) struct Parts<'a> {
     pub(crate) name: String,
-    pub(crate) pre: InstancePre<Call>,
+    pub(crate) code: Code,
     pub(crate) manifest: &'a Manifest<'a>,
     pub(crate) rights: Arc<EffectiveRights>,
     pub(crate) limits: Limits,
@@ -50,7 +57,7 @@ impl Policy {
         Self {
             name: parts.name,
             title: title(manifest),
-            pre: parts.pre,
+            code: parts.code,
             limits,
             causes: manifest.causes,
             withheld: manifest.capabilities.without(rights.capabilities()),
@@ -102,9 +109,12 @@ impl Policy {
     pub fn decide(&self, event: &Event, state: &Arc<dyn StateStore>) -> Decision {
         let transaction =
             Transaction::new(event.clone(), Arc::clone(&self.rights), Arc::clone(state), self.limits);
-        let growth =
-            Growth { pages: self.limits.pages.into(), table_elements: self.limits.table_elements.into() };
-        let mut store = Store::new(self.pre.module().engine(), Call { transaction, growth });
+        let growth = Growth {
+            pages: self.limits.pages.into(),
+            pages_used: 0,
+            table_elements: self.limits.table_elements.into(),
+        };
+        let mut store = Store::new(self.code.engine(), Call { transaction, growth });
         let outcome = self
             .run(&mut store)
             .map_err(|error| Failure::from_error(&error, self.limits.fuel, self.limits.deadline_ms));
@@ -117,13 +127,11 @@ impl Policy {
         store.set_fuel(self.limits.fuel)?;
         #[cfg(feature = "std")]
         let _watch = self.arm(store);
-        let instance = self.pre.instantiate(&mut *store)?;
-        // Languages with constructors before `main` put them there. It counts as part of the decision.
-        if let Some(prepare) = instance.get_func(&mut *store, border::INITIALIZE) {
-            prepare.typed::<(), ()>(&mut *store)?.call(&mut *store, ())?;
+        match &self.code {
+            Code::Module(pre) => decide(pre, store),
+            #[cfg(feature = "component")]
+            Code::Component(pre) => crate::component::decide(pre, store),
         }
-        let decide = instance.get_typed_func::<(), u32>(&mut *store, interface::DECIDE)?;
-        decide.call(store, ())
     }
 
     #[cfg(feature = "std")]
@@ -133,6 +141,26 @@ impl Policy {
         store.set_epoch_deadline(crate::ticker::Ticker::ticks(deadline));
         Some(watch)
     }
+}
+
+impl Code {
+    fn engine(&self) -> &Engine {
+        match self {
+            Code::Module(pre) => pre.module().engine(),
+            #[cfg(feature = "component")]
+            Code::Component(pre) => pre.engine(),
+        }
+    }
+}
+
+fn decide(pre: &InstancePre<Call>, store: &mut Store<Call>) -> Result<u32> {
+    let instance = pre.instantiate(&mut *store)?;
+    // Languages with constructors before `main` put them there. It counts as part of the decision.
+    if let Some(prepare) = instance.get_func(&mut *store, border::INITIALIZE) {
+        prepare.typed::<(), ()>(&mut *store)?.call(&mut *store, ())?;
+    }
+    let decide = instance.get_typed_func::<(), u32>(&mut *store, interface::DECIDE)?;
+    decide.call(store, ())
 }
 
 fn title(manifest: &Manifest<'_>) -> String {

@@ -17,6 +17,7 @@ use wasmi::{
 };
 
 use crate::border::{self, Answer, Item, Rules, Signature, Value};
+use crate::inspect::Kind;
 use crate::wasi::{self, Outcome};
 use crate::{
     Decision, EffectiveRights, Event, Failure, LoadError, Profile, Rights, StateStore, Transaction, TrapKind,
@@ -56,6 +57,9 @@ impl SecondPolicy {
     ) -> Result<Self, LoadError> {
         let mut limits = profile.limits();
         let found = inspect::inspect(bytes, &limits)?;
+        if found.kind == Kind::Component {
+            return Err(LoadError::Component);
+        }
         let manifest = Manifest::parse(&found.manifest)?;
         demands::check(&manifest, &limits, supported)?;
         found.needs.check(&manifest, &limits)?;

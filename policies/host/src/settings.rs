@@ -8,6 +8,9 @@ use core::num::NonZeroUsize;
 use knockgate_policy_abi::limits::Limits;
 use wasmtime::Config;
 
+#[cfg(feature = "component")]
+use crate::Profile;
+
 /// Settings on which compiler and runtime must agree.
 pub(crate) fn shared(limits: &Limits) -> Config {
     let mut config = Config::new();
@@ -45,6 +48,21 @@ fn language(config: &mut Config) {
         .wasm_relaxed_simd(false)
         .wasm_multi_memory(false)
         .wasm_memory64(false);
+    // A gateway is built without components, and refuses what was compiled by an engine that has them.
+    #[cfg(feature = "component")]
+    config.wasm_component_model(false);
+}
+
+/// Adds components, where the profile has them. JavaScript's runtime is compiled with tail calls; `inspect.rs` still refuses
+/// them in modules, which shall run on a gateway too.
+#[cfg(feature = "component")]
+pub(crate) fn components(config: &mut Config, profile: Profile) {
+    let has_components = profile == Profile::Server;
+    config
+        .wasm_component_model(has_components)
+        .wasm_tail_call(has_components)
+        // What the engine itself puts between the parts of a component copies from one memory to another.
+        .wasm_multi_memory(has_components);
 }
 
 /// Adds what a process has: a deadline by the clock and pooled instances.
@@ -74,7 +92,24 @@ fn pool(limits: &Limits) -> wasmtime::PoolingAllocationConfig {
         .table_elements(usize::try_from(limits.table_elements).unwrap_or(0))
         .linear_memory_keep_resident(KEPT_BYTES)
         .table_keep_resident(KEPT_BYTES);
+    #[cfg(feature = "component")]
+    pool_of_components(&mut pool, INSTANCES);
     pool
+}
+
+/// A component is several modules, each with a table and a memory of its own.
+#[cfg(feature = "component")]
+fn pool_of_components(pool: &mut wasmtime::PoolingAllocationConfig, instances: u32) {
+    use crate::component::{MEMORIES, MODULES, TABLES};
+    /// Memories of all decisions at a time: modules have one each, and a few components may run beside them.
+    const ALL_MEMORIES: u32 = 64;
+    pool.total_component_instances(instances)
+        .max_core_instances_per_component(MODULES)
+        .total_memories(ALL_MEMORIES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .total_core_instances(instances * MODULES)
+        .total_tables(instances * TABLES);
 }
 
 #[cfg(feature = "std")]

@@ -25,6 +25,13 @@ pub(crate) fn is_wasi(interface: &str) -> bool {
     interface == PREVIEW_1 || interface == "wasi_unstable" || interface.starts_with("wasi:")
 }
 
+/// A byte of the sequence that stands for chance.
+#[cfg(feature = "std")]
+pub(crate) fn random_byte(place: u64) -> u8 {
+    let [place, ..] = place.to_le_bytes();
+    place.wrapping_mul(167).wrapping_add(13)
+}
+
 #[cfg(feature = "std")]
 pub(crate) use calls::{Outcome, call, cost};
 
@@ -97,8 +104,8 @@ mod calls {
 
     /// The same sequence in every call. Nothing that must be secret can be made here, and a policy has no use for it.
     fn fill(guest: &mut Guest<'_>, at: u64, length: u64) -> Option<Outcome> {
-        for (place, byte) in (0_u8..=255).cycle().zip(guest.bytes(at, length)?) {
-            *byte = place.wrapping_mul(167).wrapping_add(13);
+        for (place, byte) in (0..).zip(guest.bytes(at, length)?) {
+            *byte = super::random_byte(place);
         }
         Some(SUCCESS)
     }

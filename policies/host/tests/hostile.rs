@@ -74,7 +74,7 @@ const CASES: &[(&str, Stop)] = &[
     ("newer_abi", Refused(is!(LoadError::AbiTooNew { .. }))),
     ("too_much_fuel", Refused(is!(LoadError::TooMuchFuel { .. }))),
     ("simd", Refused(is!(LoadError::ForbiddenFeature { .. }))),
-    ("component", Refused(is!(LoadError::Component))),
+    ("component", Refused(is!(LoadError::NoManifest))),
 ];
 
 /// The limit is 20 ms; the rest is for a machine that is busy with other tests.
