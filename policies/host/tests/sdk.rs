@@ -97,11 +97,7 @@ fn event() -> Event {
 }
 
 fn everything() -> Rights {
-    Rights {
-        parameters: vec![Parameter::new("second", ["10", "20", "30"])],
-        wasi: Wasi::Inert,
-        ..rights()
-    }
+    Rights { parameters: vec![Parameter::new("second", ["10", "20", "30"])], wasi: Wasi::Inert, ..rights() }
 }
 
 /// JavaScript cannot read names: eight letters do not fit into one of its numbers.
