@@ -16,6 +16,7 @@ usage: cargo xtask COMMAND
   test        all of the above, then every test
   demo        two namespaces, a real gate, a knock, a replay, the closing; ends with `demo: ok`
   bench       time from knock to open port, beside knockd and fwknop if installed; [--reps N] [--profile release|dev]
+  bench policy  what a policy's decision costs, on both engines, beside shell commands; [--profile release|dev]
 ";
 
 /// Runs the subcommand and says what went wrong. Exit status 0 is success, 1 a failure, 2 a wrong command line.

@@ -1,5 +1,5 @@
 //! The benchmark: how long a knock takes until the port is open, beside knockd and fwknop where they are installed, and what a gate
-//! of many clients costs.
+//! of many clients costs. Or what a policy's decision costs.
 //!
 //! `cargo xtask bench` builds what it needs and runs it. Progress goes to stderr, the result to stdout, as Markdown.
 
@@ -12,12 +12,14 @@ mod machine;
 mod packet;
 mod peer;
 mod phases;
+mod policy;
 mod report;
 mod sequence;
 mod sizes;
 mod sys;
 mod wire;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -31,14 +33,28 @@ use report::Report;
 use sequence::Sequence;
 use sizes::Sizes;
 
-const USAGE: &str = "usage: bench REPETITIONS";
+const USAGE: &str = "usage: bench REPETITIONS
+       bench policy";
 
 fn main() -> ExitCode {
-    let Some(repetitions) = std::env::args().nth(1).and_then(|text| text.parse().ok()) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    match sandbox::enter().and_then(|()| measure(repetitions)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["policy"] => print(policy::measure().and_then(policy::Report::checked)),
+        [text] => match text.parse() {
+            Ok(repetitions) => print(sandbox::enter().and_then(|()| measure(repetitions))),
+            Err(_) => wrong_use(),
+        },
+        _ => wrong_use(),
+    }
+}
+
+fn wrong_use() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
+fn print(report: Result<impl Display>) -> ExitCode {
+    match report {
         Ok(report) => {
             print!("{report}");
             ExitCode::SUCCESS
