@@ -9,7 +9,7 @@ use knockgate_agent::config::Config;
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/agent-toml.md");
 
 /// The tables of the file as the document's headings call them, and one of each with a key that nobody knows.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 10] = [
     ("gate", "[gate]\nno-such-key = 1"),
     ("packet", "[packet]\nno-such-key = 1"),
     ("central", "[central]\nno-such-key = 1"),
@@ -18,6 +18,8 @@ const TABLES: [(&str, &str); 8] = [
     ("service.NAME", "[service.x]\nno-such-key = 1"),
     ("policy", "[policy]\nno-such-key = 1"),
     ("policy-module.NAME", "[policy-module.x]\nno-such-key = 1"),
+    ("unit.NAME", "[unit.x]\nno-such-key = 1"),
+    ("channel.NAME", "[channel.x]\nno-such-key = 1"),
 ];
 
 #[test]
