@@ -66,6 +66,12 @@ pub fn found(module: &[u8]) -> Result<Option<&[u8]>, EmbedError> {
     Ok(None)
 }
 
+/// Whether the bytes begin as a component does.
+pub(crate) fn is_component(module: &[u8]) -> bool {
+    let [_, component] = PREAMBLES;
+    module.starts_with(component)
+}
+
 /// Number of custom sections in modules and components alike.
 const CUSTOM: u8 = 0;
 const PREAMBLE_LEN: usize = 8;

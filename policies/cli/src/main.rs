@@ -1,3 +1,7 @@
-//! `knockgate-policy`: writes, checks, tests, replays and signs policies.
+//! `knockgate-policy`: see the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    knockgate_policy_cli::run(std::env::args_os())
+}
