@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::clocks::Clock;
 use crate::programs::{self, Log, Running, Said};
 use crate::{Lab, waiting};
 
@@ -91,6 +92,7 @@ pub struct Gate<'lab> {
     lab: &'lab Lab,
     file: PathBuf,
     log: Log,
+    clock: Option<Clock>,
     running: Option<Running>,
 }
 
@@ -101,7 +103,7 @@ impl<'lab> Gate<'lab> {
             init(lab)?;
         }
         let file = configuration.write()?.to_path_buf();
-        Ok(Self { lab, file, log: lab.log("knockgated"), running: None })
+        Ok(Self { lab, file, log: lab.log("knockgated"), clock: None, running: None })
     }
 
     /// A gate whose configuration is there already.
@@ -110,7 +112,12 @@ impl<'lab> Gate<'lab> {
         if !file.exists() {
             bail!("{} is not there", file.display());
         }
-        Ok(Self { lab, file, log: lab.log("knockgated"), running: None })
+        Ok(Self { lab, file, log: lab.log("knockgated"), clock: None, running: None })
+    }
+
+    /// From its next start on the agent has another clock.
+    pub fn set_clock(&mut self, clock: &Clock) {
+        self.clock = Some(clock.clone());
     }
 
     /// Starts the agent and waits until it says that the gate is up.
@@ -118,6 +125,9 @@ impl<'lab> Gate<'lab> {
         let seen = self.log.text().len();
         let mut command = self.command(&["run"])?;
         command.env("RUST_LOG", "info,knockgate_agent=debug,knockgated=debug");
+        if let Some(clock) = &self.clock {
+            clock.give(&mut command);
+        }
         let mut running = Running::start(&mut command, &self.log)?;
         running.wait_for_text("gate up", seen, START)?;
         self.running = Some(running);

@@ -14,6 +14,7 @@
 
 pub mod capture;
 pub mod clients;
+pub mod clocks;
 pub mod gates;
 pub mod harness;
 pub mod network;

@@ -14,9 +14,9 @@ usage: cargo xtask COMMAND
   check-core  prove that the core needs no std and no alloc, and that the client stays portable
   lint        formatting, clippy, forbidden text; cargo deny and typos where installed
   test        all of the above, then every test
-  demo        two namespaces, a real gate, a knock, a replay, the closing; ends with `demo: ok`
+  demo        two namespaces, a real gate, a knock, a replay, the closing; ends with `demo: ok`;
+              [--policy FILE --key FILE] shows what this signed policy decides instead
   bench       time from knock to open port, beside knockd and fwknop if installed; [--reps N] [--profile release|dev]
-  bench policy  what a policy's decision costs, on both engines, beside shell commands; [--profile release|dev]
 ";
 
 /// Runs the subcommand and says what went wrong. Exit status 0 is success, 1 a failure, 2 a wrong command line.
@@ -42,6 +42,10 @@ fn job_named(args: &[String]) -> Option<Job> {
         let wanted = bench::Wanted::from(options)?;
         return Some(Box::new(move |steps| bench::run(steps, &wanted)));
     }
+    if name == "demo" {
+        let wanted = demo::Wanted::from(options)?;
+        return Some(Box::new(move |steps| demo::run(steps, &wanted)));
+    }
     let plain = plain_job_named(name).filter(|_| options.is_empty())?;
     Some(Box::new(plain))
 }
@@ -54,7 +58,6 @@ fn plain_job_named(name: &str) -> Option<fn(&mut Steps) -> Result<()>> {
         "check-core" => core_check::run,
         "lint" => lint::run,
         "test" => test::run,
-        "demo" => demo::run,
         _ => return None,
     })
 }

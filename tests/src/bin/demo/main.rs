@@ -1,23 +1,27 @@
 //! The demo: one gate, one client, one stranger, and what happens between them, with times.
 //!
-//! `cargo xtask demo` builds what it needs and runs it.
+//! `cargo xtask demo` builds what it needs and runs it. With `--policy FILE --key FILE` it shows one policy's decisions instead.
 
-use std::fmt::Display;
-use std::net::SocketAddr;
+mod decisions;
+mod timeline;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use knockgate_tests::capture::Capture;
-use knockgate_tests::peers::Reached;
 use knockgate_tests::scenes::{SSH, Scene};
 use knockgate_tests::{Family, Host, Lab, packets, sandbox};
+
+use decisions::Signed;
+use timeline::{Expected, Timeline};
 
 /// How long the demo's grant lasts: long enough to look, short enough to wait for.
 const SECONDS: u32 = 5;
 
 fn main() -> ExitCode {
-    match sandbox::enter().and_then(|()| show()) {
+    match wanted().and_then(run) {
         Ok(()) => {
             println!("demo: ok");
             ExitCode::SUCCESS
@@ -29,20 +33,43 @@ fn main() -> ExitCode {
     }
 }
 
-fn show() -> Result<()> {
+/// A policy to show, if the command line names one.
+fn wanted() -> Result<Option<Signed>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => Ok(None),
+        ["--policy", module, "--key", key] => {
+            Ok(Some(Signed { module: PathBuf::from(module), key: PathBuf::from(key) }))
+        }
+        _ => bail!(
+            "give nothing, or --policy FILE --key FILE: a signed policy, and the public key of its signature"
+        ),
+    }
+}
+
+fn run(policy: Option<Signed>) -> Result<()> {
+    sandbox::enter()?;
     println!("Knockgate demo: a gate, a client and a stranger, each in a network namespace of its own\n");
-    let mut timeline = Timeline { started: Instant::now() };
+    let mut timeline = Timeline::start();
     let lab = Lab::build()?;
+    let shown = match policy {
+        Some(policy) => decisions::show(&lab, &policy, &mut timeline),
+        None => show(&lab, &mut timeline),
+    };
+    if shown.is_err() {
+        println!("{}", lab.all_logs());
+    }
+    shown
+}
+
+fn show(lab: &Lab, timeline: &mut Timeline) -> Result<()> {
     timeline.tell("network", "client 10.77.2.2, stranger 10.77.4.2, gate 10.77.1.2; and the same over IPv6");
     for (way, play) in [("packet", play_packet as Play), ("sequence", play_sequence)] {
         for (named, family) in [("IPv4", Family::V4), ("IPv6", Family::V6)] {
             println!("\nA {way} knock over {named}");
-            let played = play(&lab, family, &mut timeline);
-            if played.is_err() {
-                println!("{}", lab.all_logs());
-            }
-            played?;
-            forget(&lab)?;
+            play(lab, family, timeline)?;
+            forget(lab)?;
         }
     }
     Ok(())
@@ -142,37 +169,4 @@ fn forget(lab: &Lab) -> Result<()> {
     std::fs::remove_dir_all(lab.path("state"))?;
     std::fs::remove_dir_all(lab.path("home-alice"))?;
     Ok(std::fs::remove_file(lab.path("alice.kgp"))?)
-}
-
-enum Expected {
-    Open,
-    Shut,
-}
-
-struct Timeline {
-    started: Instant,
-}
-
-impl Timeline {
-    fn tell(&self, who: &str, what: impl Display) {
-        println!("{:8.3} s  {who:<9} {what}", self.started.elapsed().as_secs_f64());
-    }
-
-    /// Connects, tells what came of it, and fails if it is not what it should be.
-    fn reach(&mut self, who: &str, from: &Host, to: SocketAddr, expected: Expected) -> Result<()> {
-        let reached = knockgate_tests::peers::reach(from, to)?;
-        let what = match &reached {
-            Reached::Greeting(line) => format!("connected, the service says {line:?}"),
-            Reached::Mute => "connected, but nobody speaks".to_owned(),
-            Reached::Refused => "refused with a reset".to_owned(),
-            Reached::Silence => "no answer, as if nothing were there".to_owned(),
-            Reached::Error(kind) => format!("the network says {kind}"),
-        };
-        self.tell(who, format_args!("connects to {to}: {what}"));
-        match (expected, reached) {
-            (Expected::Open, Reached::Greeting(_)) | (Expected::Shut, Reached::Silence) => Ok(()),
-            (Expected::Open, _) => bail!("{to} should be open for the {who}"),
-            (Expected::Shut, _) => bail!("{to} should be shut and silent for the {who}"),
-        }
-    }
 }
