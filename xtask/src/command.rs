@@ -17,6 +17,7 @@ usage: cargo xtask COMMAND
   demo        two namespaces, a real gate, a knock, a replay, the closing; ends with `demo: ok`;
               [--policy FILE --key FILE] shows what this signed policy decides instead
   bench       time from knock to open port, beside knockd and fwknop if installed; [--reps N] [--profile release|dev]
+  bench policy  what a policy's decision costs, on both engines, beside shell commands; [--profile release|dev]
 ";
 
 /// Runs the subcommand and says what went wrong. Exit status 0 is success, 1 a failure, 2 a wrong command line.
