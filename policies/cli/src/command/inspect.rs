@@ -139,9 +139,12 @@ impl Shape {
         Some(())
     }
 
-    /// Imports that no host of this version knows.
+    /// Imports that no host of this version has for anybody.
     pub(super) fn strange_imports(&self) -> Vec<String> {
         let is_known = |from: &str, name: &str| {
+            if is_wasi(from) {
+                return true;
+            }
             if name.is_empty() { interface::knows(from) } else { interface::find(from, name).is_some() }
         };
         let strange = self.imports.iter().filter(|(from, name)| !is_known(from, name));
@@ -149,8 +152,13 @@ impl Shape {
     }
 
     pub(super) fn imports_wasi(&self) -> bool {
-        self.imports.iter().any(|(from, _)| from.starts_with("wasi"))
+        self.imports.iter().any(|(from, _)| is_wasi(from))
     }
+}
+
+/// Preview 1 of core modules, or the packages of components.
+fn is_wasi(from: &str) -> bool {
+    from == "wasi_snapshot_preview1" || from.starts_with("wasi:")
 }
 
 fn export_kind(kind: ExternalKind) -> &'static str {
