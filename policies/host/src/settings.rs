@@ -5,6 +5,8 @@
 
 use core::num::NonZeroUsize;
 
+#[cfg(feature = "compile")]
+use knockgate_policy_abi::limits::EDGE;
 use knockgate_policy_abi::limits::Limits;
 use wasmtime::Config;
 
@@ -29,8 +31,15 @@ pub(crate) fn shared(limits: &Limits) -> Config {
         .generate_address_map(true);
     language(&mut config);
     #[cfg(feature = "compile")]
-    config.cranelift_nan_canonicalization(true);
+    config.cranelift_nan_canonicalization(true).cranelift_opt_level(effort(limits));
     config
+}
+
+/// How hard the compiler tries. Where a module may be a whole language runtime, it would try for ten times as long, while the
+/// policy that is being replaced goes on deciding, and what it gains is lost in the noise of making an instance.
+#[cfg(feature = "compile")]
+const fn effort(limits: &Limits) -> wasmtime::OptLevel {
+    if limits.module_bytes > EDGE.module_bytes { wasmtime::OptLevel::None } else { wasmtime::OptLevel::Speed }
 }
 
 /// The WebAssembly that a policy may use; `inspect.rs` refuses the rest by name. Reference types are on by default, and cut
