@@ -23,6 +23,7 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
     let mut warnings = config.warnings();
     let policies = policies::check(&config, &roster)?;
     crate::run::check_forwarding(&config)?;
+    crate::acts::check(&config)?;
     let mut text = format!("{}: good\n", config.path.display());
     text += &describe(&config);
     writeln!(text, "policy    {}", policies.lines.join("\n          "))?;

@@ -51,6 +51,28 @@ fn a_fault_in_a_manifest_is_told_once() {
     assert_eq!(said.matches("line 3: unknown key").count(), 1, "{said}");
 }
 
+#[test]
+fn a_header_file_that_others_can_read_is_refused_before_anybody_needs_it() {
+    let scene = Scene::ready();
+    let file = scene.path().join("ops.header");
+    fs::write(&file, "Authorization: Bearer hush-hush\n").unwrap();
+    chmod(&file, 0o644);
+    let text = fs::read_to_string(scene.config()).unwrap();
+    let text = format!(
+        "{text}\n[channel.ops]\nid = 1\nwebhook = \"https://hooks.example/\"\nheader-file = {file:?}\n"
+    );
+
+    let said = scene.run_with_config(&text, &["check"]).bad(1);
+    assert!(
+        said.contains("channel ops") && said.contains("mode 0644") && said.contains("chmod 600"),
+        "{said}"
+    );
+    assert!(!said.contains("hush"), "{said}");
+
+    chmod(&file, 0o600);
+    scene.run_with_config(&text, &["check"]).good();
+}
+
 /// The scene's configuration with a policy in `p.wasm`.
 fn governed(scene: &Scene, more: &str) -> String {
     let file = scene.path().join("p.wasm");
