@@ -20,7 +20,7 @@ mod adopt;
 mod central;
 mod clock;
 mod connections;
-pub(crate) mod court;
+mod court;
 mod decoys;
 mod driver;
 mod ears;

@@ -237,3 +237,61 @@ fn source(address: IpAddr, standing: &Standing) -> host::Source {
         grants: standing.grants.source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn closed_for(reason: CloseReason) -> Option<Cause> {
+        let (grant, client, to) =
+            (GrantId(1), ClientId(2), core::Network::host(IpAddr::from([192, 0, 2, 1])));
+        let note = Note::GrantClosed { grant, client, to, service: 3, reason };
+        Happening::of(&note).map(|happening| happening.cause())
+    }
+
+    #[test]
+    fn what_a_policy_has_revoked_is_no_event_and_what_ends_by_itself_is() {
+        assert_eq!(closed_for(CloseReason::Expired), Some(Cause::Expiry));
+        assert_eq!(closed_for(CloseReason::ByClient), Some(Cause::Close));
+        assert_eq!(closed_for(CloseReason::Revoked), None);
+        assert_eq!(closed_for(CloseReason::Failed), None);
+    }
+
+    #[test]
+    fn an_attempt_that_was_not_heard_or_could_do_nothing_for_it_is_no_failed_attempt() {
+        let source = IpAddr::from([192, 0, 2, 1]);
+        let cause = |refusal| {
+            let note = Note::Refused { client: ClientId(2), source, refusal };
+            Happening::of(&note).map(|happening| happening.cause())
+        };
+        for failed in [Refusal::Denied, Refusal::WrongCode, Refusal::NotAllowed, Refusal::PolicyFailed] {
+            assert_eq!(cause(failed), Some(Cause::FailedAttempt), "{failed:?}");
+        }
+        for other in [Refusal::LockedOut, Refusal::CodeWanted, Refusal::Unavailable, Refusal::Overloaded] {
+            assert_eq!(cause(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_answered_for_only_where_it_is_certainly_the_clients() {
+        let source = IpAddr::from([192, 0, 2, 1]);
+        let sequence = Happening::failed_sequence(ClientId(2), source, 1);
+        assert_eq!(sequence.answerable().source, Some(source));
+        let note = Note::Refused { client: ClientId(2), source, refusal: Refusal::Denied };
+        let packet = Happening::of(&note).expect("a failed attempt");
+        assert_eq!((packet.about.source, packet.answerable().source), (Some(source), None));
+        assert_eq!(packet.answerable().client, Some(ClientId(2)));
+    }
+
+    #[test]
+    fn a_lockout_tells_whom_it_meets_and_for_how_long() {
+        let happening =
+            |who| Happening::of(&Note::LockedOut { who, lasts: Duration::from_secs(60) }).expect("an event");
+        let client = happening(Locked::Client(ClientId(2)));
+        assert_eq!((client.cause, client.lockout_seconds), (Cause::Lockout, Some(60)));
+        assert_eq!(client.about.client, Some(ClientId(2)));
+        assert_eq!(happening(Locked::Everybody).about, Subject::default());
+    }
+}

@@ -114,3 +114,6 @@ impl Watched {
         audit.write(AuditRecord::PolicyLoaded { policy: name.to_string(), title, sha256: loaded.sha256 });
     }
 }
+
+#[cfg(test)]
+mod tests;
