@@ -17,7 +17,7 @@ use knockgate_policy_host::{
 };
 use stage::{knock, no_state, rights};
 
-const LANGUAGES: [&str; 6] = ["rust", "c", "cpp", "zig", "assemblyscript", "go"];
+const LANGUAGES: [&str; 7] = ["rust", "c", "cpp", "zig", "assemblyscript", "go", "javascript"];
 
 /// Their modules are large and take seconds to compile, so they are loaded once.
 const LARGE: [&str; 2] = ["go", "javascript"];
