@@ -121,7 +121,6 @@ fn line(config: &Config, module: &PolicyModule, loaded: &Loaded) -> String {
     let services =
         rights.services().filter_map(|id| config.service_by_id(id)).map(|service| service.name.as_str());
     let services = services.collect::<Vec<_>>().join(", ");
-    let services = if services.is_empty() { "no service".into() } else { services };
     let from = match &module.source {
         ModuleSource::BuiltIn(built_in) => format!("the built-in {}", built_in.name),
         ModuleSource::File { sha256, .. } => {
@@ -130,9 +129,13 @@ fn line(config: &Config, module: &PolicyModule, loaded: &Loaded) -> String {
             format!("{pin}{signed}")
         }
     };
+    let (name, may) = (&module.name, rights.capabilities());
+    if !opens(&loaded.policy) {
+        return format!("{name} ({from}); may {may}, and opens nothing");
+    }
     let longest = format_duration(Duration::from_secs(rights.max_seconds(None).into()));
-    let may = rights.capabilities();
-    format!("{} ({from}); may {may} for {services}, at most {longest}", module.name)
+    let services = if services.is_empty() { "no service" } else { &services };
+    format!("{name} ({from}); may {may} for {services}, at most {longest}")
 }
 
 fn names(chain: &[Name]) -> String {
