@@ -94,8 +94,8 @@ Checks FILE.minisig beside the file, as a gate does before it reads the policy.
   knockgate-policy verify office_hours.wasm --public-key RWQ...";
 
 const COMPILE_HELP: &str = "\
-A gateway has no compiler: it runs what was compiled before, for exactly its version of the engine. The policy must be within
-the edge profile. A compiled policy is trusted as code, so it belongs into a signed image and nowhere else.
+A gateway has no compiler: it will run what was compiled before, for exactly its version of the engine and within the edge profile.
+This version only checks that the policy is within that profile, and makes no file yet.
 
   knockgate-policy compile office_hours.wasm --target gateway --output office_hours.kgc";
 

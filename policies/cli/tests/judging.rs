@@ -272,3 +272,49 @@ fn text_is_translated_on_the_way() {
     place.run(&["check", "denying.wat"]).says("edge-ok");
     place.run(&["inspect", "denying.wat"]).says("denying.wat: WebAssembly text, as a module, ");
 }
+
+#[test]
+fn a_shell_gets_its_completions() {
+    let place = Place::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        place.run(&["completions", shell]).says("knockgate-policy");
+    }
+    let asked = place.command(&["--", "knockgate-policy", "ins"]).env("COMPLETE", "fish").output().unwrap();
+    let answered: stage::Finished = asked.into();
+    answered.says("inspect");
+}
+
+#[test]
+fn every_command_has_a_help_that_ends_well() {
+    let place = Place::new();
+    let commands = [
+        "new",
+        "build",
+        "check",
+        "test",
+        "replay",
+        "inspect",
+        "keygen",
+        "sign",
+        "verify",
+        "compile",
+        "bench",
+        "completions",
+    ];
+    for command in commands {
+        place.run(&[command, "--help"]).says(&format!("Usage: knockgate-policy {command} "));
+        place.run(&["--help"]).says(&format!("\n  {command} "));
+    }
+    assert_eq!(place.run(&["no-such-command"]).code, 2);
+}
+
+#[test]
+fn only_what_fits_a_gateway_is_compiled_for_one() {
+    let place = Place::new();
+    place.module("large.wasm", &DENYING.replace("(func", "(memory 17) (func"));
+    place.module("denying.wasm", DENYING);
+    place.run(&["compile", "large.wasm", "--target", "gateway"]).complains(1, "needs 17 pages of memory");
+    place
+        .run(&["compile", "denying.wasm", "--target", "gateway"])
+        .complains(2, "makes no compiled policies yet");
+}
