@@ -63,6 +63,8 @@ fn furnish() -> Result<()> {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, at_once)?;
     }
     programs::run("mount", &["-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"])?;
+    // `faketime` shares memory under a process's number, and every sandbox begins to count processes at 1.
+    programs::run("mount", &["-t", "tmpfs", "tmpfs", "/dev/shm"])?;
     std::fs::create_dir("/run/netns")?;
     std::fs::write("/run/hosts", HOSTS)?;
     programs::run("mount", &["--bind", "/run/hosts", "/etc/hosts"])?;
