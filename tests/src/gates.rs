@@ -224,6 +224,8 @@ impl<'lab> Gate<'lab> {
     fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = self.lab.gate.command(programs::ours("knockgated")?);
         command.args(arguments).arg("--config").arg(&self.file);
+        // The lab's, if a story starts one; never the machine's.
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", self.lab.bus_address());
         Ok(command)
     }
 }

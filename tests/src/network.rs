@@ -172,6 +172,11 @@ impl Lab {
         self.folder.join(name)
     }
 
+    /// Where the gate looks for its system bus. There is none unless a test starts one.
+    pub fn bus_address(&self) -> String {
+        format!("unix:path={}", self.path("bus").display())
+    }
+
     /// A new log that a failing test will show.
     pub fn log(&self, name: &str) -> Log {
         let log = Log::default();

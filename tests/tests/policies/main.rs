@@ -1,10 +1,12 @@
-//! Policies end to end: chains, shadows, events, reload and hostile modules on the real agent, with a real firewall.
+//! Policies end to end: chains, shadows, events, units, reload, replay, large and hostile modules on the real agent, with a real firewall.
 
 mod chains;
 mod events;
 mod modules;
 mod reload;
+mod service_manager;
 mod trouble;
+mod units;
 
 use std::process::ExitCode;
 
@@ -16,6 +18,7 @@ fn main() -> ExitCode {
         stories.extend(events::stories());
         stories.extend(reload::stories());
         stories.extend(trouble::stories());
+        stories.extend(units::stories());
         stories
     })
 }

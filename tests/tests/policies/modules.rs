@@ -26,6 +26,7 @@ pub(crate) fn module(name: &str, causes: &str, body: &str) -> Result<Vec<u8>> {
   (import "knockgate:policy/event@1.0.0" "attr" (func $attr (param i32) (result i64)))
   (import "knockgate:policy/act@1.0.0" "open" (func $open (param i32 i32) (result i32)))
   (import "knockgate:policy/act@1.0.0" "lockout" (func $lockout (param i32) (result i32)))
+  (import "knockgate:policy/act@1.0.0" "start" (func $start (param i32) (result i32)))
   (import "knockgate:policy/act@1.0.0" "notify" (func $notify (param i32 i32) (result i32)))
   (import "knockgate:policy/state@1.0.0" "load" (func $load (param i32) (result i64)))
   (import "knockgate:policy/state@1.0.0" "store" (func $store (param i32 i64) (result i32)))
