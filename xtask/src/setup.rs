@@ -28,7 +28,7 @@ struct Need {
     packages: &'static [&'static [&'static str]],
 }
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     Need {
         what: "nft, the firewall's command",
         present: || tool::find("nft").is_some(),
@@ -68,6 +68,11 @@ const NEEDS: [Need; 12] = [
         what: "dbus-daemon, for tests that start units",
         present: || tool::find("dbus-daemon").is_some(),
         packages: &[&["dbus"]],
+    },
+    Need {
+        what: "minisign, for signatures that it and we must judge alike",
+        present: || tool::find("minisign").is_some(),
+        packages: &[&["minisign"]],
     },
     Need { what: "mount, for sandboxes", present: || tool::find("mount").is_some(), packages: &[&["mount"]] },
     Need {

@@ -21,6 +21,7 @@ mod passphrase;
 mod policy_file;
 mod private_file;
 mod project;
+mod secret_key;
 mod situation;
 mod template;
 mod text;

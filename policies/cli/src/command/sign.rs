@@ -13,7 +13,7 @@ use crate::cli::Sign;
 use crate::policy_file::{PolicyFile, WrittenAs};
 use crate::project::Meant;
 use crate::text::plain;
-use crate::{passphrase, private_file};
+use crate::{passphrase, private_file, secret_key};
 
 /// More than any key file has.
 const MAX_KEY_BYTES: usize = 4096;
@@ -21,7 +21,7 @@ const MAX_KEY_BYTES: usize = 4096;
 pub(crate) fn run(sign: &Sign) -> Result<Told, Trouble> {
     let file = Meant::find(&sign.subject.path)?.policy;
     check_kind(&file)?;
-    let key = secret_key(sign)?;
+    let key = key_of(sign)?;
     let comment = sign.comment.clone().unwrap_or_else(|| usual_comment(&file.path));
     if comment.contains(['\n', '\r']) {
         return Err(Trouble::with_use(Section::Signing, "--comment has more than one line; write one"));
@@ -68,21 +68,20 @@ fn usual_comment(file: &Path) -> String {
     format!("timestamp:{time}\tfile:{name}\thashed")
 }
 
-fn secret_key(sign: &Sign) -> Result<SecretKey, Trouble> {
+fn key_of(sign: &Sign) -> Result<SecretKey, Trouble> {
     let path = &sign.key;
     let wrong = |told: &str| Trouble::with_use(Section::Signing, format!("{}: {told}", path.display()));
     let no_key =
         || wrong("is no secret key; name the .key file that `knockgate-policy keygen` or minisign has made");
     let bytes = private_file::read(path, MAX_KEY_BYTES)?;
     let text = str::from_utf8(&bytes).map_err(|_| no_key())?;
-    let boxed = SecretKeyBox::from_string(text).map_err(|_| no_key())?;
-    if let Ok(key) = boxed.into_unencrypted_secret_key() {
+    SecretKeyBox::from_string(text).map_err(|_| no_key())?;
+    if let Some(key) = secret_key::unencrypted(text) {
         return Ok(key);
     }
-    let boxed = SecretKeyBox::from_string(text).map_err(|_| no_key())?;
     let question = format!("Passphrase of {}: ", path.display());
     let passphrase = passphrase::ask(sign.passphrase_file.as_deref(), &question)?;
-    boxed.into_secret_key(Some(passphrase.to_string())).map_err(|error| match error.kind() {
+    secret_key::decrypted(text, &passphrase).map_err(|error| match error.kind() {
         minisign::ErrorKind::Verify => wrong("the passphrase is wrong; try again"),
         _ => no_key(),
     })
