@@ -114,8 +114,21 @@ fn check_settings(text: &str, read: &Settings) {
 }
 
 fn manifest_text(manifest: &Manifest<'_>) -> String {
-    let Manifest { abi, name, version, services, max_seconds, capabilities, causes, fuel, pages, optional } =
-        *manifest;
+    let Manifest {
+        abi,
+        name,
+        version,
+        services,
+        max_seconds,
+        capabilities,
+        causes,
+        fuel,
+        pages,
+        optional,
+        ..
+    } = *manifest;
+    let parameters: Vec<_> =
+        manifest.parameters.iter().map(|(name, kind)| format!("{name}:{}", kind.name())).collect();
     let line = |key: &str, value: String| format!("{key}={value}\n");
     let words = |words: Vec<&str>| words.join(" ");
     let services = match services {
@@ -133,6 +146,7 @@ fn manifest_text(manifest: &Manifest<'_>) -> String {
             words(Cause::ALL.iter().filter(|cause| causes.has(**cause)).map(|cause| cause.name()).collect()),
         ),
         line("optional", words(optional.iter().collect())),
+        line("parameters", parameters.join(" ")),
     ]
     .concat();
     text.extend(max_seconds.map(|seconds| line("max-seconds", seconds.to_string())));
