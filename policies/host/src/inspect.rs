@@ -11,8 +11,9 @@ use wasmparser::{BinaryReaderError, Parser, Payload, Validator, WasmFeatures};
 use crate::LoadError;
 use crate::needs::Needs;
 
-/// The WebAssembly that a policy may use: the same on every host.
-const LANGUAGE: WasmFeatures = WasmFeatures::MVP
+/// The WebAssembly that a policy may use: the same on every host. Not `externref`, which [`WasmFeatures::MVP`] would add to
+/// reference types: it needs a garbage collector, and the engine is built without one.
+const LANGUAGE: WasmFeatures = WasmFeatures::FLOATS
     .union(WasmFeatures::MUTABLE_GLOBAL)
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)

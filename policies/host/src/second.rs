@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use knockgate_policy_abi::interface::{self, ACT, EVENT, JOURNAL, STATE};
 use knockgate_policy_abi::limits::{HOST_CALL_FUEL, Limits, MAX_LOG_BYTES};
 use knockgate_policy_abi::{Capabilities, Manifest};
+use wasmi::errors::{ErrorKind, InstantiationError};
 use wasmi::{
     Caller, Config, Engine, Error, ExternType, FuncType, ImportType, Instance, Linker, Module, Store,
     StoreLimits, StoreLimitsBuilder, TrapCode, Val, ValType,
@@ -108,10 +109,14 @@ impl SecondPolicy {
         instance.get_typed_func::<(), u32>(&*store, interface::DECIDE)?.call(store, ())
     }
 
-    /// The engine does not say how far something wanted to grow, so the limit stands for it.
+    /// The engine does not say how far something wanted to grow, so the limit stands for it. What wants to grow beyond what
+    /// WebAssembly itself allows is told so by this engine, as by none of the others: it asks the limits last.
     fn failure(&self, error: &Error) -> Failure {
         if error.i32_exit_status().is_some() {
             return Failure::Trap { kind: TrapKind::Exit, place: None };
+        }
+        if let ErrorKind::Instantiation(InstantiationError::ElementSegmentDoesNotFit { .. }) = error.kind() {
+            return Failure::Trap { kind: TrapKind::TableOutOfBounds, place: None };
         }
         let Some(code) = error.as_trap_code() else { return Failure::Engine(alloc::format!("{error}")) };
         let kind = match code {
