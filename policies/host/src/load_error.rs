@@ -102,8 +102,9 @@ pub enum LoadError {
     },
     /// It needs more memory than it may have.
     #[error(
-        "needs {wanted} pages of memory and the {whose} allows {limit}; for C, C++ and Rust a small stack helps: `-z \
-         stack-size=4096`"
+        "needs {wanted} pages of memory and the {whose}{} allows {limit}; for C, C++ and Rust a small stack helps: `-z \
+         stack-size=4096`",
+        if *.whose == "manifest" { "" } else { " profile" }
     )]
     TooManyPages {
         /// What it needs, in pages of 64 KiB.

@@ -88,4 +88,13 @@ mod tests {
             assert_eq!(needs.check(&manifest, limits), expected, "case {number}");
         }
     }
+
+    #[test]
+    fn who_allows_so_few_pages_is_said_in_words() {
+        for (whose, words) in [("edge", "the edge profile allows 1;"), ("manifest", "the manifest allows 1;")]
+        {
+            let text = alloc::format!("{}", LoadError::TooManyPages { wanted: 2, limit: 1, whose });
+            assert!(text.contains(words), "{text}");
+        }
+    }
 }

@@ -35,8 +35,9 @@ pub(crate) fn shared(limits: &Limits) -> Config {
     config
 }
 
-/// How hard the compiler tries. Where a module may be a whole language runtime, it would try for ten times as long, while the
-/// policy that is being replaced goes on deciding, and what it gains is lost in the noise of making an instance.
+/// How hard the compiler tries. Where a module may be a whole language runtime, trying harder makes every reload take several
+/// times as long; what decisions gain by it is not measured. Fuel is counted before anything is optimised, so that it is the
+/// same either way: `tests/conformance` holds both profiles to it.
 #[cfg(feature = "compile")]
 const fn effort(limits: &Limits) -> wasmtime::OptLevel {
     if limits.module_bytes > EDGE.module_bytes { wasmtime::OptLevel::None } else { wasmtime::OptLevel::Speed }
