@@ -3,6 +3,8 @@
 use alloc::string::String;
 #[cfg(feature = "std")]
 use alloc::sync::Arc;
+#[cfg(all(feature = "compile", feature = "pulley"))]
+use alloc::vec::Vec;
 use core::fmt;
 
 use knockgate_policy_abi::limits::{self, Limits};
@@ -17,7 +19,9 @@ use crate::imports::{self, Call};
 use crate::inspect::{self, Inspected, Kind};
 use crate::needs::Needs;
 use crate::policy::{Code, Parts};
-use crate::{LoadError, Policy, Rights, demands, settings};
+#[cfg(feature = "pulley")]
+use crate::precompiled::{Target, Trusted};
+use crate::{LoadError, Policy, Rights, Wasi, demands, settings};
 
 /// How much a policy may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +90,7 @@ impl PolicyEngine {
     #[cfg(all(feature = "compile", feature = "pulley"))]
     pub fn on_pulley(profile: Profile, supported: Capabilities) -> Result<Self, EngineError> {
         let limits = Limits { deadline_ms: None, ..profile.limits() };
-        let mut config = settings::shared(&limits);
-        #[cfg(feature = "component")]
-        settings::components(&mut config, profile);
-        config.target("pulley64").map_err(|error| failed(&error))?;
+        let config = settings::interpreted(&limits, profile, "pulley64").map_err(|error| failed(&error))?;
         Self::with_config(&config, profile, limits, supported)
     }
 
@@ -201,17 +202,58 @@ impl PolicyEngine {
         rights: &Rights,
     ) -> Result<Policy, LoadError> {
         let parsed = Manifest::parse(manifest)?;
-        demands::check(&parsed, &self.limits, self.supported)?;
-        needs_of(module).check(&parsed, &self.limits)?;
+        let code = self.bind(module, &parsed, rights.wasi)?;
+        self.finish(name, code, &parsed, rights)
+    }
+
+    /// Links a module that was compiled ahead, for a host that has no compiler.
+    ///
+    /// # Errors
+    /// It was compiled for another kind of host or with other settings; else as [`PolicyEngine::load`].
+    #[cfg(feature = "pulley")]
+    pub fn load_precompiled(
+        &self,
+        name: &str,
+        policy: &Trusted<'_>,
+        rights: &Rights,
+    ) -> Result<Policy, LoadError> {
+        let (compiled_for, here) = (policy.policy().target(), Target::of_this_program());
+        if !self.engine.is_pulley() || compiled_for != here {
+            let host = if self.engine.is_pulley() { here.name() } else { "its processor's machine code" };
+            return Err(LoadError::OtherTarget { compiled_for: compiled_for.name(), host });
+        }
+        let module = policy
+            .module(&self.engine)
+            .map_err(|error| LoadError::OtherSettings(alloc::format!("{error:#}")))?;
+        self.link(name, &module, policy.policy().manifest(), rights)
+    }
+
+    /// Checks a module without giving it rights, and returns its manifest.
+    #[cfg(all(feature = "compile", feature = "pulley"))]
+    pub(crate) fn check(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+        let found = inspect::inspect(bytes, &self.limits)?;
+        if found.kind == Kind::Component {
+            return Err(LoadError::Component);
+        }
+        let parsed = Manifest::parse(&found.manifest)?;
+        found.needs.check(&parsed, &self.limits)?;
+        let module = Module::new(&self.engine, bytes).map_err(|error| refused(&error))?;
+        self.bind(&module, &parsed, Wasi::None)?;
+        Ok(found.manifest)
+    }
+
+    /// A module with an answer for each of its imports, if manifest, sizes, imports and exports are what they must be.
+    fn bind(&self, module: &Module, parsed: &Manifest<'_>, wasi: Wasi) -> Result<Code, LoadError> {
+        demands::check(parsed, &self.limits, self.supported)?;
+        needs_of(module).check(parsed, &self.limits)?;
         let pointer = module.imports().find(|import| border::uses_memory(import.module(), import.name()));
         border::check_exports(
             |name| module.get_export(name).map(|ty| imports::item(&ty)),
             pointer.as_ref().map(wasmtime::ImportType::name),
         )?;
-        let rules = Rules { manifest: &parsed, wasi: rights.wasi, profile: self.profile };
+        let rules = Rules { manifest: parsed, wasi, profile: self.profile };
         let linker = self.linker_for(module, rules)?;
-        let pre = linker.instantiate_pre(module).map_err(|error| refused(&error))?;
-        self.finish(name, Code::Module(pre), &parsed, rights)
+        linker.instantiate_pre(module).map(Code::Module).map_err(|error| refused(&error))
     }
 
     fn finish(

@@ -9,10 +9,11 @@
 //! act against them, whatever engine runs the code. What this crate does not do: read files, carry out actions, verify
 //! signatures, order several policies. Rule: `docs/policies.md`.
 //!
-//! Without `std` it compiles for a microcontroller that runs precompiled modules ([`PolicyEngine::link`]); there fuel alone
-//! bounds the time.
+//! Without `std` it compiles for a microcontroller that runs modules compiled ahead (`precompiled`); there fuel alone bounds
+//! the time.
 #![cfg_attr(not(feature = "std"), no_std)]
-#![forbid(unsafe_code)]
+// Allowed in `sys.rs`, and only there.
+#![deny(unsafe_code)]
 
 extern crate alloc;
 
@@ -34,6 +35,8 @@ mod load_error;
 mod needs;
 pub mod parameter;
 mod policy;
+#[cfg(feature = "pulley")]
+pub mod precompiled;
 #[cfg(feature = "record")]
 pub mod record;
 mod rights;
@@ -43,6 +46,8 @@ mod settings;
 #[cfg(feature = "signature")]
 pub mod signature;
 mod state;
+#[cfg(feature = "pulley")]
+mod sys;
 #[cfg(feature = "std")]
 mod ticker;
 mod transaction;

@@ -232,6 +232,22 @@ pub enum LoadError {
         /// What is wrong.
         error: ParameterError,
     },
+    /// It was compiled for other hosts.
+    #[error(
+        "compiled for hosts that run {compiled_for}, and this one runs {host}; compile it for this kind of host, or give the \
+         `.wasm` file to a host that has a compiler"
+    )]
+    OtherTarget {
+        /// What it was compiled for.
+        compiled_for: &'static str,
+        /// What this host runs.
+        host: &'static str,
+    },
+    /// It was compiled with other settings than this host has.
+    #[error(
+        "compiled with other settings: {0}; compile it again with the `knockgate-policy` of the host's version"
+    )]
+    OtherSettings(String),
     /// The engine refused it.
     #[error("the engine refused the module: {0}; rebuild it with current tools")]
     Engine(String),

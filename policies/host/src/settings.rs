@@ -1,7 +1,7 @@
 //! The engine's settings, in one place: what a gateway's precompiler and its firmware must have in common.
 //!
-//! Two functions. [`shared`] is everything that reaches into compiled code or the meaning of a policy; whoever compiles for a
-//! gateway uses it too. [`host`] adds what only a process with threads and virtual memory has.
+//! [`shared`] is everything that reaches into compiled code or the meaning of a policy; whoever compiles for a gateway uses it
+//! too. [`host`] adds what only a process with threads and virtual memory has.
 
 use core::num::NonZeroUsize;
 
@@ -10,7 +10,7 @@ use knockgate_policy_abi::limits::EDGE;
 use knockgate_policy_abi::limits::Limits;
 use wasmtime::Config;
 
-#[cfg(feature = "component")]
+#[cfg(any(feature = "component", all(feature = "compile", feature = "pulley")))]
 use crate::Profile;
 
 /// Settings on which compiler and runtime must agree.
@@ -30,9 +30,20 @@ pub(crate) fn shared(limits: &Limits) -> Config {
         .wasm_backtrace_max_frames(NonZeroUsize::new(1))
         .generate_address_map(true);
     language(&mut config);
+    #[cfg(feature = "pulley")]
+    same_release(&mut config);
     #[cfg(feature = "compile")]
     config.cranelift_nan_canonicalization(true).cranelift_opt_level(effort(limits));
     config
+}
+
+/// By itself the engine takes what any release of the same major version compiled.
+#[cfg(feature = "pulley")]
+fn same_release(config: &mut Config) {
+    let version = crate::precompiled::ENGINE_VERSION.into();
+    config
+        .module_version(wasmtime::ModuleVersionStrategy::Custom(version))
+        .expect("the engine's version has less than 256 bytes");
 }
 
 /// How hard the compiler tries. Where a module may be a whole language runtime, trying harder makes every reload take several
@@ -73,6 +84,17 @@ pub(crate) fn components(config: &mut Config, profile: Profile) {
         .wasm_tail_call(has_components)
         // What the engine itself puts between the parts of a component copies from one memory to another.
         .wasm_multi_memory(has_components);
+}
+
+/// Compiles to byte code, for pointers of which width `target` says.
+#[cfg(all(feature = "compile", feature = "pulley"))]
+#[cfg_attr(not(feature = "component"), expect(unused_variables))]
+pub(crate) fn interpreted(limits: &Limits, profile: Profile, target: &str) -> wasmtime::Result<Config> {
+    let mut config = shared(limits);
+    #[cfg(feature = "component")]
+    components(&mut config, profile);
+    config.target(target)?;
+    Ok(config)
 }
 
 /// Adds what a process has: a deadline by the clock and pooled instances.
