@@ -94,8 +94,10 @@ Checks FILE.minisig beside the file, as a gate does before it reads the policy.
   knockgate-policy verify office_hours.wasm --public-key RWQ...";
 
 const COMPILE_HELP: &str = "\
-A gateway has no compiler: it will run what was compiled before, for exactly its version of the engine and within the edge profile.
-This version only checks that the policy is within that profile, and makes no file yet.
+A gateway has no compiler: it runs what was compiled before, for exactly its version of the engine and within the edge profile. The
+file tells all of that, and a host refuses it after an update; keep the `.wasm` file and compile it again.
+
+A compiled policy is as trusted as a gateway's firmware, and goes into its signed image; nothing else may carry it there.
 
   knockgate-policy compile office_hours.wasm --target gateway --output office_hours.kgc";
 

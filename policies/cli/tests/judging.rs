@@ -3,6 +3,7 @@
 
 mod stage;
 
+use knockgate_policy_host::precompiled::{Precompiled, Target};
 use stage::{COUNTING, DENYING, Place};
 
 const CONFIG: &str = r#"
@@ -316,5 +317,22 @@ fn only_what_fits_a_gateway_is_compiled_for_one() {
     place.run(&["compile", "large.wasm", "--target", "gateway"]).complains(1, "needs 17 pages of memory");
     place
         .run(&["compile", "denying.wasm", "--target", "gateway"])
-        .complains(2, "makes no compiled policies yet");
+        .says("denying.kgc: denying for gateways, ")
+        .says("runs on engine ");
+    let read = |name| std::fs::read(place.path().join(name)).unwrap();
+    let file = read("denying.kgc");
+    assert_eq!(Precompiled::parse(&file).unwrap().target(), Target::Gateway);
+    place
+        .run(&["compile", "denying.wasm", "--target", "gateway", "--output", "other.kgc"])
+        .says("other.kgc: ");
+    assert_eq!(read("other.kgc"), file, "compiling is reproducible");
+
+    let json = place.run(&["compile", "denying.wasm", "--target", "gateway", "--format", "json"]).json();
+    assert_eq!((&json["output"], &json["bytes"]), (&"denying.kgc".into(), &file.len().into()));
+    place
+        .run(&["compile", "denying.wasm", "--target", "gateway", "--output", "denying.wasm"])
+        .complains(2, "is the policy itself; give another --output");
+    place
+        .run(&["compile", "denying.wasm", "--target", "gateway", "--output", "no/such.kgc"])
+        .complains(2, "no/such.kgc: cannot be written: no such file or directory; check its folder");
 }
