@@ -11,8 +11,8 @@ use crate::clocks::Clock;
 use crate::programs::{self, Log, Running, Said};
 use crate::{Lab, waiting};
 
-/// From start to "gate up": loading a rule set, compiling policies on a busy machine.
-const START: Duration = Duration::from_secs(20);
+/// From start to "gate up": loading a rule set, compiling policies on a busy machine, and with them the runtime of a language.
+const START: Duration = Duration::from_secs(60);
 
 /// Where clients ask, unless a configuration says otherwise.
 pub const CENTRAL: u16 = 62201;

@@ -4,6 +4,8 @@ mod chains;
 mod events;
 mod modules;
 mod reload;
+mod replay;
+mod runtimes;
 mod service_manager;
 mod trouble;
 mod units;
@@ -17,6 +19,8 @@ fn main() -> ExitCode {
         let mut stories = chains::stories();
         stories.extend(events::stories());
         stories.extend(reload::stories());
+        stories.extend(replay::stories());
+        stories.extend(runtimes::stories());
         stories.extend(trouble::stories());
         stories.extend(units::stories());
         stories
