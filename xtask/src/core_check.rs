@@ -2,7 +2,7 @@
 //!
 //! - The core compiles for a bare-metal target, links there without an allocator, enables no `std` or `alloc` feature
 //!   in anything it uses, and uses only the crates listed, with a reason each, in `xtask/core-crates.txt`.
-//! - The gateway library compiles for the same target.
+//! - The gateway library compiles for the same target, and so does what runs policies compiled ahead.
 //! - The client's dependencies for Windows and macOS hold neither the policy engine nor anything that is Linux alone.
 
 mod graph;
@@ -16,6 +16,7 @@ use graph::Crate;
 
 const CORE: &str = "knockgate-core";
 const GATEWAY: &str = "knockgate-gateway";
+const POLICY_HOST: &str = "knockgate-policy-host";
 const CLIENT: &str = "knockgate";
 const ALLOWED: &str = "xtask/core-crates.txt";
 const FOREIGN_SYSTEMS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
@@ -48,6 +49,7 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     steps.step("check-core: crates and features of the core", core_graph)?;
     steps.step("check-core: the core on bare metal, without an allocator", core_on_bare_metal)?;
     steps.step("check-core: the gateway library on bare metal", || build(&bare::toolchain()?, GATEWAY))?;
+    steps.step("check-core: the policy host on bare metal, without a compiler", policy_host_on_bare_metal)?;
     steps.step("check-core: the client on other systems", client_graph)
 }
 
@@ -114,6 +116,12 @@ fn build(toolchain: &bare::Toolchain, package: &str) -> Result<()> {
         "--target",
         bare::RISCV,
     ]))
+}
+
+/// The engine compiles longer than all the rest together, and machine code of it would prove no more.
+fn policy_host_on_bare_metal() -> Result<()> {
+    let checked = ["check", "--quiet", "--locked", "--no-default-features", "--features", "pulley"];
+    tool::run(bare::toolchain()?.cargo().args(checked).args(["-p", POLICY_HOST, "--target", bare::RISCV]))
 }
 
 /// A library can name `alloc` and still compile; linking something final from it cannot hide that: the compiler then
