@@ -11,6 +11,8 @@ mod gate;
 mod kernel;
 mod message;
 mod packet;
+pub mod policy;
+mod policy_event;
 mod scene;
 pub mod seed;
 mod tape;
@@ -22,6 +24,7 @@ pub use gate::gate;
 pub use kernel::{flows, netlink, set_elements};
 pub use message::{message_authentic, message_raw, message_sealed};
 pub use packet::{packet_knock, packet_probe};
+pub use policy::policy_engines;
 pub use text::{agent_config, client_settings, policy_manifest};
 pub use wire::{answer, request};
 
@@ -30,11 +33,11 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 #[rustfmt::skip]
-pub const ALL: [Target; 21] = [
+pub const ALL: [Target; 22] = [
     ("agent_config", agent_config), ("answer", answer), ("book", book), ("client_settings", client_settings),
     ("flows", flows), ("gate", gate), ("gate_identity", gate_identity), ("locked_profile", locked_profile),
     ("message_authentic", message_authentic), ("message_raw", message_raw), ("message_sealed", message_sealed),
     ("netlink", netlink), ("own_key", own_key), ("packet_knock", packet_knock), ("packet_probe", packet_probe),
-    ("policy_manifest", policy_manifest), ("profile", profile), ("request", request), ("roster_file", roster_file),
-    ("set_elements", set_elements), ("text_form", text_form),
+    ("policy_engines", policy_engines), ("policy_manifest", policy_manifest), ("profile", profile), ("request", request),
+    ("roster_file", roster_file), ("set_elements", set_elements), ("text_form", text_form),
 ];

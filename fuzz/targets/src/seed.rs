@@ -41,6 +41,8 @@ pub fn seeds(target: &str) -> Inputs {
         }
         "own_key" => both(&mut file_of(OWN_KEY, &SecretKey::from_bytes([9; 32]))),
         "packet_knock" | "packet_probe" => packets(),
+        // What wasm-smith makes of bytes nobody can write down; the corpus is from `examples/search.rs`.
+        "policy_engines" => vec![vec![], vec![1; 600]],
         "policy_manifest" => texts(&[MANIFEST, "abi=1\nname=Guard\n"]),
         "profile" => profiles(),
         "request" => requests().into_iter().map(|request| request.encode().to_vec()).collect(),

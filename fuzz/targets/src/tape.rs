@@ -11,6 +11,11 @@ impl<'a> Tape<'a> {
         self.0.is_empty()
     }
 
+    /// What has not been read.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     pub(crate) fn array<const N: usize>(&mut self) -> [u8; N] {
         let (read, rest) = self.0.split_at(N.min(self.0.len()));
         self.0 = rest;
