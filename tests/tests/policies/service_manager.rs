@@ -108,7 +108,7 @@ impl Manager {
         mode: String,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> zbus::fdo::Result<OwnedObjectPath> {
-        let job = OwnedObjectPath::try_from(JOB).map_err(zbus::Error::from)?;
+        let job = OwnedObjectPath::try_from(JOB)?;
         self.started.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{name} {mode}"));
         Self::job_removed(&emitter, 7, job.clone(), name, "done".to_owned()).await?;
         Ok(job)
