@@ -17,6 +17,10 @@ use super::{Loader, signature_file};
 /// A changed file is taken up after two looks: at the first it may be half written, or its signature not there yet.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// As much as the thread has that compiles at the start: what could be loaded then must be loadable now. Threads of the
+/// standard library have a quarter, and a compiler calls itself as deep as a module is nested.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
 /// Everything that is in use and comes from files.
 pub(in crate::run) struct PolicyWatch {
     loader: Loader,
@@ -71,6 +75,7 @@ impl PolicyWatch {
         }
         std::thread::Builder::new()
             .name("policy-files".into())
+            .stack_size(STACK_BYTES)
             .spawn(move || {
                 loop {
                     std::thread::sleep(EVERY);
