@@ -36,6 +36,7 @@ pub(super) fn check(config: &Config, roster: &RosterFile) -> anyhow::Result<Chec
     );
     let mut warnings = policies.rights_warnings(config);
     warnings.extend(policies.chain_warnings(config));
+    warnings.extend(policies.gaps(config));
     warnings.extend(unknown_clients(config, roster));
     Ok(Checked { lines, warnings })
 }
@@ -105,6 +106,41 @@ impl InUse {
             check(&format!("policy.clients.{client}"), chain, &opens_any);
         }
         warnings
+    }
+}
+
+impl InUse {
+    /// A policy that is not asked about one kind of knock keeps nobody out who knocks that way: hardly what is meant of one that
+    /// stands before another.
+    fn gaps(&self, config: &Config) -> Vec<String> {
+        let crate::config::Policy { chain, services, clients, .. } = &config.policy;
+        let chains = [chain].into_iter().chain(services.values()).chain(clients.values());
+        let mut gaps: Vec<String> = Vec::new();
+        for gap in chains.flat_map(|chain| self.gaps_of(chain)) {
+            if !gaps.contains(&gap) {
+                gaps.push(gap);
+            }
+        }
+        gaps
+    }
+
+    fn gaps_of(&self, chain: &[Name]) -> Vec<String> {
+        let mut gaps = Vec::new();
+        for cause in [Cause::Sequence, Cause::Packet] {
+            let asked = |name: &&Name| self.policy(name).is_some_and(|policy| policy.wants(cause));
+            let opens = |name: &&Name| self.policy(name).is_some_and(opens) && asked(name);
+            let Some(last) = chain.iter().rposition(|name| opens(&name)) else { continue };
+            let (before, opener) = chain.split_at(last);
+            let Some(opener) = opener.first() else { continue };
+            gaps.extend(before.iter().filter(|name| !asked(name)).map(|name| {
+                let cause = cause.name();
+                format!(
+                    "policy {name} is not asked about a {cause}, so {opener} decides about it without {name}; if that is not meant, \
+                     add {cause} to `causes=` in the manifest of {name}"
+                )
+            }));
+        }
+        gaps
     }
 }
 

@@ -73,6 +73,40 @@ fn a_header_file_that_others_can_read_is_refused_before_anybody_needs_it() {
     scene.run_with_config(&text, &["check"]).good();
 }
 
+#[test]
+fn a_filter_that_one_kind_of_knock_goes_past_is_warned_about() {
+    let scene = Scene::ready();
+    let chain = |causes: &str| {
+        let manifest = format!("abi=1.0\nname=x\ncapabilities=log\ncauses={causes}\n");
+        fs::write(scene.path().join("p.wasm"), abstaining(&manifest)).unwrap();
+        let text = governed(&scene, "").replace("[\"p\"]", "[\"p\", \"default\"]");
+        scene.run_with_config(&text.replace("[\"open\"]", "[\"log\"]"), &["check"]).good()
+    };
+
+    let said = chain("sequence");
+    assert!(said.contains("policy p is not asked about a packet, so default decides"), "{said}");
+    assert!(!said.contains("not asked about a sequence"), "{said}");
+    let said = chain("sequence packet");
+    assert!(!said.contains("is not asked about"), "{said}");
+}
+
+/// A module with this manifest and a `decide` that returns 2.
+fn abstaining(manifest: &str) -> Vec<u8> {
+    const NAME: &[u8] = b"knockgate.manifest";
+    #[rustfmt::skip]
+    const CODE: &[u8] = &[
+        1, 5, 1, 0x60, 0, 1, 0x7f,                              // type () -> i32
+        3, 2, 1, 0,                                             // one function of it
+        7, 10, 1, 6, b'd', b'e', b'c', b'i', b'd', b'e', 0, 0,  // exported as `decide`
+        10, 6, 1, 4, 0, 0x41, 2, 0x0b,                          // i32.const 2
+    ];
+    // All lengths fit in 7 bits.
+    let length = u8::try_from(1 + NAME.len() + manifest.len()).unwrap();
+    assert!(length < 0x80);
+    let section = [&[0, length, u8::try_from(NAME.len()).unwrap()], NAME, manifest.as_bytes()].concat();
+    [HEADER, CODE, &section].concat()
+}
+
 /// The scene's configuration with a policy in `p.wasm`.
 fn governed(scene: &Scene, more: &str) -> String {
     let file = scene.path().join("p.wasm");
