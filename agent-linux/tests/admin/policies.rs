@@ -100,10 +100,10 @@ fn abstaining(manifest: &str) -> Vec<u8> {
         7, 10, 1, 6, b'd', b'e', b'c', b'i', b'd', b'e', 0, 0,  // exported as `decide`
         10, 6, 1, 4, 0, 0x41, 2, 0x0b,                          // i32.const 2
     ];
-    // All lengths fit in 7 bits.
-    let length = u8::try_from(1 + NAME.len() + manifest.len()).unwrap();
-    assert!(length < 0x80);
-    let section = [&[0, length, u8::try_from(NAME.len()).unwrap()], NAME, manifest.as_bytes()].concat();
+    let short =
+        |length: usize| u8::try_from(length).ok().filter(|length| *length < 0x80).expect("fits in 7 bits");
+    let content = [&[short(NAME.len())], NAME, manifest.as_bytes()].concat();
+    let section = [&[0, short(content.len())], content.as_slice()].concat();
     [HEADER, CODE, &section].concat()
 }
 
