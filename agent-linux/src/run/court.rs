@@ -93,14 +93,14 @@ impl Court {
 
     /// Asks about a knock. It comes back at once if there is nobody to ask.
     pub(super) fn ask(&self, ticket: Ticket, event: Event) -> Option<Case> {
-        let asked = self.chain_of(&event).iter().filter(|seat| seat.chair.wants(event.cause)).cloned();
-        let route: Vec<_> = asked.collect();
+        let asked = self.chain_of(&event).iter().filter(|seat| seat.chair.wants(event.cause));
+        let route = asked.cloned().collect();
         Case::new(Purpose::Knock(ticket), event, route).proceed()
     }
 
     /// Tells everybody whom it concerns what has happened to `about`. It comes back at once if nobody wants to hear of it.
     pub(super) fn tell(&self, about: Subject, event: Event) -> Option<Case> {
-        let route = self.concerned_by(&event);
+        let route = self.concerned_by(&event).collect();
         Case::new(Purpose::Event(about), event, route).proceed()
     }
 
@@ -111,10 +111,12 @@ impl Court {
     }
 
     /// Lets the shadows decide about what has been decided.
-    pub(super) fn compare(&self, event: Event, live: Outcome) {
-        let asked = self.shadows.iter().filter(|seat| seat.chair.wants(event.cause));
-        let asked: Vec<_> = asked.collect();
-        let decided = Arc::new(Decided { event, live });
+    pub(super) fn compare(&self, event: &Event, live: Outcome) {
+        let mut asked = self.shadows.iter().filter(|seat| seat.chair.wants(event.cause)).peekable();
+        if asked.peek().is_none() {
+            return;
+        }
+        let decided = Arc::new(Decided { event: event.clone(), live });
         for seat in asked {
             // Dropped and counted: a shadow that cannot keep up misses some.
             let _ = seat.docket.put(docket::Urgency::Event, Arc::clone(&decided));
@@ -137,16 +139,16 @@ impl Court {
 
     /// The policies of the general chain and of the event's client and service, each once; of all chains if it is about nobody
     /// and nothing.
-    fn concerned_by(&self, event: &Event) -> Bench {
+    fn concerned_by(&self, event: &Event) -> impl Iterator<Item = Arc<Seat<Case>>> {
         let client = event.client.as_ref().and_then(|client| self.clients.get(client.name.as_str()));
         let service = event.request.as_ref().and_then(|request| self.services.get(&request.service));
         let of_nobody = event.client.is_none() && event.source.is_none() && event.request.is_none();
-        let concerned = |seat: &&Arc<Seat<Case>>| {
+        let (general, cause) = (&self.general, event.cause);
+        let concerned = move |seat: &&Arc<Seat<Case>>| {
             let has = |bench: &Bench| bench.iter().any(|other| Arc::ptr_eq(other, seat));
-            of_nobody || has(&self.general) || client.is_some_and(has) || service.is_some_and(has)
+            of_nobody || has(general) || client.is_some_and(has) || service.is_some_and(has)
         };
-        let wanted = self.all.iter().filter(concerned).filter(|seat| seat.chair.wants(event.cause));
-        wanted.cloned().collect()
+        self.all.iter().filter(concerned).filter(move |seat| seat.chair.wants(cause)).cloned()
     }
 }
 
@@ -177,6 +179,8 @@ fn start(policy: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<(
 }
 
 fn sit(seat: &Seat<Case>, inputs: &Inputs) {
+    // However this ends: no knock shall wait for a policy that answers no more.
+    let _docket = seat.docket.close_in_the_end();
     while let Some(mut case) = seat.docket.take() {
         case.hear(seat);
         if let Some(settled) = case.proceed()

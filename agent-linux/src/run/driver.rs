@@ -31,6 +31,7 @@ use crate::state::{LiveRoster, Store};
 use super::clock;
 use super::court::{Court, Happening, Witness};
 use super::flows::Lookout;
+use super::hearing::Settled;
 use super::input::Input;
 use super::keeper::Keeper;
 use super::lease::Renewal;
@@ -61,6 +62,7 @@ pub(super) struct Driver {
     pub(super) firewall: Firewall,
     pub(super) court: Court,
     pub(super) witness: Witness,
+    pub(super) settled: Vec<Settled>,
     pub(super) acts: Acts,
     pub(super) keeper: Keeper,
     pub(super) store: Arc<Store>,
@@ -182,6 +184,7 @@ impl Driver {
             if let Some(action) = action {
                 self.act(now, action);
             }
+            self.close_cases();
             // Only then: whoever writes the notes down would take the processor from what was just begun.
             while let Some(note) = self.gate.poll_note() {
                 self.scribe().note(&note);

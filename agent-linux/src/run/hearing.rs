@@ -10,6 +10,13 @@ use super::court::{self, Case, Errand, Happening, Opinion, Purpose};
 use super::driver::Driver;
 use super::scribe::Waits;
 
+/// A knock that was decided, and of which the log does not know yet.
+pub(super) struct Settled {
+    event: Event,
+    opinions: Vec<Opinion>,
+    outcome: court::Outcome,
+}
+
 impl Driver {
     /// Asks the policies about a knock. The answer comes as an input.
     pub(super) fn consult(&mut self, now: Now, consultation: Consultation) {
@@ -34,26 +41,34 @@ impl Driver {
         }
     }
 
-    /// Does what the policies want, writes down what they said, and lets the shadows compare.
+    /// Does what the policies want. What they said about a knock is written down by [`Driver::close_cases`].
     pub(super) fn judged(&mut self, now: Now, case: Case) {
         let outcome = case.outcome();
         let Case { purpose, event, opinions, .. } = case;
         match purpose {
             Purpose::Knock(ticket) => {
-                let taken = self.gate.handle_decision(now, ticket, court::decision(&outcome));
-                self.scribe().opinions(&event, &opinions, Waits::Somebody);
-                match taken {
+                match self.gate.handle_decision(now, ticket, court::decision(&outcome)) {
                     Outcome::Done => self.run_errands(&event, &opinions),
                     Outcome::Failed => self.tell_of_failure(now, &event),
                 }
+                self.settled.push(Settled { event, opinions, outcome });
             }
             Purpose::Event(about) => {
                 self.scribe().opinions(&event, &opinions, Waits::Nobody);
                 self.react(now, about, &court::reaction(&outcome));
                 self.run_errands(&event, &opinions);
+                self.court.compare(&event, outcome);
             }
         }
-        self.court.compare(event, outcome);
+    }
+
+    /// Writes down what was decided about knocks, and lets the shadows compare: after the gate has acted, so that no port waits for
+    /// it, and before the log has what came of it.
+    pub(super) fn close_cases(&mut self) {
+        for Settled { event, opinions, outcome } in std::mem::take(&mut self.settled) {
+            self.scribe().opinions(&event, &opinions, Waits::Somebody);
+            self.court.compare(&event, outcome);
+        }
     }
 
     /// What comes of it is written down and told to no policy, or policies could chase each other for ever.

@@ -61,6 +61,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let mut driver = Driver {
         court: Court::convene(seating.chains, &inputs, &audit)?,
         witness: Witness::new(&config),
+        settled: Vec::new(),
         acts: Acts::start(&config, &audit)?,
         keeper: keeper::start(Arc::clone(&store), inputs.clone())?,
         store,

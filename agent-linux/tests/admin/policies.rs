@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use knockgate_policy_abi::manifest_section;
+
 use super::scene::{Scene, chmod};
 
 const HEADER: &[u8] = b"\0asm\x01\0\0\0";
@@ -38,12 +40,8 @@ fn a_module_that_everybody_may_change_is_refused() {
 #[test]
 fn a_fault_in_a_manifest_is_told_once() {
     let scene = Scene::ready();
-    let (name, manifest) = ("knockgate.manifest", "abi=1.0\nname=x\ncapabilites=open\n");
-    let mut module = HEADER.to_vec();
-    // A custom section: its number, its length, its name with length, its content. All lengths fit in 7 bits.
-    let length = u8::try_from(1 + name.len() + manifest.len()).unwrap();
-    module.extend([0, length, u8::try_from(name.len()).unwrap()]);
-    module.extend(name.bytes().chain(manifest.bytes()));
+    let manifest = manifest_section("abi=1.0\nname=x\ncapabilites=open\n");
+    let module: Vec<u8> = HEADER.iter().copied().chain(manifest).collect();
     fs::write(scene.path().join("p.wasm"), module).unwrap();
 
     let said = scene.run_with_config(&governed(&scene, ""), &["check"]).bad(1);
@@ -92,7 +90,6 @@ fn a_filter_that_one_kind_of_knock_goes_past_is_warned_about() {
 
 /// A module with this manifest and a `decide` that returns 2.
 fn abstaining(manifest: &str) -> Vec<u8> {
-    const NAME: &[u8] = b"knockgate.manifest";
     #[rustfmt::skip]
     const CODE: &[u8] = &[
         1, 5, 1, 0x60, 0, 1, 0x7f,                              // type () -> i32
@@ -100,11 +97,7 @@ fn abstaining(manifest: &str) -> Vec<u8> {
         7, 10, 1, 6, b'd', b'e', b'c', b'i', b'd', b'e', 0, 0,  // exported as `decide`
         10, 6, 1, 4, 0, 0x41, 2, 0x0b,                          // i32.const 2
     ];
-    let short =
-        |length: usize| u8::try_from(length).ok().filter(|length| *length < 0x80).expect("fits in 7 bits");
-    let content = [&[short(NAME.len())], NAME, manifest.as_bytes()].concat();
-    let section = [&[0, short(content.len())], content.as_slice()].concat();
-    [HEADER, CODE, &section].concat()
+    HEADER.iter().chain(CODE).copied().chain(manifest_section(manifest)).collect()
 }
 
 /// The scene's configuration with a policy in `p.wasm`.

@@ -19,7 +19,8 @@
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use arbitrary::Unstructured;
-use knockgate_policy_abi::interface::{FUNCTIONS, Function, MANIFEST_SECTION, Type};
+use knockgate_policy_abi::interface::{FUNCTIONS, Function, Type};
+use knockgate_policy_abi::manifest_section;
 use knockgate_policy_host::second::SecondPolicy;
 use knockgate_policy_host::{
     Capabilities, Decision, Failure, LoadError, Policy, PolicyEngine, Profile, StateError, StateStore,
@@ -171,7 +172,7 @@ fn plain((decision, stored): &Made) -> Made {
 fn module(mut tape: Tape<'_>) -> Option<Vec<u8>> {
     let (config, manifest) = (config(&mut tape), policy_event::manifest(&mut tape));
     let mut module = Module::new(config, &mut Unstructured::new(tape.rest())).ok()?.to_bytes();
-    module.extend(custom_section(MANIFEST_SECTION, manifest.as_bytes()));
+    module.extend(manifest_section(manifest));
     Some(module)
 }
 
@@ -238,15 +239,4 @@ fn import(function: &Function) -> String {
     let results: String = function.result.iter().map(word).collect();
     let Function { module, name, .. } = function;
     format!("(import {module:?} {name:?} (func (param{params}) (result{results})))")
-}
-
-fn custom_section(name: &str, content: &[u8]) -> Vec<u8> {
-    let body = [&leb128(name.len())[..], name.as_bytes(), content].concat();
-    [&[0][..], &leb128(body.len()), &body].concat()
-}
-
-/// A length below 16384, in two bytes.
-fn leb128(length: usize) -> [u8; 2] {
-    let length = u16::try_from(length).ok().filter(|length| *length < 1 << 14).expect("a short section");
-    [u8::try_from(length & 0x7f | 0x80).unwrap_or(0), u8::try_from(length >> 7).unwrap_or(0)]
 }

@@ -19,6 +19,7 @@ pub mod interface;
 pub mod limits;
 pub mod manifest;
 mod parameter;
+mod section;
 
 pub use capability::{Capabilities, Capability};
 pub use cause::{Cause, Causes};
@@ -26,6 +27,7 @@ pub use code::{HostKind, LogLevel, Refusal, VERDICT_ABSTAIN, VERDICT_COMMIT, VER
 pub use head::Head;
 pub use manifest::{Manifest, ManifestError};
 pub use parameter::ParameterKind;
+pub use section::manifest_section;
 
 /// The version of the ABI that this crate describes, as `abi=` in a manifest names it.
 pub const VERSION: Version = Version { major: 1, minor: 0 };

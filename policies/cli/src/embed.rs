@@ -5,7 +5,7 @@
 //! of the file changes. A policy that has a manifest already is refused, because a host refuses a file with two.
 
 use knockgate_policy_abi::interface::MANIFEST_SECTION;
-use knockgate_policy_abi::{Manifest, ManifestError};
+use knockgate_policy_abi::{Manifest, ManifestError, manifest_section};
 use thiserror::Error;
 
 /// Why a manifest was not put in.
@@ -37,12 +37,7 @@ pub fn manifest(module: &[u8], text: &str) -> Result<Vec<u8>, EmbedError> {
     if found(module)?.is_some() {
         return Err(EmbedError::Twice);
     }
-    let mut content = counted(MANIFEST_SECTION.as_bytes());
-    content.extend_from_slice(text.as_bytes());
-    let mut whole = module.to_vec();
-    whole.push(CUSTOM);
-    whole.append(&mut counted(&content));
-    Ok(whole)
+    Ok(module.iter().copied().chain(manifest_section(text)).collect())
 }
 
 /// The text of the manifest at the outermost level of a module or component, if it has one.
@@ -77,23 +72,6 @@ const CUSTOM: u8 = 0;
 const PREAMBLE_LEN: usize = 8;
 /// What a core module and a component begin with: magic, version, layer.
 const PREAMBLES: [&[u8]; 2] = [b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0"];
-
-/// `bytes` after their length in LEB128.
-fn counted(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len().saturating_add(5));
-    let mut left = bytes.len();
-    loop {
-        let [low, ..] = left.to_le_bytes();
-        left >>= 7;
-        if left == 0 {
-            out.push(low & 0x7f);
-            break;
-        }
-        out.push(low | 0x80);
-    }
-    out.extend_from_slice(bytes);
-    out
-}
 
 /// What a length in LEB128 counts, and what follows it.
 fn split_counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use knockgate_policy_abi::manifest_section;
 
 use crate::setup::languages;
 use crate::{c_wasm, tool};
@@ -112,7 +113,7 @@ impl Language {
         let made = project.folder.join(&name);
         let mut module = fs::read(&made).with_context(|| format!("cannot read {}", made.display()))?;
         if let Ok(text) = fs::read_to_string(project.folder.join(MANIFEST)) {
-            append_manifest(&mut module, &text);
+            module.extend(manifest_section(&text));
         }
         fs::write(place, module)?;
         Ok(Some(name))
@@ -233,30 +234,5 @@ fn remove_file(path: &Path) -> Result<()> {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),
-    }
-}
-
-/// The manifest as the last custom section, for languages that cannot write one.
-fn append_manifest(module: &mut Vec<u8>, text: &str) {
-    const NAME: &[u8] = b"knockgate.manifest";
-    let mut content = length(NAME.len());
-    content.extend_from_slice(NAME);
-    content.extend_from_slice(text.as_bytes());
-    module.push(0);
-    module.extend(length(content.len()));
-    module.extend(content);
-}
-
-/// A length in LEB128.
-fn length(mut left: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    loop {
-        let [low, ..] = left.to_le_bytes();
-        left >>= 7;
-        if left == 0 {
-            out.push(low & 0x7f);
-            return out;
-        }
-        out.push(low | 0x80);
     }
 }

@@ -40,24 +40,31 @@ pub(in crate::run) struct Opinion {
 }
 
 impl Case {
-    pub(super) fn new(
-        purpose: Purpose,
-        event: Event,
-        route: impl IntoIterator<Item = Arc<Seat<Case>>>,
-    ) -> Self {
-        Self { purpose, event, opinions: Vec::new(), rest: route.into_iter().collect() }
+    pub(super) fn new(purpose: Purpose, event: Event, rest: VecDeque<Arc<Seat<Case>>>) -> Self {
+        Self { purpose, event, opinions: Vec::new(), rest }
     }
 
     /// Sends the case on to the next policy of its route; it comes back when it is settled.
     pub(super) fn proceed(mut self) -> Option<Self> {
         while let Some(seat) = self.rest.pop_front() {
-            // A policy with a full docket misses an event; the others shall not.
-            match seat.docket.put(self.urgency(), self) {
-                Ok(()) => return None,
-                Err(case) => self = case,
-            }
+            let Err(case) = seat.docket.put(self.urgency(), self) else { return None };
+            self = case;
+            self.pass_over(&seat);
         }
         Some(self)
+    }
+
+    /// A policy with a full docket misses an event; the others shall not. But a knock is not decided past a policy that nobody
+    /// can ask: nobody after it is asked, and it is denied.
+    fn pass_over(&mut self, seat: &Seat<Self>) {
+        match self.purpose {
+            Purpose::Event(_) => {}
+            Purpose::Knock(_) => {
+                let policy = seat.chair.name();
+                tracing::error!(%policy, "the policy's thread has ended, so a knock is denied; restart the agent");
+                self.rest.clear();
+            }
+        }
     }
 
     /// Asks this policy, if it still wants to be asked: a new module may have taken the place of the one that did.

@@ -76,6 +76,11 @@ impl<T> Docket<T> {
         self.news.notify_all();
     }
 
+    /// Closes it when its worker lets go of this, also in a panic.
+    pub(super) fn close_in_the_end(&self) -> Closing<'_, T> {
+        Closing(self)
+    }
+
     /// How many events were dropped since this was asked last.
     pub(super) fn take_dropped(&self) -> u64 {
         self.dropped.swap(0, Ordering::Relaxed)
@@ -84,6 +89,15 @@ impl<T> Docket<T> {
     fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
         // A case is on the docket or it is not: no panic leaves half of one.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes a docket when it goes.
+pub(super) struct Closing<'a, T>(&'a Docket<T>);
+
+impl<T> Drop for Closing<'_, T> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -116,6 +130,19 @@ mod tests {
 
         assert_eq!((docket.take_dropped(), docket.take_dropped()), (2, 0), "told once");
         assert_eq!(docket.take(), Some(1000));
+    }
+
+    #[test]
+    fn a_worker_that_panics_closes_its_docket() {
+        let docket = Docket::<i32>::default();
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let _docket = docket.close_in_the_end();
+                panic!("a worker that ends early");
+            });
+            assert!(worker.join().is_err());
+        });
+        assert_eq!(docket.put(Urgency::Knock, 1), Err(1));
     }
 
     #[test]

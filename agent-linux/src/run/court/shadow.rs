@@ -1,6 +1,6 @@
 //! Policies that decide beside the live ones, and of which only the differences are told.
 //!
-//! A shadow is asked after the answer has gone, as if it stood in front of the live chain: what it abstains from is decided as
+//! A shadow is asked once the gate has acted, on a thread of its own, as if it stood in front of the live chain: what it abstains from is decided as
 //! it was, so it makes no difference. It keeps its numbers in memory, and nothing that it wants happens.
 
 use std::sync::Arc;
@@ -20,6 +20,7 @@ pub(super) struct Decided {
 
 /// Works off what a shadow is told, until its docket is closed.
 pub(super) fn watch(seat: &Seat<Arc<Decided>>, audit: &Audit) {
+    let _docket = seat.docket.close_in_the_end();
     while let Some(decided) = seat.docket.take() {
         compare(seat, &decided, audit);
     }

@@ -84,7 +84,7 @@ fn an_event_goes_to_every_policy_that_it_concerns_and_that_wants_it() {
         shadows: Vec::new(),
     });
     let told = |event: &Event| {
-        court.concerned_by(event).iter().map(|seat| seat.chair.name().to_owned()).collect::<Vec<_>>()
+        court.concerned_by(event).map(|seat| seat.chair.name().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(told(&event(Cause::Expiry, "bert", 1)), ["general"]);
     assert_eq!(told(&event(Cause::Expiry, "bert", 2)), ["general", "service"]);
