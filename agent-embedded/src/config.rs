@@ -4,24 +4,13 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use heapless::Vec;
-use knockgate_core::limits::{MAX_SERVICE_PORTS, MAX_SERVICES};
+use knockgate_core::limits::{MAX_SERVICE_HOSTS, MAX_SERVICE_PORTS, MAX_SERVICES};
 use knockgate_core::profile::Protocol;
+use knockgate_core::site::{Console, OuterAddress, PacketPorts};
 use smoltcp::phy::{Device, Medium};
 use smoltcp::wire::EthernetAddress;
 
 use crate::filter::Target;
-use crate::limits::SERVICE_HOSTS;
-
-/// The gateway's address in one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OuterAddress<A> {
-    /// The address itself.
-    pub address: A,
-    /// Bits of it that its neighbours share.
-    pub prefix: u8,
-    /// The way to everybody else; `None` if there is nobody else.
-    pub router: Option<A>,
-}
 
 /// A service of hosts behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +22,7 @@ pub struct GuardedService {
     /// Its ports.
     pub ports: Vec<u16, MAX_SERVICE_PORTS>,
     /// The hosts that offer it.
-    pub hosts: Vec<IpAddr, SERVICE_HOSTS>,
+    pub hosts: Vec<IpAddr, MAX_SERVICE_HOSTS>,
 }
 
 impl GuardedService {
@@ -55,8 +44,12 @@ pub struct Config {
     pub ipv4: Option<OuterAddress<Ipv4Addr>>,
     /// Its own IPv6 address. A link-local one is added to it.
     pub ipv6: Option<OuterAddress<Ipv6Addr>>,
-    /// The TCP port of the secret handshake.
-    pub central_port: u16,
+    /// The TCP port of the secret handshake, if there is one.
+    pub central_port: Option<u16>,
+    /// Where packet knocks come in.
+    pub packet_ports: PacketPorts,
+    /// The console, if it can be spoken with from afar. Its port is open under a grant of its service alone.
+    pub console: Option<Console>,
     /// What is guarded, beyond what the core must know of it.
     pub services: Vec<GuardedService, MAX_SERVICES>,
 }
@@ -118,8 +111,9 @@ impl Config {
             return Err(ConfigError::Hardware);
         }
         self.check_addresses()?;
-        if self.central_port == 0 || self.gate.decoys.contains(self.central_port) {
-            return Err(ConfigError::CentralPort(self.central_port));
+        let taken = |port: &u16| *port == 0 || self.gate.decoys.contains(*port);
+        if let Some(port) = self.central_port.filter(taken) {
+            return Err(ConfigError::CentralPort(port));
         }
         self.check_services()
     }

@@ -40,7 +40,7 @@ pub(crate) struct Front {
     pub(crate) sockets: SocketSet<'static>,
     pub(crate) central: Pool<CENTRAL_SOCKETS>,
     pub(crate) knocks: Pool<DECOY_SOCKETS>,
-    central_port: u16,
+    central_port: Option<u16>,
     decoys: Decoys,
     mode: Mode,
     pub(crate) watched: Watched,
@@ -134,7 +134,7 @@ impl Front {
         }
         let for_holder = self.mode == Mode::Connect && self.is_watched(now, segment);
         let sockets = &mut self.sockets;
-        if segment.target.1 == self.central_port {
+        if Some(segment.target.1) == self.central_port {
             return admit(&mut self.central, sockets, now, segment, true);
         }
         admit(&mut self.knocks, sockets, now, segment, for_holder)

@@ -40,7 +40,7 @@ pub mod limits;
 mod watched;
 mod works;
 
-pub use config::{Config, ConfigError, GuardedService, OuterAddress};
-pub use environment::{Decide, Environment, Journal, Store};
+pub use config::{Config, ConfigError, GuardedService};
+pub use environment::{Decide, Environment, Journal, Operate, Store};
 pub use filter::{Filter, Target};
 pub use gateway::{Gate, Gateway};

@@ -11,8 +11,6 @@ pub const HOLDS: usize = 16;
 pub const GRANTS: usize = 64;
 /// Lockouts: a client and its address take two.
 pub const LOCKOUTS: usize = 64;
-/// Hosts behind the gateway that offer one service.
-pub const SERVICE_HOSTS: usize = 8;
 /// Established connections through the bridge.
 pub const FLOWS: usize = 512;
 

@@ -1,6 +1,6 @@
 //! What happens between the two ports: frames in, actions carried out, deadlines kept.
 
-use knockgate_core::{Action, Instant, Now, Origin, Outcome, Probe, ProbeKind, Roster, Way};
+use knockgate_core::{Action, Instant, Note, Now, Origin, Outcome, Probe, ProbeKind, Roster, Way};
 use rand_core::CryptoRng;
 use smoltcp::phy::{Device, TxToken};
 
@@ -98,7 +98,24 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
             self.carry_out(now, action);
         }
         while let Some(note) = self.gate.poll_note() {
-            self.environment.note(now, &note);
+            self.take_note(now, &note);
+        }
+    }
+
+    /// Writes down what has happened, and tells the policy.
+    fn take_note(&mut self, now: Now, note: &Note) {
+        let client = note.client().and_then(|id| self.gate.roster().client_by_id(id));
+        let name = client.map(|client| client.name.clone());
+        self.environment.note(now, note, name.as_ref());
+        let Some(about) = self.environment.wants(note) else { return };
+        let standing = self.gate.standing(about);
+        let Some((about, effects)) = self.environment.react(now, note, &standing, name.as_ref()) else {
+            return;
+        };
+        self.gate.handle_reaction(now, about, &effects);
+        // What comes of a reaction is written down and told to no policy, or it could chase itself for ever.
+        while let Some(note) = self.gate.poll_note() {
+            self.environment.note(now, &note, name.as_ref());
         }
     }
 
@@ -126,7 +143,7 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
                 bridge.filter.close(to, service);
                 gate.handle_closed(now, grant, Outcome::Done);
             }
-            Action::Answer { peer, message } => {
+            Action::Answer { peer, message } | Action::Converse { peer, message, .. } => {
                 front.central.answer(&mut front.sockets, now.instant, peer, &message);
             }
         }

@@ -137,6 +137,7 @@ impl Scene {
                 Action::Remember { .. }
                 | Action::Watch { .. }
                 | Action::Unwatch { .. }
+                | Action::Converse { .. }
                 | Action::Close { .. } => return Err("a knock under a lease only opens".into()),
             }
         }
@@ -174,6 +175,7 @@ fn gate(identity: &GateIdentity, roster: LiveRoster) -> Box<Bench> {
         lockout: Duration::from_secs(60),
         lockout_scope: LockoutScope::Source,
         max_age: None,
+        console: None,
         burnt: Burnt::default(),
         services: [Service::new(1, Duration::from_secs(60), Duration::from_secs(3600))].into_iter().collect(),
     };

@@ -161,8 +161,11 @@ fn answer(gate: &mut Bench, now: Now) -> u32 {
                 answers += 1;
             }
             Action::Remember { .. } => panic!("the lease covers every counter"),
-            Action::Watch { .. } | Action::Unwatch { .. } | Action::Close { .. } => {
-                panic!("nobody knocks a sequence and nothing ends")
+            Action::Watch { .. }
+            | Action::Unwatch { .. }
+            | Action::Close { .. }
+            | Action::Converse { .. } => {
+                panic!("nobody knocks a sequence, nothing ends, and there is no console")
             }
         }
     }
@@ -204,6 +207,7 @@ fn gate(rng: &mut Generator) -> (Bench, Keys) {
         lockout: Duration::from_secs(60),
         lockout_scope: LockoutScope::Source,
         max_age: None,
+        console: None,
         burnt: Burnt::default(),
         services: [Service::new(1, Duration::from_secs(60), Duration::from_secs(3600))].into_iter().collect(),
     };

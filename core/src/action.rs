@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Network;
 use crate::book::BookId;
+use crate::channel::Channel;
 use crate::envelope::Message;
 use crate::limits::MAX_EFFECTS;
 use crate::replay::Used;
@@ -165,6 +166,20 @@ pub enum Action {
         peer: Peer,
         /// The bytes.
         message: Message,
+    },
+    /// Send `message` to `peer`, which is a connection, and go on over it: what follows both ways is sealed by `channel`.
+    /// Offered only where [`Config::console`](crate::Config::console) is set.
+    Converse {
+        /// Where to.
+        peer: Peer,
+        /// The bytes.
+        message: Message,
+        /// Who it is.
+        client: ClientId,
+        /// From where.
+        source: IpAddr,
+        /// Seals and opens what is said from now on.
+        channel: Channel,
     },
 }
 

@@ -2,6 +2,7 @@
 
 use rand_core::CryptoRng;
 
+use crate::channel::Channel;
 use crate::envelope::{self, Direction, Message};
 use crate::handshake::Initiator;
 use crate::key::{DoorKey, GateId, Identity, PublicKey};
@@ -79,6 +80,19 @@ impl Question<'_> {
             envelope::open(door_key, *gate, Direction::Answer, message).ok_or(ExchangeError::NotTheGate)?;
         let payload = self.handshake.clone().finish(&inner).map_err(|_| ExchangeError::NotTheGate)?;
         Answer::decode(&payload).map_err(|_| ExchangeError::NewerGate)
+    }
+
+    /// Reads the answer to a question that asked for the console, and goes on over the connection that it came from.
+    ///
+    /// # Errors
+    /// As [`Question::answer`].
+    pub fn answer_and_go_on(&self, message: &Message) -> Result<(Answer, Channel), ExchangeError> {
+        let Keys { gate, door_key, .. } = self.keys;
+        let inner =
+            envelope::open(door_key, *gate, Direction::Answer, message).ok_or(ExchangeError::NotTheGate)?;
+        let (payload, channel) =
+            self.handshake.clone().finish_and_go_on(&inner).map_err(|_| ExchangeError::NotTheGate)?;
+        Ok((Answer::decode(&payload).map_err(|_| ExchangeError::NewerGate)?, channel))
     }
 }
 

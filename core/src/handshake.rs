@@ -2,7 +2,7 @@
 //!
 //! `Noise_IK_25519_ChaChaPoly_BLAKE2s` through `clatter`; this module adds the prologue, fixed sizes, the refusal of keys
 //! of low order, and the rule that ephemeral keys come from the host's own generator. The first message proves who the client is; the second proves the
-//! gate and ends the handshake: no transport phase follows. Rule: `docs/protocol.md`, section 4.
+//! gate and ends the handshake. A [`Channel`] may follow, where both sides go on over one connection. Rule: `docs/protocol.md`, section 4.
 
 use clatter::NqHandshakeCore;
 use clatter::crypto::cipher::ChaChaPoly;
@@ -11,6 +11,7 @@ use clatter::handshakepattern::noise_ik;
 use clatter::traits::Handshaker;
 use zeroize::Zeroize;
 
+use crate::channel::Channel;
 use crate::envelope::Inner;
 use crate::key::{GateId, Identity, PublicKey};
 use crate::limits::{ANSWER_LEN, INNER_LEN, REQUEST_LEN};
@@ -65,13 +66,26 @@ impl Initiator {
     ///
     /// # Errors
     /// [`Failed`] if it was not written by the gate in answer to this handshake's first message.
-    pub fn finish(mut self, inner: &Inner) -> Result<[u8; ANSWER_LEN], Failed> {
+    pub fn finish(self, inner: &Inner) -> Result<[u8; ANSWER_LEN], Failed> {
+        self.read(inner).map(|(answer, _)| answer)
+    }
+
+    /// Reads the second message, after which the conversation goes on.
+    ///
+    /// # Errors
+    /// As [`Initiator::finish`].
+    pub fn finish_and_go_on(self, inner: &Inner) -> Result<([u8; ANSWER_LEN], Channel), Failed> {
+        let (answer, noise) = self.read(inner)?;
+        Ok((answer, channel(noise)?))
+    }
+
+    fn read(mut self, inner: &Inner) -> Result<([u8; ANSWER_LEN], Noise), Failed> {
         let mut answer = [0; ANSWER_LEN];
         let read = self.0.read_message(inner, &mut answer).map_err(|_| Failed)?;
         if read != ANSWER_LEN {
             return Err(Failed);
         }
-        Ok(answer)
+        Ok((answer, self.0))
     }
 }
 
@@ -116,14 +130,31 @@ impl Responder {
     ///
     /// # Errors
     /// [`Failed`] if the client's keys are unusable.
-    pub fn answer(mut self, answer: &[u8; ANSWER_LEN]) -> Result<Inner, Failed> {
+    pub fn answer(self, answer: &[u8; ANSWER_LEN]) -> Result<Inner, Failed> {
+        self.write(answer).map(|(inner, _)| inner)
+    }
+
+    /// Writes the second message, after which the conversation goes on.
+    ///
+    /// # Errors
+    /// As [`Responder::answer`].
+    pub fn answer_and_go_on(self, answer: &[u8; ANSWER_LEN]) -> Result<(Inner, Channel), Failed> {
+        let (inner, noise) = self.write(answer)?;
+        Ok((inner, channel(noise)?))
+    }
+
+    fn write(mut self, answer: &[u8; ANSWER_LEN]) -> Result<(Inner, Noise), Failed> {
         let mut inner = [0; INNER_LEN];
         let written = self.0.write_message(answer, &mut inner).map_err(|_| Failed)?;
         if written != INNER_LEN {
             return Err(Failed);
         }
-        Ok(inner)
+        Ok((inner, self.0))
     }
+}
+
+fn channel(noise: Noise) -> Result<Channel, Failed> {
+    noise.finalize().map(Channel::new).map_err(|_| Failed)
 }
 
 fn prologue(gate: GateId) -> [u8; PROLOGUE_LEN] {

@@ -25,7 +25,9 @@ pub mod action;
 pub mod address;
 pub mod attempt;
 pub mod book;
+pub mod channel;
 pub mod client;
+pub mod console;
 pub mod envelope;
 pub mod file;
 pub mod gate;
@@ -41,6 +43,7 @@ pub mod profile;
 pub mod refusal;
 pub mod replay;
 pub mod roster;
+pub mod site;
 #[cfg(test)]
 mod testing;
 pub mod text_form;

@@ -126,3 +126,12 @@ pub const MAX_ANSWER_GRANTS: usize = 4;
 pub const SOURCE_PREFIX_V4: u8 = 32;
 /// See [`SOURCE_PREFIX_V4`].
 pub const SOURCE_PREFIX_V6: u8 = 64;
+
+/// Bytes of one message to or from a gate's console, before it is sealed. A gateway keeps two of them in its memory.
+pub const MAX_SAID: usize = 1024;
+/// Hosts behind a gateway that offer one service.
+pub const MAX_SERVICE_HOSTS: usize = 8;
+/// Ranges of ports for packet knocks on a gateway.
+pub const MAX_PACKET_RANGES: usize = 8;
+/// Policies that a gateway asks one after the other.
+pub const MAX_GATEWAY_POLICIES: usize = 4;

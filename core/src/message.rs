@@ -26,10 +26,14 @@ pub enum Kind {
     Renew,
     /// Close what is open to me.
     Close,
+    /// Let me speak with the console of the gate over this very connection. Asks for the console's service, which must be open
+    /// to me already.
+    Console,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Status, Self::NextNumber, Self::Open, Self::Renew, Self::Close];
+    const ALL: [Self; 6] =
+        [Self::Status, Self::NextNumber, Self::Open, Self::Renew, Self::Close, Self::Console];
 
     const fn code(self) -> u8 {
         match self {
@@ -38,6 +42,7 @@ impl Kind {
             Self::Open => 3,
             Self::Renew => 4,
             Self::Close => 5,
+            Self::Console => 6,
         }
     }
 

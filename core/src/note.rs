@@ -49,6 +49,13 @@ pub enum Note {
         /// Of which service.
         service: u16,
     },
+    /// A client has come to the gate's console.
+    Console {
+        /// Who.
+        client: ClientId,
+        /// Where.
+        source: IpAddr,
+    },
     /// The attempt of a holder has ended, and its number is used up.
     KnockEnded {
         /// Who.
@@ -99,6 +106,23 @@ pub enum Note {
         /// Why.
         reason: CloseReason,
     },
+}
+
+impl Note {
+    /// The client that it is about, if it is about one.
+    pub fn client(&self) -> Option<ClientId> {
+        match *self {
+            Self::Offered { client, .. }
+            | Self::Refused { client, .. }
+            | Self::Packet { client, .. }
+            | Self::Console { client, .. }
+            | Self::KnockEnded { client, .. }
+            | Self::GrantOpened { client, .. }
+            | Self::GrantClosed { client, .. }
+            | Self::LockedOut { who: Locked::Client(client), .. } => Some(client),
+            Self::LockedOut { who: Locked::Source(_) | Locked::Everybody, .. } => None,
+        }
+    }
 }
 
 /// How an attempt ended.

@@ -151,6 +151,8 @@ impl Client {
 pub trait Roster {
     /// The client with this key, or with this former key; whether that is still good is for the core to say.
     fn client(&self, key: &PublicKey) -> Option<&Client>;
+    /// The client of that number.
+    fn client_by_id(&self, id: ClientId) -> Option<&Client>;
     /// The book of that name.
     fn book(&self, id: BookId) -> Option<&Book>;
     /// What a client has used up; [`Used::EVERYTHING`] of one that is not there.
@@ -219,6 +221,10 @@ impl<const N: usize> Roster for FixedRoster<N> {
     fn client(&self, key: &PublicKey) -> Option<&Client> {
         let has = |client: &&Client| client.key == *key || client.former.is_some_and(|f| f.key == *key);
         self.clients.iter().map(|enrolled| &enrolled.client).find(has)
+    }
+
+    fn client_by_id(&self, id: ClientId) -> Option<&Client> {
+        self.enrolled(id).map(|enrolled| &enrolled.client)
     }
 
     fn book(&self, id: BookId) -> Option<&Book> {

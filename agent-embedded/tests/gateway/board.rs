@@ -3,8 +3,14 @@
 use std::convert::Infallible;
 
 use knockgate_core::action::Effect;
-use knockgate_core::{Consultation, Decision, Note, Now, Outcome, Record, Verdict};
-use knockgate_gateway::{Decide, Journal, Store};
+use std::net::IpAddr;
+
+use knockgate_core::channel::Channel;
+use knockgate_core::{
+    ClientId, Consultation, Decision, Name, Note, Now, Outcome, Record, Standing, Subject, Verdict,
+};
+use knockgate_gateway::environment::{Health, Over, Reaction};
+use knockgate_gateway::{Decide, Journal, Operate, Store};
 use rand_core::{TryCryptoRng, TryRng};
 
 /// A board whose store and policy do what the test wants.
@@ -44,10 +50,34 @@ impl Decide for Board {
         let open = Effect::Open { service: question.service, seconds: question.seconds };
         Decision { verdict: self.verdict, effects: [open].into_iter().collect() }
     }
+
+    fn wants(&self, _: &Note) -> Option<Subject> {
+        None
+    }
+
+    fn react(&mut self, _: Now, _: &Note, _: &Standing, _: Option<&Name>) -> Option<Reaction> {
+        None
+    }
+}
+
+impl Operate for Board {
+    fn welcome(&mut self, _: Now, _: ClientId, _: IpAddr, _: Channel) {
+        unreachable!("this gateway has no console")
+    }
+
+    fn hear(&mut self, _: Now, _: Health, _: &[u8]) -> Result<usize, Over> {
+        Err(Over)
+    }
+
+    fn say(&mut self, _: Now, _: &mut [u8]) -> Result<usize, Over> {
+        Err(Over)
+    }
+
+    fn leave(&mut self) {}
 }
 
 impl Journal for Board {
-    fn note(&mut self, _: Now, note: &Note) {
+    fn note(&mut self, _: Now, note: &Note, _: Option<&Name>) {
         self.notes.push(note.clone());
     }
 }

@@ -12,8 +12,9 @@ use knockgate_core::message::Mode;
 use knockgate_core::profile::{Profile, Protocol};
 use knockgate_core::replay::{Burnt, Used};
 use knockgate_core::roster::FixedRoster;
+use knockgate_core::site::{OuterAddress, PacketPorts};
 use knockgate_core::{Client, ClientId, Instant, Now};
-use knockgate_gateway::{Config, Gateway, GuardedService, OuterAddress, Target};
+use knockgate_gateway::{Config, Gateway, GuardedService, Target};
 use smoltcp::wire::EthernetAddress;
 
 use crate::board::{Board, TestRng};
@@ -188,6 +189,7 @@ fn enrolled(mode: Mode, machine: &Host) -> (Config, FixedRoster<4>, Profile) {
             lockout: LOCKOUT,
             lockout_scope: LockoutScope::Source,
             max_age: None,
+            console: None,
             burnt: Burnt::default(),
             services: [Service::new(SSH, Duration::from_secs(60), Duration::from_secs(3600))]
                 .into_iter()
@@ -200,7 +202,9 @@ fn enrolled(mode: Mode, machine: &Host) -> (Config, FixedRoster<4>, Profile) {
             prefix: 64,
             router: None,
         }),
-        central_port: CENTRAL,
+        central_port: Some(CENTRAL),
+        packet_ports: PacketPorts::Off,
+        console: None,
         services: [GuardedService {
             id: SSH,
             protocol: Protocol::Tcp,

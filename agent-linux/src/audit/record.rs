@@ -54,6 +54,11 @@ pub enum AuditRecord {
         /// None where whatever is open is meant.
         service: Option<String>,
     },
+    /// A client has come to the gate's console.
+    Console {
+        client: String,
+        source: IpAddr,
+    },
     Knock {
         client: String,
         source: IpAddr,
@@ -222,6 +227,7 @@ impl AuditRecord {
                 kind: kind(*wanted),
                 service: (*asked != 0).then(|| service(asked)),
             },
+            Note::Console { client: id, source } => Self::Console { client: client(id), source: *source },
             Note::KnockEnded { client: id, source, book, number, service: asked, end, seen } => Self::Knock {
                 client: client(id),
                 source: *source,
@@ -283,6 +289,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Open => "open",
         Kind::Renew => "renew",
         Kind::Close => "close",
+        Kind::Console => "console",
     }
 }
 

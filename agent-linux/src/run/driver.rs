@@ -223,7 +223,10 @@ impl Driver {
                 let outcome = self.close(grant, to, service);
                 self.gate.handle_closed(now, grant, outcome);
             }
-            Action::Answer { peer, message } => self.peers.answer(peer, &message),
+            // A server's console is its own: `knockgated` and its log. The core offers this only where one is configured.
+            Action::Answer { peer, message } | Action::Converse { peer, message, .. } => {
+                self.peers.answer(peer, &message);
+            }
         }
     }
 

@@ -41,7 +41,11 @@ impl Scribe<'_> {
                 let (client, service) = (self.name(client), self.service_name(service));
                 tracing::info!(%client, %to, %service, "closed");
             }
-            Note::Refused { .. } | Note::Packet { .. } | Note::KnockEnded { .. } | Note::LockedOut { .. } => {
+            Note::Refused { .. }
+            | Note::Packet { .. }
+            | Note::Console { .. }
+            | Note::KnockEnded { .. }
+            | Note::LockedOut { .. } => {
                 tracing::debug!(?note, "noted");
             }
         }

@@ -115,6 +115,7 @@ fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster, burnt:
             LockoutScope::Global => gate::LockoutScope::Everybody,
         },
         max_age: config.packet.max_age,
+        console: None,
         burnt,
         services: config.services.iter().map(service).collect(),
     };

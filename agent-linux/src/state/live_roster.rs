@@ -39,11 +39,6 @@ impl LiveRoster {
         std::mem::replace(&mut self.enrolment, enrolment)
     }
 
-    /// The client of that number.
-    pub fn client_by_id(&self, id: ClientId) -> Option<&Client> {
-        self.enrolment.client_by_id(id)
-    }
-
     /// The name of a client that is, or in this run was, on the roster.
     pub fn name(&self, id: ClientId) -> Option<&Name> {
         self.client_by_id(id).map(|client| &client.name).or_else(|| self.gone.get(&id))
@@ -77,6 +72,10 @@ impl LiveRoster {
 }
 
 impl Roster for LiveRoster {
+    fn client_by_id(&self, id: ClientId) -> Option<&Client> {
+        self.enrolment.client_by_id(id)
+    }
+
     fn client(&self, key: &PublicKey) -> Option<&Client> {
         self.enrolment.client(key)
     }

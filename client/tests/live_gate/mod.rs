@@ -289,6 +289,7 @@ fn config(identity: &Identity, book: &Book) -> Config {
         lockout: Duration::from_secs(60),
         lockout_scope: LockoutScope::Source,
         max_age: None,
+        console: None,
         burnt: Burnt::default(),
         services: [Service { prefixes, ..service(1) }, service(2)].into_iter().collect(),
     }
@@ -415,6 +416,7 @@ impl Host {
                 Action::Close { grant, .. } => self.gate.handle_closed(now, grant, done),
                 Action::Consult(consultation) => self.decide(now, consultation),
                 Action::Answer { peer, message } => self.answer(peer, &message),
+                Action::Converse { .. } => unreachable!("this gate has no console"),
             }
         }
     }

@@ -371,7 +371,7 @@ impl State {
             Kind::NextNumber => self.numbers.pop_front().expect("the script says what is asked for"),
             Kind::Status => self.statuses.pop_front().unwrap_or(Reply::Pending),
             // It is a gate of the time before packet knocks.
-            Kind::Open | Kind::Renew | Kind::Close => Reply::Refuse(Refusal::Unsupported, 0),
+            Kind::Open | Kind::Renew | Kind::Close | Kind::Console => Reply::Refuse(Refusal::Unsupported, 0),
         }
     }
 

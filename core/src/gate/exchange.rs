@@ -53,6 +53,8 @@ pub(super) enum Step {
     Opening(Openings),
     /// Nothing: it can be sent.
     AnswerDue(Reply),
+    /// The client is to be welcomed to the console.
+    WelcomeDue,
 }
 
 /// What follows once it is durable that the request was used.
@@ -64,6 +66,8 @@ pub(super) enum Then {
     Consult(Ask),
     /// Grants are closed.
     Close(Unwanted),
+    /// The client is welcomed to the console.
+    Converse,
     /// The answer is sent: the question was turned away, and would be a good one again if its counter were forgotten.
     Answer(Reply),
     /// The answer is sent at once: nothing was changed, so told a second time after a crash, it tells nobody but the client
@@ -79,7 +83,8 @@ impl Step {
             | Self::Remembering(Then::Watch { hold, .. })
             | Self::Watching(hold) => Some(hold),
             Self::RememberDue(..) | Self::Remembering(_) => None,
-            Self::ConsultDue(_) | Self::Consulting(_) | Self::Opening(_) | Self::AnswerDue(_) => None,
+            Self::ConsultDue(_) | Self::Consulting(_) | Self::Opening(_) => None,
+            Self::AnswerDue(_) | Self::WelcomeDue => None,
         }
     }
 
@@ -88,7 +93,8 @@ impl Step {
         match self {
             Self::ConsultDue(_) | Self::Consulting(_) => Some(Refusal::PolicyFailed),
             Self::Opening(_) => Some(Refusal::Unavailable),
-            Self::RememberDue(..) | Self::Remembering(_) | Self::Watching(_) | Self::AnswerDue(_) => None,
+            Self::RememberDue(..) | Self::Remembering(_) | Self::Watching(_) => None,
+            Self::AnswerDue(_) | Self::WelcomeDue => None,
         }
     }
 }
@@ -207,8 +213,10 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             Then::Watch { book, next, .. } => {
                 Step::RememberDue(Record::Offer { client, used, book, next }, then)
             }
-            Then::Consult(_) | Then::Close(_) | Then::Answer(_) if covered => self.stored(now, then),
-            Then::Consult(_) | Then::Close(_) | Then::Answer(_) => {
+            Then::Consult(_) | Then::Close(_) | Then::Converse | Then::Answer(_) if covered => {
+                self.stored(now, then)
+            }
+            Then::Consult(_) | Then::Close(_) | Then::Converse | Then::Answer(_) => {
                 Step::RememberDue(Record::Counter { client, used }, then)
             }
         }
@@ -223,6 +231,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             }
             Then::Consult(ask) => Step::ConsultDue(ask),
             Then::Close(unwanted) => Step::AnswerDue(self.close_unwanted(now, unwanted)),
+            Then::Converse => Step::WelcomeDue,
             Then::Answer(reply) | Then::Tell(reply) => Step::AnswerDue(reply),
         }
     }
@@ -259,7 +268,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             (Outcome::Failed, Then::Watch { .. }) => {
                 return self.end_attempt(now.instant, client, Refusal::Unavailable);
             }
-            (Outcome::Failed, Then::Consult(_) | Then::Close(_)) => {
+            (Outcome::Failed, Then::Consult(_) | Then::Close(_) | Then::Converse) => {
                 let reply = Reply::refused(Refusal::Unavailable);
                 self.note_refusal(client, source, &reply);
                 Step::AnswerDue(reply)
@@ -303,20 +312,40 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 
     pub(super) fn poll_answer(&mut self, now: Now) -> Option<Action> {
         loop {
-            let at =
-                self.exchanges.iter().position(|exchange| matches!(exchange.step, Step::AnswerDue(_)))?;
+            let is_due = |exchange: &Exchange| matches!(exchange.step, Step::AnswerDue(_) | Step::WelcomeDue);
+            let at = self.exchanges.iter().position(is_due)?;
             let exchange = self.exchanges.swap_remove(at);
-            let peer = exchange.peer;
+            let action = match exchange.step {
+                Step::AnswerDue(reply) => self.answer(now, exchange, reply),
+                Step::WelcomeDue => self.converse(now, exchange),
+                Step::RememberDue(..) | Step::Remembering(_) | Step::Watching(_) => None,
+                Step::ConsultDue(_) | Step::Consulting(_) | Step::Opening(_) => None,
+            };
             // Only a key that should never have been enrolled makes this fail; its owner gets silence.
-            if let Some(message) = self.answer(now, exchange) {
-                return Some(Action::Answer { peer, message });
+            if action.is_some() {
+                return action;
             }
         }
     }
 
-    fn answer(&mut self, now: Now, exchange: Exchange) -> Option<Message> {
-        let Step::AnswerDue(Reply { verdict, retry_ms, offer }) = exchange.step else { return None };
-        let answer = Answer {
+    fn answer(&mut self, now: Now, exchange: Exchange, reply: Reply) -> Option<Action> {
+        let answer = self.answer_to(now, &exchange, reply).encode();
+        let inner = exchange.responder.answer(&answer).ok()?;
+        let message = self.seal_answer(&exchange.door_key, &inner)?;
+        Some(Action::Answer { peer: exchange.peer, message })
+    }
+
+    fn converse(&mut self, now: Now, exchange: Exchange) -> Option<Action> {
+        let answer = self.answer_to(now, &exchange, Self::welcome()).encode();
+        let (inner, channel) = exchange.responder.answer_and_go_on(&answer).ok()?;
+        let message = self.seal_answer(&exchange.door_key, &inner)?;
+        let Exchange { peer, client, source, .. } = exchange;
+        Some(Action::Converse { peer, message, client, source, channel })
+    }
+
+    fn answer_to(&self, now: Now, exchange: &Exchange, reply: Reply) -> Answer {
+        let Reply { verdict, retry_ms, offer } = reply;
+        Answer {
             verdict,
             retry_ms,
             time: now.unix.map_or(0, |unix| unix.as_micros()),
@@ -325,9 +354,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             open: self.open_to(now.instant, exchange.client, exchange.source),
             seen: Some(exchange.source),
             door_key: self.doorkeeper.current().filter(|key| !key.is(&exchange.door_key)).cloned(),
-        };
-        let inner = exchange.responder.answer(&answer.encode()).ok()?;
-        envelope::seal(&exchange.door_key, self.config.gate, Direction::Answer, &inner, &mut self.rng)
+        }
+    }
+
+    fn seal_answer(&mut self, door_key: &DoorKey, inner: &Inner) -> Option<Message> {
+        envelope::seal(door_key, self.config.gate, Direction::Answer, inner, &mut self.rng)
     }
 
     fn book_left(&self, key: &PublicKey) -> u32 {

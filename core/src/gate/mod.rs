@@ -17,6 +17,7 @@
 //!
 //! Nothing is ever answered to a stranger: an answer exists only after the handshake.
 
+mod console;
 mod decide;
 mod exchange;
 mod follow;
@@ -32,6 +33,7 @@ use core::time::Duration;
 
 use heapless::{Deque, Vec};
 use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
 
 use crate::action::{GrantId, Outcome, Waiter};
 use crate::address::{Network, SourcePrefix};
@@ -56,7 +58,7 @@ use exchange::{Exchange, Reply};
 const NOTES: usize = 32;
 
 /// Whom a wrong port locks out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LockoutScope {
     /// The client and its address.
     Source,
@@ -65,7 +67,7 @@ pub enum LockoutScope {
 }
 
 /// What the core must know of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// Names it in requests.
     pub id: u16,
@@ -84,7 +86,7 @@ pub struct Service {
 }
 
 /// The least bits that those to whom a service is opened must share with the knocker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prefixes {
     /// Of IPv4 addresses; 32 for single ones only.
     pub v4: u8,
@@ -144,6 +146,8 @@ pub struct Config {
     pub burnt: Burnt,
     /// What is guarded.
     pub services: Vec<Service, MAX_SERVICES>,
+    /// The service that stands for the gate's own console; none if it cannot be spoken with from afar.
+    pub console: Option<u16>,
 }
 
 impl Config {

@@ -39,6 +39,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             Kind::Open => self.open_request(now, asker, request),
             Kind::Renew => self.renew_request(now, asker, request),
             Kind::Close => self.close_request(asker, request),
+            Kind::Console => self.console_request(now.instant, asker, request),
         }
     }
 

@@ -91,6 +91,7 @@ impl People {
             lockout: Duration::from_secs(60),
             lockout_scope: if rules.global { LockoutScope::Everybody } else { LockoutScope::Source },
             max_age: None,
+            console: None,
             burnt,
             services: [service(1, 20, 60), service(2, 5, 10), service(3, 5, 10)].into_iter().collect(),
         }

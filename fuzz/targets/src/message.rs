@@ -208,6 +208,7 @@ fn carry_out(gate: &mut SmallGate, now: Now, verdict: knockgate_core::Verdict) -
                 opened += 1;
                 gate.handle_opened(now, grant, Outcome::Done);
             }
+            Action::Converse { .. } => panic!("this gate has no console"),
             Action::Close { .. } => panic!("nothing is open that could be closed"),
             Action::Answer { peer, message } => {
                 assert_eq!(peer, PEER);
@@ -233,7 +234,7 @@ fn check_answer(answer: &Answer, request: Option<&Request>, seen: &Seen, origin:
     }
     match request.kind {
         Kind::Open => {}
-        Kind::Status | Kind::NextNumber | Kind::Renew | Kind::Close => {
+        Kind::Status | Kind::NextNumber | Kind::Renew | Kind::Close | Kind::Console => {
             assert_eq!((seen.opened, seen.consulted), (0, None), "only a knock opens");
         }
     }

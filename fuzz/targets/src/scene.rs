@@ -192,6 +192,7 @@ impl Scene {
             lockout: Duration::from_secs(60),
             lockout_scope: LockoutScope::Source,
             max_age: Some(Duration::from_secs(300)),
+            console: None,
             burnt,
             services: services().into_iter().collect(),
         }

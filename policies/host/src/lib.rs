@@ -40,6 +40,7 @@ pub mod precompiled;
 #[cfg(feature = "record")]
 pub mod record;
 mod rights;
+mod rights_file;
 #[cfg(feature = "second-engine")]
 pub mod second;
 mod settings;
@@ -61,6 +62,7 @@ pub use load_error::LoadError;
 pub use parameter::{Parameter, ParameterError};
 pub use policy::Policy;
 pub use rights::{EffectiveRights, Rights, ServiceRight};
+pub use rights_file::RightsUnreadable;
 #[cfg(feature = "std")]
 pub use state::MemoryState;
 pub use state::{StateError, StateStore};

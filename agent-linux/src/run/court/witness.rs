@@ -57,6 +57,7 @@ impl Happening {
             | Note::KnockEnded { .. }
             | Note::Offered { .. }
             | Note::Packet { .. }
+            | Note::Console { .. }
             | Note::GrantOpened { .. } => None,
         }
     }

@@ -538,6 +538,7 @@ fn config(rng: &mut TestRng, book: &Book) -> Config {
         lockout: LOCKOUT,
         lockout_scope: LockoutScope::Source,
         max_age: None,
+        console: None,
         burnt: Burnt::default(),
         services: [service(SSH, 60, 3600), service(WEB, 30, 300), service(VAULT, 60, 60)]
             .into_iter()

@@ -32,7 +32,7 @@ impl World {
             _ if claim.is_some_and(|claim| claim != from) => self.reference.wrong_source(peer, client, from),
             Kind::Status => self.reference.status(peer, client, from),
             Kind::NextNumber => self.asked = self.reference.ask(peer, client, from, counter, wanted),
-            Kind::Open | Kind::Renew | Kind::Close => unreachable!("a packet knock"),
+            Kind::Open | Kind::Renew | Kind::Close | Kind::Console => unreachable!("a packet knock"),
         }
         self.turn();
         assert_eq!(self.asked, None, "a number is remembered at once");

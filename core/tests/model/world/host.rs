@@ -196,6 +196,7 @@ impl World {
                 self.laws.answered(peer);
                 self.answers.insert(peer.0, message);
             }
+            Action::Converse { .. } => panic!("this gate has no console"),
         }
     }
 
