@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use knockgate_core::note::{CloseReason, Note};
-use knockgate_core::{Client, ClientId, GrantId, Network};
+use knockgate_core::{Client, ClientId, GrantId, Network, Roster};
 
 use crate::audit::{Audit, AuditRecord};
 use crate::config::{Config, Service};

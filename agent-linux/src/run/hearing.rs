@@ -1,6 +1,6 @@
 //! The driver and its policies: what they are asked and told, and what is done about what they say.
 
-use knockgate_core::{ClientId, Consultation, Now, Outcome};
+use knockgate_core::{ClientId, Consultation, Now, Outcome, Roster};
 use knockgate_policy_host::{Cause, Event};
 
 use crate::acts::Notice;
