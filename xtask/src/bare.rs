@@ -1,4 +1,5 @@
-//! A compiler for targets without an operating system: riscv32 for the core and the gateway, wasm32 for policies.
+//! A compiler for targets without an operating system: riscv32 for the core and the gateway, wasm32 for policies, and
+//! Cortex-M for those who ask for it with [`toolchain_for`].
 //!
 //! First choice is the toolchain that runs this very command, with `rustup target add` for what it lacks. Where that
 //! cannot download, Debian's compiler builds `core` and `alloc` for the targets instead, see [`debian`].
@@ -16,9 +17,12 @@ use crate::{step::note, tool};
 /// The ISA of an ESP32-C6 and of the gateway's QEMU board.
 pub(crate) const RISCV: &str = "riscv32imac-unknown-none-elf";
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
-const TARGETS: [&str; 2] = [RISCV, WASM];
+/// The gateway's STM32H743, a Cortex-M7, and the Cortex-M4 that QEMU runs: both have a floating-point unit.
+pub(crate) const CORTEX_M: &str = "thumbv7em-none-eabihf";
+/// What nearly every command needs.
+const USUAL: [&str; 2] = [RISCV, WASM];
 
-/// A cargo that builds for [`TARGETS`].
+/// A cargo that builds for such targets.
 pub(crate) struct Toolchain {
     kind: Kind,
     /// Debian's and rustup's compilers never share a folder: a rebuilt sysroot invalidates what was built on it.
@@ -71,39 +75,44 @@ impl std::fmt::Display for Toolchain {
     }
 }
 
-/// Finds or makes a toolchain with every target in [`TARGETS`]. Fast when there is one already.
+/// Finds or makes a toolchain for riscv32 and wasm32. Fast when there is one already.
 pub(crate) fn toolchain() -> Result<Toolchain> {
+    toolchain_for(&USUAL)
+}
+
+/// Finds or makes a toolchain for exactly these targets, so that nobody waits for what another command needs.
+pub(crate) fn toolchain_for(targets: &[&'static str]) -> Result<Toolchain> {
     let target = std::env::current_dir()?.join("target");
     match std::env::var("KNOCKGATE_TOOLCHAIN").as_deref() {
-        Ok("debian") => return from_debian(&target),
-        Ok("rustup") => return from_rustup(target),
+        Ok("debian") => return from_debian(targets, &target),
+        Ok("rustup") => return from_rustup(targets, target),
         Ok(other) => bail!("KNOCKGATE_TOOLCHAIN is {other:?}; it may be rustup or debian"),
         Err(_) => {}
     }
-    if missing_targets().is_empty() {
+    if missing(targets).is_empty() {
         return Ok(Toolchain { kind: Kind::InUse, target_dir: target });
     }
-    if debian::is_complete(&TARGETS) {
-        return from_debian(&target);
+    if debian::is_complete(targets) {
+        return from_debian(targets, &target);
     }
-    from_rustup(target.clone()).or_else(|error| {
+    from_rustup(targets, target.clone()).or_else(|error| {
         note(format_args!("{error:#}"));
-        note("building core and alloc with Debian's compiler instead, about two minutes, once");
-        from_debian(&target)
+        note("building core and alloc with Debian's compiler instead, a minute for each target, once");
+        from_debian(targets, &target)
     })
 }
 
-fn from_rustup(target_dir: PathBuf) -> Result<Toolchain> {
-    let missing = missing_targets();
+fn from_rustup(targets: &[&'static str], target_dir: PathBuf) -> Result<Toolchain> {
+    let missing = missing(targets);
     if !missing.is_empty() {
         add_targets(&missing)?;
     }
     Ok(Toolchain { kind: Kind::InUse, target_dir })
 }
 
-fn from_debian(target: &Path) -> Result<Toolchain> {
+fn from_debian(targets: &[&str], target: &Path) -> Result<Toolchain> {
     let target_dir = target.join("bare-debian");
-    let sysroot = debian::Sysroot::find_or_build(&TARGETS, &target_dir)?;
+    let sysroot = debian::Sysroot::find_or_build(targets, &target_dir)?;
     Ok(Toolchain { kind: Kind::Debian(sysroot), target_dir })
 }
 
@@ -118,8 +127,8 @@ fn add_targets(missing: &[&str]) -> Result<()> {
         .context("rustup cannot download here")
 }
 
-fn missing_targets() -> Vec<&'static str> {
-    TARGETS.into_iter().filter(|target| !has_core(target)).collect()
+fn missing(targets: &[&'static str]) -> Vec<&'static str> {
+    targets.iter().copied().filter(|target| !has_core(target)).collect()
 }
 
 /// Whether the compiler in use has a compiled `core` for the target.
