@@ -125,7 +125,7 @@ pub(crate) enum Event {
         seconds: u32,
         touch: Touch,
     },
-    /// A packet knock.
+    /// A packet knock, or a question for the console.
     Packet {
         who: usize,
         from: usize,
@@ -256,7 +256,12 @@ impl Event {
 }
 
 fn packet() -> impl Strategy<Value = (Kind, u16, u32, Meant, bool, bool)> {
-    let kind = prop_oneof![5 => Just(Kind::Open), 3 => Just(Kind::Renew), 2 => Just(Kind::Close)];
+    let kind = prop_oneof![
+        10 => Just(Kind::Open),
+        6 => Just(Kind::Renew),
+        4 => Just(Kind::Close),
+        1 => Just(Kind::Console),
+    ];
     let service = prop_oneof![8 => Just(1_u16), 4 => Just(2), 1 => Just(3), 3 => Just(0)];
     let seconds = prop_oneof![3 => Just(0_u32), 3 => 1..10_u32, 1 => 10..500_u32];
     let meant = prop_oneof![3 => Just(Meant::Any), 1 => any::<u8>().prop_map(Meant::Named)];

@@ -12,6 +12,7 @@ use crate::action::{
     Action, Consultation, Decision, Effect, GrantId, Origin, Outcome, Peer, Ticket, Verdict, Way,
 };
 use crate::book::{Book, DecoySeed, Order, Shape};
+use crate::channel::Channel;
 use crate::client::{Keys, Question};
 use crate::envelope::Message;
 use crate::gate::{Config, Gate, LockoutScope, Probe, ProbeKind, Service};
@@ -118,6 +119,8 @@ pub(super) struct Bench<const E: usize, const H: usize, const N: usize, const L:
     pub(super) consultations: Vec<Consultation>,
     pub(super) waiting: Vec<Action>,
     answers: HashMap<Peer, Message>,
+    /// The gate's sides of conversations.
+    channels: HashMap<Peer, Channel>,
     people: Vec<Person>,
     rng: TestRng,
     /// How messages come.
@@ -183,6 +186,7 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
             consultations: Vec::new(),
             waiting: Vec::new(),
             answers: HashMap::new(),
+            channels: HashMap::new(),
             people,
             rng,
             way: Way::Connection,
@@ -239,6 +243,11 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
                 assert_eq!(self.answers.insert(peer, message), None, "a peer is answered once");
                 return;
             }
+            Action::Converse { peer, message, channel, .. } => {
+                assert_eq!(self.answers.insert(peer, message), None, "a peer is answered once");
+                self.channels.insert(peer, channel);
+                return;
+            }
             Action::Consult(consultation) => return self.judge(consultation),
             Action::Remember { .. } => self.script.store,
             Action::Watch { .. } => self.script.watch,
@@ -259,7 +268,7 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
             Action::Watch { hold, .. } => self.gate.handle_watched(now, hold, outcome),
             Action::Open { grant, .. } => self.gate.handle_opened(now, grant, outcome),
             Action::Close { grant, .. } => self.gate.handle_closed(now, grant, outcome),
-            Action::Unwatch { .. } | Action::Consult(_) | Action::Answer { .. } => {
+            Action::Unwatch { .. } | Action::Consult(_) | Action::Answer { .. } | Action::Converse { .. } => {
                 unreachable!("has no outcome")
             }
         }
@@ -326,6 +335,14 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
     pub(super) fn answer(&mut self, asked: Asked) -> Option<Answer> {
         let message = self.answers.remove(&asked.peer)?;
         Some(asked.question.answer(&message).expect("the gate's answer to this very question"))
+    }
+
+    /// The answer to somebody who wants to speak with the console, and both sides of the conversation: his and the gate's.
+    pub(super) fn welcome(&mut self, asked: Asked) -> Option<(Answer, Channel, Channel)> {
+        let message = self.answers.remove(&asked.peer)?;
+        let read = asked.question.answer_and_go_on(&message);
+        let (answer, his) = read.expect("the gate's answer to this very question");
+        Some((answer, his, self.channels.remove(&asked.peer)?))
     }
 
     pub(super) fn ask(&mut self, who: usize, from: IpAddr, change: impl FnOnce(&mut Request)) -> Answer {
@@ -577,5 +594,6 @@ fn word(action: &Action) -> String {
         }
         Action::Close { to, service, .. } => format!("close {service} to {to}"),
         Action::Answer { .. } => "answer".into(),
+        Action::Converse { client, source, .. } => format!("converse with {} at {source}", client.0),
     }
 }

@@ -11,7 +11,8 @@ pub(super) fn closings(notes: &[Note]) -> std::vec::Vec<(u32, CloseReason)> {
     let closing = |note: &Note| match note {
         Note::GrantClosed { grant, reason, .. } => Some((grant.0, *reason)),
         Note::Offered { .. } | Note::Refused { .. } | Note::LockedOut { .. } => None,
-        Note::KnockEnded { .. } | Note::GrantOpened { .. } | Note::Packet { .. } => None,
+        Note::KnockEnded { .. } | Note::GrantOpened { .. } => None,
+        Note::Packet { .. } | Note::Console { .. } => None,
     };
     notes.iter().filter_map(closing).collect()
 }

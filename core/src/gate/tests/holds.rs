@@ -11,7 +11,8 @@ fn ends(notes: &[Note]) -> std::vec::Vec<(u32, KnockEnd)> {
     let end = |note: &Note| match note {
         Note::KnockEnded { number, end, .. } => Some((*number, *end)),
         Note::Offered { .. } | Note::Refused { .. } | Note::LockedOut { .. } => None,
-        Note::GrantOpened { .. } | Note::GrantClosed { .. } | Note::Packet { .. } => None,
+        Note::GrantOpened { .. } | Note::GrantClosed { .. } => None,
+        Note::Packet { .. } | Note::Console { .. } => None,
     };
     notes.iter().filter_map(end).collect()
 }

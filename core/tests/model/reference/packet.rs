@@ -8,7 +8,7 @@ use knockgate_core::{Peer, Refusal};
 
 use super::{At, Knock, QUESTION, Reference, State, THINKING, TOKEN_SLOT, may_use, refused};
 
-/// What a packet knock says.
+/// What a packet knock says, or a question for the console.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packet {
     pub(crate) kind: Kind,
@@ -92,6 +92,8 @@ impl Reference {
                 let meant = self.grants.meant(client, source, grant, service);
                 return if meant.is_empty() { Err(no_grant) } else { Ok((None, service)) };
             }
+            // This gate has none, which is all that anybody is told of it.
+            Kind::Console => return Err((refused(Refusal::Unsupported), 0)),
             Kind::Status | Kind::NextNumber => unreachable!("no packet knock"),
         };
         if let Some(left) = self.locked_for(client, source) {

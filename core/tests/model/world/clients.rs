@@ -212,12 +212,13 @@ impl World {
             (Kind::NextNumber, None) if !outcome_of_a_hold(answer.refusal()) => {
                 self.laws.settled(client, counter);
             }
-            (Kind::Open | Kind::Renew | Kind::Close, None)
+            (Kind::Open | Kind::Renew | Kind::Close | Kind::Console, None)
                 if answer.refusal() != Some(Refusal::Unavailable) =>
             {
                 self.laws.settled(client, counter);
             }
-            (Kind::NextNumber | Kind::Status | Kind::Open | Kind::Renew | Kind::Close, None) => {}
+            (Kind::NextNumber | Kind::Status, None) => {}
+            (Kind::Open | Kind::Renew | Kind::Close | Kind::Console, None) => {}
         }
         assert_eq!(answer.seen, Some(said.source));
         let now = self.reference.now;

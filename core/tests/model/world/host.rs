@@ -211,7 +211,9 @@ impl World {
         let (cause, number) = match knock.kind {
             Kind::Open => (Cause::Packet, None),
             Kind::Renew => (Cause::Renew, None),
-            Kind::NextNumber | Kind::Status | Kind::Close => (Cause::Sequence, Some(knock.number)),
+            Kind::NextNumber | Kind::Status | Kind::Close | Kind::Console => {
+                (Cause::Sequence, Some(knock.number))
+            }
         };
         if knock.is_packet() {
             self.laws.settled(knock.client, knock.counter);
