@@ -26,6 +26,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod board;
 mod bridge;
 mod clock;
 pub mod config;
@@ -37,6 +38,8 @@ mod frame;
 mod front;
 mod gateway;
 pub mod limits;
+pub mod storage;
+pub mod update;
 mod watched;
 mod works;
 
