@@ -1,4 +1,4 @@
-//! What a gateway needs from the board it runs on, beside two network cards, a clock and a generator of random numbers.
+//! What a gateway needs beside two network cards, a clock and a generator of random numbers.
 //!
 //! The clock comes with every call of [`Gateway::poll`](crate::Gateway::poll), the generator is handed over once. The rest
 //! stands here: one small trait for each thing, so that a board can take each from another source.
@@ -7,10 +7,11 @@ use core::net::IpAddr;
 
 use heapless::Vec;
 use knockgate_core::channel::Channel;
-use knockgate_core::limits::MAX_EFFECTS;
+use knockgate_core::limits::MAX_GATEWAY_POLICIES;
 use knockgate_core::{
-    ClientId, Consultation, Decision, Effect, Name, Note, Now, Outcome, Record, Standing, Subject,
+    ClientId, Consultation, Decision, Effect, Happening, Name, Note, Now, Occasion, Outcome, Record, Standing,
 };
+use knockgate_policy_host::Profile;
 
 /// Keeps what would allow a replay if it were forgotten: counters and used numbers.
 pub trait Store {
@@ -21,19 +22,29 @@ pub trait Store {
     fn remember(&mut self, record: &Record) -> Outcome;
 }
 
+/// What all policies together may want of one event that nobody waits for: as much as the edge profile gives each of them.
+pub const MAX_REACTION: usize = MAX_GATEWAY_POLICIES * Profile::Edge.limits().actions;
+
 /// What shall come of something that nobody waited for.
-pub type Reaction = (Subject, Vec<Effect, MAX_EFFECTS>);
+pub type Reaction = Vec<Effect, MAX_REACTION>;
 
 /// Decides what a complete knock may do.
 pub trait Decide {
-    /// The policy's decision. It runs between two frames, so it has a limit of its own.
+    /// The policies' decision. They run between two frames, so they have limits of their own.
     fn decide(&mut self, now: Now, question: &Consultation) -> Decision;
 
-    /// Whom and what `note` is about, if the policy wants to hear of it.
-    fn wants(&self, note: &Note) -> Option<Subject>;
+    /// Whether a policy wants to hear of such things.
+    fn wants(&self, occasion: Occasion) -> bool;
 
-    /// Tells the policy what has happened, `name` being the client's; `standing` is that of the subject.
-    fn react(&mut self, now: Now, note: &Note, standing: &Standing, name: Option<&Name>) -> Option<Reaction>;
+    /// Tells the policies what has happened, `name` being the client's; `standing` is that of whom it is about. What comes of
+    /// it may be carried out on [`Happening::answerable`].
+    fn react(
+        &mut self,
+        now: Now,
+        happening: &Happening,
+        standing: &Standing,
+        name: Option<&Name>,
+    ) -> Reaction;
 }
 
 /// Keeps the audit log.

@@ -1,6 +1,6 @@
 //! The gateway itself: two ports and what happens between them.
 
-use knockgate_core::{Instant, Now, Roster};
+use knockgate_core::{Happening, Instant, Now, Roster};
 use rand_core::CryptoRng;
 use smoltcp::phy::{Device, RxToken};
 
@@ -44,6 +44,12 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
         let bridge = Bridge::new(Filter::new(config.services));
         let gate = Gate::new(config.gate, roster, rng);
         Ok(Self { outer, inner, works: Works { gate, environment, front, bridge } })
+    }
+
+    /// Tells the policies that the gateway has started. Its host calls it once, when nothing more can go wrong.
+    pub fn start(&mut self, now: Now) {
+        self.works.tell(now, &Happening::start_up());
+        self.works.write_notes(now);
     }
 
     /// Takes what has come in, does what is due, sends what is ready: a bounded amount of work.

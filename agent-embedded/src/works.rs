@@ -1,6 +1,9 @@
 //! What happens between the two ports: frames in, actions carried out, deadlines kept.
 
-use knockgate_core::{Action, Instant, Note, Now, Origin, Outcome, Probe, ProbeKind, Roster, Way};
+use knockgate_core::{
+    Action, Cause, Consultation, Happening, Instant, Note, Now, Origin, Outcome, Probe, ProbeKind, Roster,
+    Way,
+};
 use rand_core::CryptoRng;
 use smoltcp::phy::{Device, TxToken};
 
@@ -94,29 +97,63 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
     }
 
     fn act(&mut self, now: Now) {
-        while let Some(action) = self.gate.poll_action(now) {
+        loop {
+            // Before the next action, so that the log has a knock before what was decided about it.
+            self.take_notes(now);
+            let Some(action) = self.gate.poll_action(now) else { return };
             self.carry_out(now, action);
-        }
-        while let Some(note) = self.gate.poll_note() {
-            self.take_note(now, &note);
         }
     }
 
-    /// Writes down what has happened, and tells the policy.
-    fn take_note(&mut self, now: Now, note: &Note) {
-        let client = note.client().and_then(|id| self.gate.roster().client_by_id(id));
-        let name = client.map(|client| client.name.clone());
-        self.environment.note(now, note, name.as_ref());
-        let Some(about) = self.environment.wants(note) else { return };
-        let standing = self.gate.standing(about);
-        let Some((about, effects)) = self.environment.react(now, note, &standing, name.as_ref()) else {
-            return;
-        };
-        self.gate.handle_reaction(now, about, &effects);
-        // What comes of a reaction is written down and told to no policy, or it could chase itself for ever.
+    /// Writes down what has happened, and tells the policies. What comes of their answers is written down and told to nobody, or
+    /// policies could chase each other for ever.
+    fn take_notes(&mut self, now: Now) {
+        let mut untold = self.gate.notes_waiting();
         while let Some(note) = self.gate.poll_note() {
-            self.environment.note(now, &note, name.as_ref());
+            self.write(now, &note);
+            let Some(rest) = untold.checked_sub(1) else { continue };
+            untold = rest;
+            if let Some(happening) = Happening::of(&note) {
+                self.tell(now, &happening);
+            }
         }
+    }
+
+    /// Tells the policies what has happened, and does what they want about it.
+    pub(crate) fn tell(&mut self, now: Now, happening: &Happening) {
+        let Self { gate, environment, .. } = self;
+        if !environment.wants(happening.occasion) {
+            return;
+        }
+        let client = happening.about.client.and_then(|id| gate.roster().client_by_id(id));
+        let standing = gate.standing(happening.about);
+        let effects = environment.react(now, happening, &standing, client.map(|client| &client.name));
+        gate.handle_reaction(now, happening.answerable(), &effects);
+    }
+
+    /// Of a sequence the gate's notes say only that it was complete.
+    fn consult(&mut self, now: Now, question: Consultation) {
+        let decision = self.environment.decide(now, &question);
+        let Consultation { ticket, cause, client, source, service, .. } = question;
+        let outcome = self.gate.handle_decision(now, ticket, decision);
+        if (cause, outcome) == (Cause::Sequence, Outcome::Failed) {
+            // What was noted so far is news, and what comes of this is not.
+            self.take_notes(now);
+            self.tell(now, &Happening::failed_sequence(client, source, service));
+            self.write_notes(now);
+        }
+    }
+
+    /// Writes down what is no news to policies.
+    pub(crate) fn write_notes(&mut self, now: Now) {
+        while let Some(note) = self.gate.poll_note() {
+            self.write(now, &note);
+        }
+    }
+
+    fn write(&mut self, now: Now, note: &Note) {
+        let client = note.client().and_then(|id| self.gate.roster().client_by_id(id));
+        self.environment.note(now, note, client.map(|client| &client.name));
     }
 
     fn carry_out(&mut self, now: Now, action: Action) {
@@ -131,10 +168,7 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
                 gate.handle_watched(now, hold, outcome);
             }
             Action::Unwatch { source } => front.watched.hide(source),
-            Action::Consult(question) => {
-                let decision = environment.decide(now, &question);
-                gate.handle_decision(now, question.ticket, decision);
-            }
+            Action::Consult(question) => self.consult(now, question),
             Action::Open { grant, to, service, lasts, .. } => {
                 let outcome = bridge.filter.open(now.instant, to, service, now.instant.after(lasts));
                 gate.handle_opened(now, grant, outcome);

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use knockgate_core::channel::Channel;
 use knockgate_core::{
-    ClientId, Consultation, Decision, Name, Note, Now, Outcome, Record, Standing, Subject, Verdict,
+    ClientId, Consultation, Decision, Happening, Name, Note, Now, Occasion, Outcome, Record, Standing,
+    Verdict,
 };
 use knockgate_gateway::environment::{Health, Over, Reaction};
 use knockgate_gateway::{Decide, Journal, Operate, Store};
@@ -51,12 +52,12 @@ impl Decide for Board {
         Decision { verdict: self.verdict, effects: [open].into_iter().collect() }
     }
 
-    fn wants(&self, _: &Note) -> Option<Subject> {
-        None
+    fn wants(&self, _: Occasion) -> bool {
+        false
     }
 
-    fn react(&mut self, _: Now, _: &Note, _: &Standing, _: Option<&Name>) -> Option<Reaction> {
-        None
+    fn react(&mut self, _: Now, _: &Happening, _: &Standing, _: Option<&Name>) -> Reaction {
+        Reaction::new()
     }
 }
 

@@ -369,6 +369,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         self.notes.pop_front()
     }
 
+    /// How many notes [`Gate::poll_note`] has ready.
+    pub fn notes_waiting(&self) -> usize {
+        self.notes.len()
+    }
+
     fn note(&mut self, note: Note) {
         if self.notes.is_full() {
             // The host did not drain the notes as the contract says; the latest ones say more than the oldest.
