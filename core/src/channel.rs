@@ -1,7 +1,7 @@
 //! What is said after a handshake, over the same connection: Noise transport messages, each with its length in front.
 //!
 //! `length 2 | sealed`, the length in big-endian and of what follows it. Both sides count their messages, so one that is
-//! repeated, left out or moved does not open, and then the conversation is over. Rule: `docs/protocol.md`, section 6.9.
+//! repeated, left out or moved does not open, and then the conversation is over. Rule: `docs/protocol.md`, section 6.10.
 
 use clatter::crypto::cipher::ChaChaPoly;
 use clatter::crypto::hash::Blake2s;
@@ -18,24 +18,26 @@ pub const MAX_FRAME: usize = LENGTH_LEN + MAX_SAID + TAG_LEN;
 /// What a finished handshake leaves.
 pub(crate) type Transport = TransportState<ChaChaPoly, Blake2s>;
 
-/// One side of a conversation.
-pub struct Channel(Transport);
+/// One side of a conversation. Without its keys once something has come that does not open: it is over then, whoever has put
+/// it there, and what comes behind it does not open either.
+pub struct Channel(Option<Transport>);
 
 impl Channel {
     pub(crate) const fn new(transport: Transport) -> Self {
-        Self(transport)
+        Self(Some(transport))
     }
 
     /// Seals `said`, of at most [`MAX_SAID`] bytes, and puts its length in front.
     ///
     /// # Errors
-    /// [`Failed`] if it is too long, or `frame` too short for it.
+    /// [`Failed`] if it is too long, or `frame` too short for it, which costs nothing; or if the conversation is over.
     pub fn seal<'a>(&mut self, said: &[u8], frame: &'a mut [u8]) -> Result<&'a [u8], Failed> {
         let sealed = said.len().checked_add(TAG_LEN).filter(|_| said.len() <= MAX_SAID).ok_or(Failed)?;
         let frame = frame.get_mut(..LENGTH_LEN + sealed).ok_or(Failed)?;
+        let transport = self.0.as_mut().ok_or(Failed)?;
         let (length, rest) = frame.split_at_mut(LENGTH_LEN);
         length.copy_from_slice(&u16::try_from(sealed).map_err(|_| Failed)?.to_be_bytes());
-        self.0.send(said, rest).map_err(|_| Failed)?;
+        transport.send(said, rest).map_err(|_| Failed)?;
         Ok(frame)
     }
 
@@ -50,9 +52,14 @@ impl Channel {
     /// # Errors
     /// [`Failed`] if it is not the other side's next message, or `said` is too short for it: the conversation is over.
     pub fn open<'a>(&mut self, sealed: &[u8], said: &'a mut [u8]) -> Result<&'a [u8], Failed> {
+        let mut transport = self.0.take().ok_or(Failed)?;
         let length = sealed.len().checked_sub(TAG_LEN).filter(|&length| length <= MAX_SAID).ok_or(Failed)?;
         let said = said.get_mut(..length).ok_or(Failed)?;
-        let opened = self.0.receive(sealed, said).map_err(|_| Failed)?;
+        let opened = transport.receive(sealed, said).map_err(|_| Failed)?;
+        self.0 = Some(transport);
         said.get(..opened).ok_or(Failed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
-//! What is said with a gate's own console over a [`Channel`](crate::channel::Channel). Rule: `docs/protocol.md`, section 6.9.
+//! What is said with a gate's own console over a [`Channel`](crate::channel::Channel). Rule: `docs/protocol.md`, section 6.10.
 //!
-//! Each message of a channel holds one [`Ask`] or one [`Tell`], in postcard. Variants and fields are only added, at the end.
+//! Each message of a channel holds one [`Ask`] or one [`Tell`], in postcard and nothing else. Alternatives are only added, at the
+//! end, and their fields stay as they are.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,7 @@ pub enum Ask<'a> {
         /// Bytes of the image with its signature.
         length: u32,
     },
-    /// A piece of it, the next one. Answered by [`Tell::Next`].
+    /// A piece of it, the next one, of at most [`MAX_PIECE`](crate::limits::MAX_PIECE) bytes. Answered by [`Tell::Next`].
     Piece {
         /// Where it begins.
         at: u32,
@@ -38,6 +39,24 @@ pub enum Ask<'a> {
     Finish,
 }
 
+impl<'a> Ask<'a> {
+    /// Writes it, as a message of a channel holds it.
+    ///
+    /// # Errors
+    /// `said` is too short for it.
+    pub fn encode<'b>(&self, said: &'b mut [u8]) -> Result<&'b [u8], TooLong> {
+        encode(self, said)
+    }
+
+    /// Reads a whole message.
+    ///
+    /// # Errors
+    /// It is none of these.
+    pub fn decode(said: &'a [u8]) -> Result<Self, NotUnderstood> {
+        decode(said)
+    }
+}
+
 /// What the console tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tell<'a> {
@@ -47,7 +66,7 @@ pub enum Tell<'a> {
     Record {
         /// Its number: the gate's records are numbered from 1 on, anew after each start.
         number: u64,
-        /// One JSON object, as in the audit log of a server.
+        /// One JSON object, as in the audit log of a server, of at most [`MAX_LINE`](crate::limits::MAX_LINE) bytes.
         #[serde(borrow)]
         line: &'a str,
     },
@@ -69,6 +88,43 @@ pub enum Tell<'a> {
         #[serde(borrow)]
         why: &'a str,
     },
+}
+
+impl<'a> Tell<'a> {
+    /// Writes it, as a message of a channel holds it.
+    ///
+    /// # Errors
+    /// `said` is too short for it.
+    pub fn encode<'b>(&self, said: &'b mut [u8]) -> Result<&'b [u8], TooLong> {
+        encode(self, said)
+    }
+
+    /// Reads a whole message.
+    ///
+    /// # Errors
+    /// It is none of these.
+    pub fn decode(said: &'a [u8]) -> Result<Self, NotUnderstood> {
+        decode(said)
+    }
+}
+
+/// There is no room for what shall be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+/// What was said means nothing to this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotUnderstood;
+
+fn encode<'b>(what: &impl Serialize, said: &'b mut [u8]) -> Result<&'b [u8], TooLong> {
+    postcard::to_slice(what, said).map(|said| &*said).map_err(|_| TooLong)
+}
+
+fn decode<'a, T: Deserialize<'a>>(said: &'a [u8]) -> Result<T, NotUnderstood> {
+    match postcard::take_from_bytes(said) {
+        Ok((what, [])) => Ok(what),
+        Ok(_) | Err(_) => Err(NotUnderstood),
+    }
 }
 
 /// How a gate is.

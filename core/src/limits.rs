@@ -129,6 +129,11 @@ pub const SOURCE_PREFIX_V6: u8 = 64;
 
 /// Bytes of one message to or from a gate's console, before it is sealed. A gateway keeps two of them in its memory.
 pub const MAX_SAID: usize = 1024;
+/// Bytes of one piece of a site image on its way to a gateway. A multiple of 32, the most that a common flash memory writes at
+/// a time; with its place and its length it fits into [`MAX_SAID`].
+pub const MAX_PIECE: usize = 992;
+/// Bytes of one record on its way from a gate's console: with its number and its length it fits into [`MAX_SAID`].
+pub const MAX_LINE: usize = MAX_SAID - 13;
 /// Hosts behind a gateway that offer one service.
 pub const MAX_SERVICE_HOSTS: usize = 8;
 /// Ranges of ports for packet knocks on a gateway.

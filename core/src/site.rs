@@ -13,7 +13,7 @@
 //! | the last 74 | a [`Signature`] of all that |
 //!
 //! It holds the gate's keys: whoever reads it can pretend to be the gate. The signature is checked by the host, which knows the
-//! owner's key. Reading needs no heap: clients and books are handed out one by one. Rule: `docs/protocol.md`, section 8.5.
+//! owner's key. Reading needs no heap: clients and books are handed out one by one. Rule: `docs/protocol.md`, section 8.1.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -274,7 +274,7 @@ impl<'a> Site<'a> {
     /// # Errors
     /// [`SiteError`].
     pub fn read(image: &'a [u8]) -> Result<Self, SiteError> {
-        let content = image.get(8..12).and_then(|_| field(image, 8)).ok_or(SiteError::Truncated)?;
+        let content = field(image, 8).ok_or(SiteError::Truncated)?;
         let content =
             image.get(HEADER_LEN..).and_then(|rest| rest.get(..content)).ok_or(SiteError::Truncated)?;
         let (head, rest) = postcard::take_from_bytes::<Head>(content).map_err(|_| SiteError::Nonsense)?;
@@ -332,6 +332,7 @@ impl<'a> List<'a> {
     /// A list at the beginning of `bytes`, and what follows it.
     fn take<T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), SiteError> {
         let (count, items) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| SiteError::Nonsense)?;
+        // Every item has a byte at least, so the walk ends with the bytes, whatever the count says.
         let mut rest = items;
         for _ in 0..count {
             (_, rest) = postcard::take_from_bytes::<T>(rest).map_err(|_| SiteError::Nonsense)?;

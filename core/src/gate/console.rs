@@ -1,4 +1,6 @@
-//! The gate's own console, spoken with from afar. Rule: `docs/protocol.md`, section 6.9.
+//! The gate's own console, spoken with from afar. Rule: `docs/protocol.md`, section 6.10.
+
+use core::net::IpAddr;
 
 use rand_core::CryptoRng;
 
@@ -6,7 +8,7 @@ use crate::action::Way;
 use crate::message::{Request, Verdict};
 use crate::note::Note;
 use crate::refusal::Refusal;
-use crate::roster::Roster;
+use crate::roster::{ClientId, Roster};
 use crate::time::Instant;
 
 use super::Gate;
@@ -28,21 +30,30 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             return Err(Reply::refused(Refusal::Unsupported));
         }
         self.admit_knock(now, asker, request.service)?;
-        let is_open = self.open_grants().any(|grant| {
-            grant.client == client
-                && grant.service == request.service
-                && grant.to.contains(source)
-                && grant.is_in_force(now)
-        });
-        if !is_open {
+        if !self.has_console_open(now, client, source) {
             return Err(Reply::refused(Refusal::NoGrant));
         }
-        self.note(Note::Console { client, source });
         Ok(Then::Converse)
     }
 
-    /// What a client is told that may speak with the console.
-    pub(super) fn welcome() -> Reply {
-        Reply::of(Verdict::Granted)
+    /// What a client is told once its question cannot be repeated. `Err` turns it away: its grant may have ended while that was
+    /// being stored.
+    pub(super) fn welcome(&mut self, now: Instant, client: ClientId, source: IpAddr) -> Result<Reply, Reply> {
+        if !self.has_console_open(now, client, source) {
+            let reply = Reply::refused(Refusal::NoGrant);
+            self.note_refusal(client, source, &reply);
+            return Err(reply);
+        }
+        self.note(Note::Console { client, source });
+        Ok(Reply::of(Verdict::Granted))
+    }
+
+    fn has_console_open(&self, now: Instant, client: ClientId, source: IpAddr) -> bool {
+        self.open_grants().any(|grant| {
+            grant.client == client
+                && self.config.console == Some(grant.service)
+                && grant.to.contains(source)
+                && grant.is_in_force(now)
+        })
     }
 }

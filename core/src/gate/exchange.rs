@@ -250,7 +250,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         Ok(Authentic { key, counter, payload: Asked { request, responder } })
     }
 
-    fn note_refusal(&mut self, client: ClientId, source: IpAddr, reply: &Reply) {
+    pub(super) fn note_refusal(&mut self, client: ClientId, source: IpAddr, reply: &Reply) {
         let Verdict::Refused(code) = reply.verdict else { return };
         let Some(refusal) = Refusal::from_code(code) else { return };
         self.refuse(refusal);
@@ -336,7 +336,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     fn converse(&mut self, now: Now, exchange: Exchange) -> Option<Action> {
-        let answer = self.answer_to(now, &exchange, Self::welcome()).encode();
+        let reply = match self.welcome(now.instant, exchange.client, exchange.source) {
+            Ok(reply) => reply,
+            Err(reply) => return self.answer(now, exchange, reply),
+        };
+        let answer = self.answer_to(now, &exchange, reply).encode();
         let (inner, channel) = exchange.responder.answer_and_go_on(&answer).ok()?;
         let message = self.seal_answer(&exchange.door_key, &inner)?;
         let Exchange { peer, client, source, .. } = exchange;

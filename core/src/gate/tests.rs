@@ -3,6 +3,7 @@
 mod bench;
 
 mod confirm;
+mod console;
 mod exchange;
 mod factor;
 mod follow;
