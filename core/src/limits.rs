@@ -138,5 +138,7 @@ pub const MAX_LINE: usize = MAX_SAID - 13;
 pub const MAX_SERVICE_HOSTS: usize = 8;
 /// Ranges of ports for packet knocks on a gateway.
 pub const MAX_PACKET_RANGES: usize = 8;
+/// Clients of a gateway.
+pub const MAX_GATEWAY_CLIENTS: usize = 64;
 /// Policies that a gateway asks one after the other.
 pub const MAX_GATEWAY_POLICIES: usize = 4;
