@@ -36,9 +36,11 @@ fn check() -> Result<(), &'static str> {
     let core = cortex_m::Peripherals::take().ok_or("the processor's parts were taken twice")?;
     let mut clock = clock::Clock::start(core.SYST);
     let given = sys::given()?;
-    knocks::check(&mut clock, given.seed)?;
     policies::check(&mut clock, given.policies)?;
     let (heap, stack) = sys::high_water();
-    hprintln!("memory: {heap} bytes of heap, {stack} bytes of stack");
+    hprintln!("policies: at most {heap} bytes of heap and {stack} bytes of stack");
+    knocks::check(&mut clock, given.seed)?;
+    let (_, stack) = sys::high_water();
+    hprintln!("all of it: at most {stack} bytes of stack");
     Ok(())
 }
