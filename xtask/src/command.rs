@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use crate::{bench, core_check, demo, lint, policies, setup, step::Steps, test};
+use crate::{bench, core_check, demo, gateway, lint, policies, setup, step::Steps, test};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -16,6 +16,9 @@ usage: cargo xtask COMMAND
   test        all of the above, then every test
   demo        two namespaces, a real gate, a knock, a replay, the closing; ends with `demo: ok`;
               [--policy FILE --key FILE] shows what this signed policy decides instead
+  gateway build     the firmware of gateways, into target/gateway; [--board qemu-riscv32]
+  gateway image     a demo site's image in target/gateway/site; [--config FILE OPTIONS] what `knockgated gateway image` makes of them
+  gateway flash     write a site to a board: --board qemu|stm32h743 FILE.kgi [--public-key KEY]
   bench       time from knock to open port, beside knockd and fwknop if installed; [--reps N] [--profile release|dev]
   bench policy  what a policy's decision costs, on both engines, beside shell commands; [--profile release|dev]
 ";
@@ -42,6 +45,10 @@ fn job_named(args: &[String]) -> Option<Job> {
     if name == "bench" {
         let wanted = bench::Wanted::from(options)?;
         return Some(Box::new(move |steps| bench::run(steps, &wanted)));
+    }
+    if name == "gateway" {
+        let wanted = gateway::Wanted::from(options)?;
+        return Some(Box::new(move |steps| gateway::run(steps, &wanted)));
     }
     if name == "demo" {
         let wanted = demo::Wanted::from(options)?;
