@@ -11,13 +11,18 @@ use anyhow::{Result, bail};
 use crate::{bare, c_wasm, step::Steps, step::note, tool};
 
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
-    steps.step("setup: system packages", system_packages)?;
+    packages(steps)?;
     steps.step("setup: compile targets", || {
         let toolchain = bare::toolchain()?;
         note(format_args!("bare-metal and wasm32 builds use {toolchain}"));
         Ok(())
     })?;
     steps.step("setup: languages of policies", || languages::install(&bare::toolchain()?))
+}
+
+/// System packages alone, for what needs no policies in other languages.
+pub(crate) fn packages(steps: &mut Steps) -> Result<()> {
+    steps.step("setup: system packages", system_packages)
 }
 
 /// Something the build or the tests need, and how Debian calls it.
@@ -28,7 +33,7 @@ struct Need {
     packages: &'static [&'static [&'static str]],
 }
 
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 15] = [
     Need {
         what: "nft, the firewall's command",
         present: || tool::find("nft").is_some(),
@@ -75,6 +80,16 @@ const NEEDS: [Need; 13] = [
         packages: &[&["minisign"]],
     },
     Need { what: "mount, for sandboxes", present: || tool::find("mount").is_some(), packages: &[&["mount"]] },
+    Need {
+        what: "qemu-system-riscv32, the gateway's machine",
+        present: || tool::find("qemu-system-riscv32").is_some(),
+        packages: &[&["qemu-system-riscv"], &["qemu-system-misc"]],
+    },
+    Need {
+        what: "qemu-system-arm, for what gateways of another kind run",
+        present: || tool::find("qemu-system-arm").is_some(),
+        packages: &[&["qemu-system-arm"]],
+    },
     Need {
         what: "clang and wasm-ld 14 or newer, for policies in C",
         present: || c_wasm::find().is_some(),

@@ -57,7 +57,7 @@ impl Privilege {
             Self::Sudo => "through sudo",
             Self::SudoAsks => "through sudo, which may ask for your password",
         };
-        note(format_args!("installing {how}: {}", first_choice(needs).join(" ")));
+        note(format_args!("installing {how}: {}", available(needs).join(" ")));
     }
 
     fn apt_get(&self) -> Command {
@@ -95,10 +95,6 @@ fn has_candidate(package: &str) -> bool {
         .is_ok_and(|shown| !shown.trim().is_empty())
 }
 
-fn first_choice<'n>(needs: &[&'n [&'n [&'n str]]]) -> Vec<&'n str> {
-    needs.iter().flat_map(|alternatives| alternatives[0]).copied().collect()
-}
-
 fn by_hand(needs: &[&[&[&str]]]) -> String {
-    format!("apt-get update && apt-get install {}", first_choice(needs).join(" "))
+    format!("apt-get update && apt-get install {}", available(needs).join(" "))
 }
