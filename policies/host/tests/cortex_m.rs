@@ -21,7 +21,7 @@ use knockgate_policy_host::{
     Capabilities, MemoryState, Parameter, PolicyEngine, Profile, Rights, ServiceRight, StateStore, builtin,
 };
 
-const FIRMWARE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/gateway/cortex-m4.elf");
+const FIRMWARE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/gateway/cortex-m4");
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/policies");
 
 #[test]

@@ -23,7 +23,10 @@ pub(crate) struct Board {
 pub(crate) const QEMU: Board =
     Board { name: "qemu-riscv32", package: "knockgate-qemu-riscv32", target: bare::RISCV };
 
-const BOARDS: [&Board; 1] = [&QEMU];
+/// No gateway: it shows that core and policies run on such a processor. The policy host's test starts it in QEMU.
+const CORTEX_M4: Board = Board { name: "cortex-m4", package: "knockgate-cortex-m4", target: bare::CORTEX_M };
+
+const BOARDS: [&Board; 2] = [&QEMU, &CORTEX_M4];
 
 impl Board {
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
