@@ -107,6 +107,11 @@ impl Config {
         if ethernet != [Medium::Ethernet, Medium::Ethernet] {
             return Err(ConfigError::NotEthernet);
         }
+        self.check_itself()
+    }
+
+    /// Whether it makes sense, whatever the ports are.
+    pub(crate) fn check_itself(&self) -> Result<(), ConfigError> {
         if !self.hardware.is_unicast() {
             return Err(ConfigError::Hardware);
         }

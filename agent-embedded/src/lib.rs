@@ -38,6 +38,7 @@ mod frame;
 mod front;
 mod gateway;
 pub mod limits;
+pub mod site;
 pub mod storage;
 pub mod update;
 mod watched;
