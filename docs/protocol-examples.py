@@ -118,7 +118,7 @@ class Symmetric:
 
 
 def handshake(prologue, gate, client, client_ephemeral, gate_ephemeral, request, answer):
-    """Both messages, with the secret keys of both sides."""
+    """Both messages, with the secret keys of both sides, and the keys of what follows: the client's and the gate's."""
     noise = Symmetric(b"Noise_IK_25519_ChaChaPoly_BLAKE2s", prologue)
     noise.mix_hash(x25519(gate))
 
@@ -134,7 +134,61 @@ def handshake(prologue, gate, client, client_ephemeral, gate_ephemeral, request,
     noise.mix_key(x25519(gate_ephemeral, x25519(client_ephemeral)))  # ee
     noise.mix_key(x25519(gate_ephemeral, x25519(client)))  # se
     second += noise.encrypt(answer)
-    return first, second
+    temp = hmac.digest(noise.ck, b"", "blake2s")
+    key_1 = hmac.digest(temp, b"\1", "blake2s")
+    return first, second, (key_1, hmac.digest(temp, key_1 + b"\2", "blake2s"))
+
+
+def frame(key, number, said):
+    """A message of a conversation (section 6.10.2), of that number in its direction."""
+    text, tag = seal(key, struct.pack("<IQ", 0, number), b"", said)
+    return struct.pack(">H", len(text + tag)) + text + tag
+
+
+# --- Ed25519 (RFC 8032), for signatures as minisign makes them (section 8.1) -------------------------------------------
+
+D = -121665 * pow(121666, P - 2, P) % P
+ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def add(one, two):
+    (x1, y1), (x2, y2) = one, two
+    t = D * x1 * x2 * y1 * y2
+    x = (x1 * y2 + x2 * y1) * pow(1 + t, P - 2, P)
+    y = (y1 * y2 + x1 * x2) * pow(1 - t, P - 2, P)
+    return x % P, y % P
+
+
+def times(scalar, point):
+    total = (0, 1)
+    for bit in bin(scalar)[2:]:
+        total = add(total, total)
+        if bit == "1":
+            total = add(total, point)
+    return total
+
+
+BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE_X2 = (BASE_Y**2 - 1) * pow(D * BASE_Y**2 + 1, P - 2, P)
+ROOT = pow(BASE_X2, (P + 3) // 8, P)
+ROOT = ROOT if ROOT**2 % P == BASE_X2 % P else ROOT * pow(2, (P - 1) // 4, P) % P
+BASE = (min(ROOT, P - ROOT, key=lambda x: x % 2), BASE_Y)
+
+
+def packed(point):
+    return (point[1] | (point[0] & 1) << 255).to_bytes(32, "little")
+
+
+def ed25519(secret, message):
+    """Public key and signature."""
+    hashed = hashlib.sha512(secret).digest()
+    scalar = int.from_bytes(hashed[:32], "little") & ~7 & (2**255 - 1) | 2**254
+    number = lambda *parts: int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little") % ORDER
+    public = packed(times(scalar, BASE))
+    r = number(hashed[32:], message)
+    commitment = packed(times(r, BASE))
+    answer = (r + number(commitment, public, message) * scalar) % ORDER
+    return public, commitment + answer.to_bytes(32, "little")
 
 
 # --- Knock book (section 2) -------------------------------------------------------------------------------------------
@@ -187,6 +241,10 @@ def text(value):
     return varint(len(value)) + value.encode()
 
 
+def items(*content):
+    return varint(len(content)) + b"".join(content)
+
+
 def file(mark, version, content):
     checked = mark + bytes([version]) + content
     return checked + blake2s(checked)[:8]
@@ -234,6 +292,71 @@ ANSWER_WITH_DOOR_KEY = (
 CONFIRM = varint(5) + TOKEN + bytes(5) + SOURCE
 CLOSED = varint(6) + bytes(5) + some(bytes.fromhex("0120010db8000000000000000000000007"))
 
+# A conversation with the console: its request, its answer, what is said.
+CONSOLE = bytes([6]) + varint(1_700_000_000_000_000) + varint(3)
+WELCOME = (
+    varint(2) + varint(0) + varint(1_700_000_000_012_345) + varint(958) + NONE
+    + varint(1) + varint(3) + varint(58_000) + varint(9) + SOURCE
+)
+ASKS = (
+    ("status", b"\0"),
+    ("log after 41", b"\1" + varint(41)),
+    ("time", b"\2" + varint(1_700_000_000_000_000)),
+    ("update of 40 000 bytes", b"\3" + varint(40_000)),
+    ("piece", b"\4" + varint(992) + varint(3) + b"\1\2\3"),
+    ("finish", b"\5"),
+)
+STATUS = (
+    varint(7) + varint(4) + varint(86_400) + varint(2) + varint(300) + varint(90_000) + varint(101_000) + varint(458_752)
+)
+TELLS = (
+    ("status", b"\0" + STATUS),
+    ("record 42", b"\1" + varint(42) + text("{}")),
+    ("end, 3 were lost", b"\2" + varint(3)),
+    ("next piece at 992", b"\3" + varint(992)),
+    ("done", b"\4"),
+    ("refused", b"\5" + text("no room")),
+)
+
+# A site: two services, of which one is the console, one client, his book, one policy.
+OWNER, OWNER_ID = count_from(0x10), count_from(0x90, 8)
+HEAD = (
+    varint(4) + varint(1_700_000_000_000_000) + text("lab") + GATE_ID + GATE + items(DOOR_KEY) + DECOY_SEED
+    + varint(1000) + bytes([6]) + varint(100) + varint(10_000) + varint(32_767)
+    + varint(0) + varint(0) + varint(10_000) + bytes([2]) + varint(60) + varint(0) + NONE
+    + some(bytes([192, 0, 2, 1, 24]) + some(bytes([192, 0, 2, 254])))
+    + some(bytes.fromhex("20010db8000000000000000000000001") + bytes([64]) + NONE)
+    + some(varint(62_201)) + varint(1) + items(varint(60_000) + varint(65_535)) + some(varint(3) + varint(2_222))
+)
+SITE_SERVICES = items(
+    varint(1) + varint(60) + varint(0) + varint(3_600) + varint(0) + bytes([1, 0, 0]) + some(bytes([24, 64]))
+    + text("ssh") + varint(0) + items(varint(22)) + items(bytes([0, 192, 0, 2, 10])),
+    varint(3) + varint(60) + varint(0) + varint(600) + varint(0) + bytes([0, 1, 0]) + NONE
+    + text("console") + varint(0) + items(varint(2_222)) + items(),
+)
+SITE_CLIENTS = items(
+    varint(1) + text("alice") + x25519(CLIENT) + items(varint(1), varint(3)) + BOOK_ID + NONE
+    + some(varint(1_800_000_000_000_000)) + b"\0" + some(count_from(0x50, 20))
+)
+RIGHTS, COMPILED = bytes.fromhex("0102"), b"compiled"
+SITE_POLICIES = items(text("hours") + varint(len(RIGHTS)) + RIGHTS + varint(len(COMPILED)))
+
+
+def filled(data):
+    return data + bytes(-len(data) % 16)
+
+
+def site():
+    content = HEAD + SITE_SERVICES + SITE_CLIENTS + items(BOOK) + SITE_POLICIES
+    code = filled(COMPILED)
+    length = len(filled(bytes(16) + content)) + len(code)
+    return filled(b"KGsi\1\0\0\0" + struct.pack("<II", len(content), length) + content) + code
+
+
+def signed(image):
+    _, signature = ed25519(OWNER, hashlib.blake2b(image).digest())
+    return image + b"ED" + OWNER_ID + signature
+
 
 def show(title, data):
     print(title, f"({len(data)} bytes)")
@@ -249,6 +372,10 @@ def check_the_tools():
     alice = bytes.fromhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a")
     bob = bytes.fromhex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
     assert x25519(alice, bob).hex() == shared  # RFC 7748, 6.1
+    secret = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
+    public, signature = ed25519(secret, b"\x72")  # RFC 8032, 7.1, test 2
+    assert public.hex() == "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+    assert signature.hex().startswith("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da")
     poem = (b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
             b"sunscreen would be it.")
     _, tag = xseal(count_from(0x80), count_from(0x40, 24), bytes.fromhex("50515253c0c1c2c3c4c5c6c7"), poem)
@@ -276,7 +403,7 @@ def main():
         ("answer with a door key", ANSWER_WITH_DOOR_KEY), ("confirm answer", CONFIRM), ("closed answer", CLOSED),
     ):
         show(f"{title}, without the zeros that fill it up", payload)
-    first, second = handshake(
+    first, second, _ = handshake(
         b"knockgate/1" + GATE_ID, GATE, CLIENT, CLIENT_EPHEMERAL, GATE_EPHEMERAL, request, answer
     )
     show("first Noise message", first)
@@ -287,6 +414,22 @@ def main():
     ):
         sealed, tag = xseal(DOOR_KEY, nonce, b"knockgate/1" + way + GATE_ID, inner)
         show(title, nonce + tag + sealed)
+
+    show("console request, without the zeros that fill it up", CONSOLE)
+    show("welcome, without the zeros that fill it up", WELCOME)
+    _, _, (clients, gates) = handshake(
+        b"knockgate/1" + GATE_ID, GATE, CLIENT, CLIENT_EPHEMERAL, GATE_EPHEMERAL,
+        CONSOLE.ljust(64, b"\0"), WELCOME.ljust(112, b"\0"),
+    )
+    show("the client's first message, asking for the status", frame(clients, 0, ASKS[0][1]))
+    show("the gate's first message, the status", frame(gates, 0, TELLS[0][1]))
+    show("the client's second message, asking for the log", frame(clients, 1, ASKS[1][1]))
+    for title, said in ASKS:
+        show(f"ask: {title}", said)
+    for title, said in TELLS:
+        show(f"tell: {title}", said)
+    show("site image with its signature", signed(site()))
+    show("owner", file(b"KGow", 1, OWNER_ID + ed25519(OWNER, b"")[0]))
 
 
 if __name__ == "__main__":

@@ -109,5 +109,12 @@ fn values() -> BTreeMap<&'static str, String> {
         ("MAX_ANSWER_GRANTS", n(&l::MAX_ANSWER_GRANTS)),
         ("SOURCE_PREFIX_V4", n(&l::SOURCE_PREFIX_V4)),
         ("SOURCE_PREFIX_V6", n(&l::SOURCE_PREFIX_V6)),
+        ("MAX_SAID", n(&l::MAX_SAID)),
+        ("MAX_PIECE", n(&l::MAX_PIECE)),
+        ("MAX_LINE", n(&l::MAX_LINE)),
+        ("MAX_SERVICE_HOSTS", n(&l::MAX_SERVICE_HOSTS)),
+        ("MAX_PACKET_RANGES", n(&l::MAX_PACKET_RANGES)),
+        ("MAX_GATEWAY_CLIENTS", n(&l::MAX_GATEWAY_CLIENTS)),
+        ("MAX_GATEWAY_POLICIES", n(&l::MAX_GATEWAY_POLICIES)),
     ])
 }

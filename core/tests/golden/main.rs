@@ -8,8 +8,9 @@
     reason = "all of this is a test, which clippy only sees of functions marked as one"
 )]
 
-use core::convert::Infallible;
-use core::net::IpAddr;
+mod bytes;
+mod console;
+mod site;
 
 use knockgate_core::book::{Book, BookId, Order};
 use knockgate_core::client::Keys;
@@ -18,10 +19,8 @@ use knockgate_core::handshake::Responder;
 use knockgate_core::key::{DoorKey, GateId, Identity, PublicKey, SecretKey};
 use knockgate_core::message::{Answer, Kind, Mode, Offer, OpenService, Reach, Request, Token, Verdict};
 use knockgate_core::profile::{PortRange, Profile, ProfileService, Protocol};
-use rand_core::{TryCryptoRng, TryRng};
 
-/// Bytes in hexadecimal, field by field, with what each field is.
-type Fields = [(&'static str, &'static str)];
+use bytes::{Fields, Generator, address, bytes, counting_from, flat, hex, padded, unhex};
 
 const REQUEST: &Fields = &[
     ("02", "kind: next number"),
@@ -424,7 +423,7 @@ fn a_book_draws_these_decoys_and_sequences() {
 #[test]
 fn the_specification_shows_these_bytes() {
     let specification: String =
-        include_str!("../../docs/protocol.md").chars().filter(|c| !c.is_whitespace()).collect();
+        include_str!("../../../docs/protocol.md").chars().filter(|c| !c.is_whitespace()).collect();
     #[rustfmt::skip]
     let examples = [
         ("request", flat(REQUEST)),
@@ -440,7 +439,7 @@ fn the_specification_shows_these_bytes() {
         ("profile file without a secret", profile_file_without_secret()),
         ("profile file of the first version", profile_file_v1()),
     ];
-    for (name, example) in examples {
+    for (name, example) in examples.into_iter().chain(console::examples()).chain(site::examples()) {
         assert!(
             specification.contains(&example),
             "docs/protocol.md does not show the bytes of the {name}: {example}"
@@ -549,60 +548,3 @@ fn client_generator() -> Generator {
 fn identity(first_byte: u8) -> Identity {
     Identity::new(SecretKey::from_bytes(counting_from(first_byte)))
 }
-
-fn counting_from<const N: usize>(first: u8) -> [u8; N] {
-    let mut next = first;
-    [(); N].map(|()| {
-        let this = next;
-        next = next.wrapping_add(1);
-        this
-    })
-}
-
-fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
-fn flat(fields: &Fields) -> String {
-    fields.iter().map(|(hex, _)| *hex).collect()
-}
-
-fn padded(fields: &Fields, len: usize) -> String {
-    format!("{:0<width$}", flat(fields), width = 2 * len)
-}
-
-fn bytes<const N: usize>(fields: &Fields) -> [u8; N] {
-    unhex(&flat(fields)).try_into().unwrap()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
-}
-
-/// Hands out the bytes that it was given, and no more.
-struct Generator(Vec<u8>);
-
-impl TryRng for Generator {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        unreachable!("the core draws bytes")
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        unreachable!("the core draws bytes")
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        let rest = self.0.split_off(bytes.len());
-        bytes.copy_from_slice(&self.0);
-        self.0 = rest;
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Generator {}
