@@ -21,7 +21,6 @@ mod passphrase;
 mod policy_file;
 mod private_file;
 mod project;
-mod secret_key;
 mod situation;
 mod template;
 mod text;

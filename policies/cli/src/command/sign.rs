@@ -1,11 +1,10 @@
 //! Signs a policy: `FILE.minisig` beside it.
 
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use minisign::{SecretKey, SecretKeyBox};
+use knockgate_policy_host::signing::{KeyError, KeyFile, SecretKey};
 use serde_json::json;
 
 use crate::answer::{Exit, Section, Told, Trouble};
@@ -13,7 +12,7 @@ use crate::cli::Sign;
 use crate::policy_file::{PolicyFile, WrittenAs};
 use crate::project::Meant;
 use crate::text::plain;
-use crate::{passphrase, private_file, secret_key};
+use crate::{passphrase, private_file};
 
 /// More than any key file has.
 const MAX_KEY_BYTES: usize = 4096;
@@ -26,15 +25,11 @@ pub(crate) fn run(sign: &Sign) -> Result<Told, Trouble> {
     if comment.contains(['\n', '\r']) {
         return Err(Trouble::with_use(Section::Signing, "--comment has more than one line; write one"));
     }
-    let signed = minisign::sign(None, &key, Cursor::new(&file.content), Some(&comment), Some(UNTRUSTED));
-    let signed = signed.map_err(|error| {
-        Trouble::with_use(
-            Section::Signing,
-            format!("{}: not signed: {error}; try again", file.path.display()),
-        )
-    })?;
+    let signed = key
+        .sign(&file.content, &comment, UNTRUSTED)
+        .map_err(|error| Trouble::with_use(Section::Signing, format!("{}: {error}", file.path.display())))?;
     let path = beside(&file.path);
-    fs::write(&path, signed.into_string()).map_err(|error| {
+    fs::write(&path, signed).map_err(|error| {
         let told = format!("{}: cannot be written: {}; check the folder", path.display(), plain(&error));
         Trouble::with_use(Section::Signing, told)
     })?;
@@ -70,19 +65,14 @@ fn usual_comment(file: &Path) -> String {
 
 fn key_of(sign: &Sign) -> Result<SecretKey, Trouble> {
     let path = &sign.key;
-    let wrong = |told: &str| Trouble::with_use(Section::Signing, format!("{}: {told}", path.display()));
-    let no_key =
-        || wrong("is no secret key; name the .key file that `knockgate-policy keygen` or minisign has made");
+    let wrong = |error: KeyError| Trouble::with_use(Section::Signing, format!("{}: {error}", path.display()));
     let bytes = private_file::read(path, MAX_KEY_BYTES)?;
-    let text = str::from_utf8(&bytes).map_err(|_| no_key())?;
-    SecretKeyBox::from_string(text).map_err(|_| no_key())?;
-    if let Some(key) = secret_key::unencrypted(text) {
-        return Ok(key);
-    }
+    let text = str::from_utf8(&bytes).map_err(|_| wrong(KeyError::NotOne))?;
+    let locked = match KeyFile::parse(text).map_err(wrong)? {
+        KeyFile::Open(key) => return Ok(key),
+        KeyFile::Locked(locked) => locked,
+    };
     let question = format!("Passphrase of {}: ", path.display());
     let passphrase = passphrase::ask(sign.passphrase_file.as_deref(), &question)?;
-    secret_key::decrypted(text, &passphrase).map_err(|error| match error.kind() {
-        minisign::ErrorKind::Verify => wrong("the passphrase is wrong; try again"),
-        _ => no_key(),
-    })
+    locked.open(&passphrase).map_err(wrong)
 }
