@@ -5,6 +5,7 @@ pub mod book;
 pub mod check;
 pub mod client;
 pub mod door;
+pub mod gateway;
 pub mod guard;
 pub mod init;
 pub(crate) mod moment;
@@ -34,6 +35,14 @@ impl SetUp {
         let identity = GateIdentity::load(&dir)?;
         identity.check_against(&config, dir.path())?;
         Ok(Self { config, dir, identity })
+    }
+}
+
+/// When a change counts.
+pub(crate) fn noticed(config: &Config) -> &'static str {
+    match config.gateway {
+        None => "a running agent notices within a second",
+        Some(_) => "the gateway learns it from its next image",
     }
 }
 

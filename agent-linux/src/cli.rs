@@ -3,8 +3,10 @@
 //! Exit status: 0 done, 1 failed (the message says the remedy), 2 the command line itself was wrong.
 
 mod client;
+mod gateway;
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,8 +14,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use self::client::{Client, Door};
+use self::gateway::Gateway;
 use crate::admin;
-use crate::admin::init::{self, NewService};
+use crate::admin::init::{self, NewGateway, NewService};
 use crate::config::{self, DEFAULT_PATH};
 
 const EXIT_CODES: &str = "\
@@ -55,6 +58,9 @@ enum Command {
     /// Repair the record of what has been used
     #[command(subcommand)]
     State(State),
+    /// Make what a gateway needs: firmware in front of the machines to guard
+    #[command(subcommand)]
+    Gateway(Gateway),
     /// Guard the configured services without an agent, for the start of the machine; nobody can knock until `run`
     Guard,
     /// Remove Knockgate's own firewall table, so that nothing is guarded any more; a running agent stops
@@ -78,6 +84,15 @@ struct Init {
     /// Where the audit log will be [default: /var/log/knockgate/audit.jsonl]
     #[arg(long, value_name = "FILE", requires = "address")]
     audit_log: Option<PathBuf>,
+    /// Make the configuration of a gateway with this address of its own; twice for IPv4 and IPv6
+    #[arg(long, value_name = "IP/PREFIX", requires_all = ["address", "host"], conflicts_with = "audit_log")]
+    gateway: Vec<String>,
+    /// The gateway's router
+    #[arg(long, value_name = "IP", requires = "gateway")]
+    router: Vec<IpAddr>,
+    /// A machine behind the gateway that offers the services
+    #[arg(long, value_name = "IP", requires = "gateway")]
+    host: Vec<IpAddr>,
     /// Also guard the port of the ssh session that this runs in
     #[arg(long)]
     yes: bool,
@@ -158,13 +173,14 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::Book(Book::Show { book, numbers }) => admin::book::show(&config, &book, numbers),
         Command::State(State::Rebuild { yes: true }) => admin::state::rebuild(&config),
         Command::State(State::Rebuild { yes: false }) => admin::state::explain_rebuild(&config),
+        Command::Gateway(gateway) => gateway.run(&config),
         Command::Guard => admin::guard::run(&config),
         Command::Unguard => admin::unguard::run(),
     }
 }
 
 fn make_gate(config: PathBuf, arguments: Init) -> anyhow::Result<String> {
-    let Init { address, service, central, state_dir, audit_log, yes } = arguments;
+    let Init { address, service, central, state_dir, audit_log, gateway, router, host, yes } = arguments;
     let consent = init::consent(yes);
     let Some(address) = address else { return init::complete(&config, consent) };
     let request = init::Request {
@@ -174,6 +190,7 @@ fn make_gate(config: PathBuf, arguments: Init) -> anyhow::Result<String> {
         central: init::central_port(central),
         state_dir: state_dir.unwrap_or_else(|| "/var/lib/knockgate".into()),
         audit_log: audit_log.unwrap_or_else(|| "/var/log/knockgate/audit.jsonl".into()),
+        gateway: (!gateway.is_empty()).then_some(NewGateway { own: gateway, routers: router, hosts: host }),
     };
     init::run(&request, consent)
 }

@@ -7,6 +7,8 @@
 mod acts;
 mod check;
 mod document;
+mod for_core;
+mod gateway;
 mod module;
 mod packet;
 mod policy;
@@ -20,7 +22,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::net::{SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,7 @@ use knockgate_core::profile::{PortRange, Protocol};
 use knockgate_policy_abi::Capabilities;
 
 pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
+pub use gateway::Gateway;
 use knockgate_policy_host::builtin::BuiltIn;
 use knockgate_policy_host::signature::PublicKey;
 use knockgate_policy_host::{Parameter, Wasi};
@@ -55,6 +58,8 @@ pub struct Config {
     /// The file that it was read from.
     pub path: PathBuf,
     pub gate: Gate,
+    /// There if the file is for a firmware in front of machines, and not for this host.
+    pub gateway: Option<Gateway>,
     pub packet: Packet,
     /// The TCP central port, if there shall be one. Without it, clients knock with packets; one of the two there is.
     pub central: Option<Central>,
@@ -77,7 +82,8 @@ pub struct Gate {
     pub address: heapless::String<MAX_ADDRESS>,
     /// Identity, roster and replay state.
     pub state_dir: PathBuf,
-    pub audit_log: PathBuf,
+    /// Of every server, and of no gateway.
+    pub audit_log: Option<PathBuf>,
     /// The interfaces that are guarded; empty means every one but loopback.
     pub interfaces: Vec<String>,
 }
@@ -205,6 +211,8 @@ pub struct Service {
     pub protocol: Protocol,
     /// At least one; exactly one if the service is forwarded.
     pub ports: Vec<u16>,
+    /// The machines behind a gateway that offer it; none of a server's services and of a gateway's console.
+    pub hosts: Vec<IpAddr>,
     /// How long a grant lasts when the client does not say; whole seconds.
     pub open: Duration,
     /// The longest grant; whole seconds, never less than `open`.
@@ -341,10 +349,25 @@ impl Config {
         self.services.iter().find(|service| service.id == id)
     }
 
-    /// Every port that must not be a decoy: those of the services, the central one, the one behind the decoys, and those
+    /// Whether a service is a gateway's console.
+    pub fn is_console(&self, service: &Service) -> bool {
+        let console = self.gateway.as_ref().and_then(|gateway| gateway.console);
+        console.is_some_and(|console| console.service == service.id)
+    }
+
+    /// The audit log of a server.
+    ///
+    /// # Errors
+    /// If the file is for a gateway.
+    pub fn of_a_server(&self) -> Result<&Path, ConfigError> {
+        self.gate.audit_log.as_deref().ok_or_else(|| ConfigError::NotAServer { path: self.path.clone() })
+    }
+
+    /// Every port that must not be a decoy: those of the services at the gate's own address, the central one, the one behind the decoys, and those
     /// of packet knocks where decoys hear datagrams, too.
     pub fn taken_ports(&self) -> impl Iterator<Item = u16> {
-        let services = self.services.iter().flat_map(|service| service.ports.iter().copied());
+        let here = self.services.iter().filter(|service| service.hosts.is_empty());
+        let services = here.flat_map(|service| service.ports.iter().copied());
         let central = self.central.map(|central| central.port);
         let packets = match self.sequence.mode {
             Mode::Closed => self.packet.listed(),
@@ -366,6 +389,8 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, error: std::io::Error },
     /// Everybody may change it.
     Exposed { path: PathBuf, mode: u32 },
+    /// It describes a gateway, and a server was meant.
+    NotAServer { path: PathBuf },
     /// The file was read and is wrong.
     Wrong { path: PathBuf, problems: Vec<Problem> },
 }
@@ -397,6 +422,14 @@ impl fmt::Display for ConfigError {
                 write!(
                     f,
                     "{path}: can be changed by everybody (mode {mode:04o}); look it through, then `chmod o-w {path}`"
+                )
+            }
+            Self::NotAServer { path } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: [gateway] says that a gateway guards, and not this host; make its image with `knockgated gateway \
+                     image --config {path}`, or leave that table out"
                 )
             }
             Self::Wrong { path, problems } => {

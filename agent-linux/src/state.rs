@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `gate.key` | [`identity`]: keys and the seed of the decoys | `init`, once; `door rotate`, under `gate.key.lock`, as a whole |
 //! | `roster` | [`roster_file`]: clients and books | admin commands, under `roster.lock`, each time as a whole |
+//! | `site-serial` | [`site_serial`]: the number of a gateway's last image | `gateway image`, under `site-serial.lock` |
 //! | `state.redb` | [`store`]: counters, positions in books, numbers of policies | the running agent |
 //!
 //! The directory is 0700 and the files 0600, or they are refused: they hold keys.
@@ -18,6 +19,7 @@ pub mod policy_state;
 pub mod private_file;
 pub mod roster_file;
 pub mod roster_watch;
+pub mod site_serial;
 pub mod store;
 
 use std::fs::{DirBuilder, Permissions};
@@ -33,6 +35,7 @@ pub use live_roster::LiveRoster;
 pub use policy_state::PolicyState;
 pub use roster_file::RosterFile;
 pub use roster_watch::{RosterChange, RosterWatch};
+pub use site_serial::SiteSerial;
 pub use store::{LastStop, Loaded, Store};
 
 /// The operating system's generator. It panics if that fails, which it does only before the machine has collected any
@@ -118,6 +121,14 @@ impl StateDir {
 
     pub fn roster_lock(&self) -> PathBuf {
         self.path.join("roster.lock")
+    }
+
+    pub fn serial_file(&self) -> PathBuf {
+        self.path.join("site-serial")
+    }
+
+    pub fn serial_lock(&self) -> PathBuf {
+        self.path.join("site-serial.lock")
     }
 
     pub fn store_file(&self) -> PathBuf {

@@ -45,11 +45,7 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
 fn describe(config: &Config) -> String {
     let (gate, sequence, lockout) = (&config.gate, &config.sequence, &config.lockout);
     let shape = &sequence.shape;
-    let interfaces = if gate.interfaces.is_empty() {
-        "every interface but loopback".into()
-    } else {
-        gate.interfaces.join(", ")
-    };
+    let place = place(config);
     let services: Vec<_> = config.services.iter().map(service_line).collect();
     let how = match sequence.mode {
         Mode::Connect => "connect mode".into(),
@@ -70,7 +66,7 @@ fn describe(config: &Config) -> String {
         LockoutScope::Global => "for everybody",
     };
     format!(
-        "gate      {}, on {interfaces}\nguards    {}\npackets   {}\ncentral   {central}\n\
+        "gate      {}, {place}\nguards    {}\npackets   {}\ncentral   {central}\n\
          decoys    {} in {} to {}, {audience}\n\
          knock     {} ports {in_order} within {}, {how}\nkeyspace  {}\nlockout   {} {scope}\n",
         gate.address,
@@ -86,6 +82,15 @@ fn describe(config: &Config) -> String {
     )
 }
 
+/// Where the gate is.
+fn place(config: &Config) -> String {
+    match &config.gateway {
+        Some(gateway) => format!("a gateway of its own: {gateway}"),
+        None if config.gate.interfaces.is_empty() => "on every interface but loopback".into(),
+        None => format!("on {}", config.gate.interfaces.join(", ")),
+    }
+}
+
 /// How packet knocks come in.
 fn packets(config: &Config) -> String {
     let Packet { mode, ports, max_age, lease, .. } = &config.packet;
@@ -96,12 +101,13 @@ fn packets(config: &Config) -> String {
         }
     };
     let how = match mode {
+        PacketMode::Watch if config.gateway.is_some() => "which the gateway watches; no port is open",
         PacketMode::Watch => "which the guard watches; no port is open",
         PacketMode::Socket => "each a socket",
         PacketMode::Off => return "none".into(),
     };
     let age = max_age.map_or("of any age".into(), |age| format!("at most {} old", format_duration(age)));
-    let stored = if lease.is_zero() {
+    let stored = if lease.is_zero() || config.gateway.is_some() {
         "each stored before it counts".into()
     } else {
         format!("stored ahead for {}", format_duration(*lease))
@@ -122,8 +128,10 @@ pub(super) fn service_line(service: &Service) -> String {
     let (v4, v6) = (service.forward_v4.map(|to| to.to_string()), service.forward_v6.map(|to| to.to_string()));
     let forward: Vec<_> = v4.into_iter().chain(v6).collect();
     let forward = if forward.is_empty() { String::new() } else { format!(" to {}", forward.join(" and ")) };
+    let hosts: Vec<_> = service.hosts.iter().map(ToString::to_string).collect();
+    let at = if hosts.is_empty() { String::new() } else { format!(" at {}", hosts.join(" and ")) };
     format!(
-        "{} ({}): {}/{}{forward}, open for {}, at most {}{}",
+        "{} ({}): {}/{}{forward}{at}, open for {}, at most {}{}",
         service.name,
         service.id,
         service.protocol.word(),

@@ -21,8 +21,8 @@ pub use list::{json, table};
 pub use profile::{Delivery, Show};
 
 use self::profile::{Key, Package, Profiles, profile};
-use super::SetUp;
 use super::moment::{When, now, shown};
+use super::{SetUp, noticed};
 use crate::config::{Config, Service};
 use crate::state::roster_file::{EnrolledBook, RosterEdit};
 use crate::state::{Handover, StateDir, system_rng};
@@ -75,9 +75,10 @@ pub fn add(config: &Path, new: NewClient, delivery: Delivery) -> anyhow::Result<
     let book = if book.shared { "a shared book" } else { "a book of its own" };
     let end = expires.map_or(String::new(), |end| format!(", until {}", shown(end)));
     Ok(format!(
-        "{name} is client {} and may open {}{end}, from {book}; a running agent notices within a second\n{}{factor}",
+        "{name} is client {} and may open {}{end}, from {book}; {}\n{}{factor}",
         id.0,
         names.join(", "),
+        noticed(&gate.config),
         package.instructions(Profiles::First),
     ))
 }
@@ -114,7 +115,8 @@ pub fn rotate(
         None => "the one before is worthless from now on, and so is the old book".into(),
     };
     Ok(format!(
-        "{name} has a new key; {before}; a running agent notices within a second\n{}",
+        "{name} has a new key; {before}; {}\n{}",
+        noticed(&gate.config),
         package.instructions(Profiles::Replaced)
     ))
 }
@@ -140,7 +142,8 @@ fn chosen_services<'c>(config: &'c Config, names: &[String]) -> anyhow::Result<V
         }
     }
     if names.is_empty() {
-        chosen = config.services.iter().collect();
+        // Whoever may knock is no administrator of a gateway yet.
+        chosen = config.services.iter().filter(|service| !config.is_console(service)).collect();
     }
     if chosen.len() > MAX_CLIENT_SERVICES {
         bail!(
@@ -168,16 +171,17 @@ fn book_for(gate: &SetUp, file: Option<&Path>) -> anyhow::Result<EnrolledBook> {
 
 /// Removes a client.
 pub fn remove(config: &Path, name: &str) -> anyhow::Result<String> {
-    let mut edit = begin(config)?;
+    let config = Config::load(config)?;
+    let mut edit = begin(&config)?;
     let Client { name, id: ClientId(id), .. } = edit.roster.remove(name)?;
     edit.commit()?;
     Ok(format!(
-        "{name} (client {id}) is removed; a running agent notices within a second and closes what is open to it\n"
+        "{name} (client {id}) is removed; {}, which also closes what is open to it\n",
+        noticed(&config)
     ))
 }
 
 /// A roster can be changed also where the configuration has a problem with the identity.
-fn begin(config: &Path) -> anyhow::Result<RosterEdit> {
-    let config = Config::load(config)?;
+fn begin(config: &Config) -> anyhow::Result<RosterEdit> {
     Ok(RosterEdit::begin(&StateDir::open(&config.gate.state_dir)?)?)
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::SetUp;
 use super::moment::{now, shown};
+use super::{SetUp, noticed};
 use crate::state::door_keys::{FormerDoorKey, Handover, rotate as rotate_key};
 use crate::state::system_rng;
 
@@ -23,7 +23,7 @@ pub fn show(config: &Path) -> anyhow::Result<String> {
 
 /// Makes a new door key.
 pub fn rotate(config: &Path, handover: Handover) -> anyhow::Result<String> {
-    let SetUp { dir, identity, .. } = SetUp::load(config)?;
+    let SetUp { config, dir, identity } = SetUp::load(config)?;
     let now = now().context("the clock is not set; set it first")?;
     if let (Handover::Grace(_), Some(former)) = (handover, identity.door.former_at(Some(now))) {
         refuse_third(former)?;
@@ -39,7 +39,7 @@ pub fn rotate(config: &Path, handover: Handover) -> anyhow::Result<String> {
                  Next: a new profile for each client, `knockgated client rotate NAME`."
             .into(),
     };
-    Ok(format!("the gate has a new door key, which a running agent notices within a second;\n{before}\n"))
+    Ok(format!("the gate has a new door key; {};\n{before}\n", noticed(&config)))
 }
 
 /// Two are good at a time.

@@ -13,6 +13,7 @@ use super::{counted, unguard};
 /// Installs the guard without decoys and forwards. A running agent puts its own in this place again.
 pub fn run(config: &Path) -> anyhow::Result<String> {
     let config = Config::load(config)?;
+    config.of_a_server()?;
     unguard::forget_order()?;
     Firewall::install(&crate::run::bare_plan(&config))?;
     let services = counted(config.services.len(), "service");

@@ -4,8 +4,10 @@
 //! It does not guard anything yet; `run` does. But a configuration that locks its author out is refused here, while he
 //! still has a session.
 
-use std::fmt::Write;
+mod text;
+
 use std::fs::DirBuilder;
+use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,6 +16,7 @@ use anyhow::{Context, bail};
 use knockgate_core::Name;
 use knockgate_core::profile::Protocol;
 
+use self::text::configuration;
 use super::session;
 use crate::config::{Config, Service};
 use crate::state::{GateIdentity, RosterFile, StateDir, Store, system_rng};
@@ -26,6 +29,18 @@ pub struct Request {
     pub central: CentralPort,
     pub state_dir: PathBuf,
     pub audit_log: PathBuf,
+    /// There if the configuration is for a gateway.
+    pub gateway: Option<NewGateway>,
+}
+
+/// A gateway on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewGateway {
+    /// Its own address in each family, with the prefix.
+    pub own: Vec<String>,
+    pub routers: Vec<IpAddr>,
+    /// The machines behind it; each offers every service, until the file says otherwise.
+    pub hosts: Vec<IpAddr>,
 }
 
 /// Whether clients can also ask over TCP.
@@ -105,7 +120,7 @@ pub fn complete(path: &Path, consent: Consent) -> anyhow::Result<String> {
 }
 
 fn make(config: &Config, text: Option<&str>, consent: Consent) -> anyhow::Result<String> {
-    if consent == Consent::NotAsked {
+    if consent == Consent::NotAsked && config.gateway.is_none() {
         refuse_own_session(config, session::ssh_port())?;
     }
     let taken: Vec<u16> = config.taken_ports().collect();
@@ -149,7 +164,9 @@ fn write(config: &Config, text: Option<&str>, identity: &GateIdentity) -> anyhow
     let mut undo = Undo::default();
     let state = &config.gate.state_dir;
     undo.make_directory(state, 0o700)?;
-    undo.make_directory(parent_of(&config.gate.audit_log), 0o750)?;
+    if let Some(log) = &config.gate.audit_log {
+        undo.make_directory(parent_of(log), 0o750)?;
+    }
     undo.make_directory(parent_of(&config.path), 0o755)?;
     let dir = StateDir::open(state)?;
     undo.file(dir.identity_file(), |_| Ok(identity.create(&dir)?))?;
@@ -209,85 +226,10 @@ impl Drop for Undo {
     }
 }
 
-fn configuration(request: &Request) -> anyhow::Result<String> {
-    let Request { address, services, central, state_dir, audit_log, .. } = request;
-    let mark = match central {
-        CentralPort::Wanted => "",
-        CentralPort::NotAsked => "# ",
-    };
-    let (state_dir, audit_log) = (quoted_path(state_dir)?, quoted_path(audit_log)?);
-    let mut text = format!(
-        r#"# Knockgate agent. `knockgated check` validates this file and says what it means.
-
-[gate]
-address = {address}    # what clients dial; goes into their profiles
-state-dir = {state_dir}
-audit-log = {audit_log}
-# interfaces = ["eth0"]    # default: every interface but loopback
-
-# Knocks of one UDP datagram. The guard takes them out of what comes in: no port is open.
-[packet]
-# mode = "watch"    # or "socket": a bound UDP socket; or "off"
-# ports = [62201]    # goes into profiles; also ranges such as "60000-60099", or "any" instead of the list
-# max-age = "5m"    # default: any age. Needs clients whose clocks are right
-# lease = "60s"
-
-# An open TCP port where clients can ask as well. Wanted where a network on the way blocks UDP.
-{mark}[central]
-{mark}port = 62201
-
-# Defaults. What the books are made of (decoy-count, port-range) cannot change once clients are enrolled.
-[sequence]
-# mode = "connect"    # or "closed": no port ever answers
-# decoys = "holder"    # or "always": decoys answer everybody
-# order = "strict"
-# length = 6
-# decoy-count = 100
-# count = 1000
-# port-range = [10000, 32767]
-# hold = "10s"
-# strays = 2    # closed mode
-# listener = 9999    # behind the decoys; default: any free port. A firewall of yours that drops by default must let it in
-
-[lockout]
-# duration = "60s"
-# scope = "source"
-"#,
-        address = quoted(address),
-    );
-    for (id, service) in (1..).zip(services) {
-        let NewService { name, protocol, ports } = service;
-        // A dot would begin a table within the table.
-        let name = if name.as_str().contains('.') { quoted(name.as_str()) } else { name.to_string() };
-        let protocol = protocol.word();
-        write!(
-            text,
-            "\n[service.{name}]\nid = {id}    # never change it: profiles and policies use it\nprotocol = \"{protocol}\"\n\
-             ports = {ports:?}\n# open = \"60s\"\n# max-open = \"1h\"\n# forward = [\"10.0.0.5:22\"]    # to an inner host\n\
-             # confirm = false    # open only once the client has answered from its address\n\
-             # second-factor = false    # needs a one-time code: `knockgated client totp`\n\
-             # follow = false    # stay open while it is in use, up to max-open\n\
-             # prefix-v4 = 24    # clients may ask to open to their network, at most this wide; prefix-v6 likewise\n"
-        )?;
-    }
-    Ok(text)
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
-}
-
-fn quoted_path(path: &Path) -> anyhow::Result<String> {
-    let absolute = std::path::absolute(path)?;
-    let text = absolute
-        .to_str()
-        .with_context(|| format!("{}: this path is not UTF-8; choose another", path.display()))?;
-    Ok(quoted(text))
-}
-
 fn will_guard(config: &Config) -> String {
     let services = config.services.iter().map(super::check::service_line).collect::<Vec<_>>();
-    format!("`knockgated run` will guard:\n  {}\n", services.join("\n  "))
+    let who = if config.gateway.is_some() { "the gateway" } else { "`knockgated run`" };
+    format!("{who} will guard:\n  {}\n", services.join("\n  "))
 }
 
 fn report(config: &Config) -> String {
@@ -297,12 +239,18 @@ fn report(config: &Config) -> String {
     } else {
         format!(" --config {path}")
     };
-    format!(
-        "{path} and {state} are ready\n{}Nothing is guarded yet. Connections that are open then stay open; new ones need a knock.\n\
-         Next: `knockgated client add NAME{option}`, bring the profile to the client, then `knockgated run{option}`.\n\
-         Should you lock yourself out: `knockgated unguard` on the console.\n",
-        will_guard(config),
-    )
+    let next = match config.gateway {
+        None => format!(
+            "Nothing is guarded yet. Connections that are open then stay open; new ones need a knock.\n\
+             Next: `knockgated client add NAME{option}`, bring the profile to the client, then `knockgated run{option}`.\n\
+             Should you lock yourself out: `knockgated unguard` on the console.\n"
+        ),
+        Some(_) => format!(
+            "Next: `knockgated client add NAME{option}` for everybody who may knock, with `--service console` for who may \
+             administer;\n`knockgate-policy keygen NAME` makes a key to sign with, `knockgated gateway image{option}` the image.\n"
+        ),
+    };
+    format!("{path} and {state} are ready\n{}{next}", will_guard(config))
 }
 
 #[cfg(test)]
@@ -319,57 +267,6 @@ mod tests {
         ];
         for (case, text, good) in cases {
             assert_eq!(text.parse::<NewService>().is_ok(), good, "case {case}");
-        }
-    }
-
-    #[test]
-    fn a_central_port_is_there_only_if_it_was_asked_for() {
-        let mut request = request();
-        for (central, port) in [(CentralPort::NotAsked, None), (CentralPort::Wanted, Some(62201))] {
-            request.central = central;
-            let config = Config::parse(&request.config, &configuration(&request).unwrap()).unwrap();
-            assert_eq!(config.central.map(|central| central.port), port);
-        }
-    }
-
-    #[test]
-    fn the_made_configuration_is_valid_and_shows_the_defaults() {
-        let request = request();
-        let text = configuration(&request).unwrap();
-        let config = Config::parse(&request.config, &text).unwrap();
-        assert_eq!(config.gate.state_dir, request.state_dir);
-        assert_eq!(config.service("a.b").map(|service| service.ports.clone()), Some(vec![53, 54]));
-
-        // What stands there as a comment is what holds without it; but these have no value that could be shown.
-        let uncommented: String = text
-            .lines()
-            .map(|line| {
-                line.strip_prefix("# ")
-                    .filter(|rest| rest.contains(" = "))
-                    .filter(|rest| {
-                        !["forward", "listener", "max-age", "prefix-v4", "port ="]
-                            .iter()
-                            .any(|key| rest.starts_with(key))
-                    })
-                    .unwrap_or(line)
-            })
-            .map(|line| format!("{line}\n"))
-            .collect();
-        let spelled_out = Config::parse(&request.config, &uncommented).unwrap();
-        assert_eq!(spelled_out.gate.interfaces, ["eth0"]);
-        assert_eq!(format!("{:?}", spelled_out.sequence), format!("{:?}", config.sequence));
-        assert_eq!((&spelled_out.packet, spelled_out.central.is_none()), (&config.packet, true));
-        assert_eq!(format!("{:?}", spelled_out.services), format!("{:?}", config.services));
-    }
-
-    fn request() -> Request {
-        Request {
-            config: "/x/agent.toml".into(),
-            address: "gate.example".into(),
-            services: vec!["ssh=tcp/22".parse().unwrap(), "a.b=udp/53,54".parse().unwrap()],
-            central: CentralPort::NotAsked,
-            state_dir: "/s \"quoted\"".into(),
-            audit_log: "/l".into(),
         }
     }
 }

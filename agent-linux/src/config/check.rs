@@ -18,7 +18,7 @@ const INTERFACES: &str = "/proc/thread-self/net/dev";
 const EPHEMERAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 pub(super) fn services(root: &Section<'_>, services: &[ServiceDraft]) {
-    if services.is_empty() && !root.has("service") {
+    if !root.has("service") {
         root.note(
             root.line,
             "no service is guarded; add one, such as [service.ssh] with id, protocol and ports",
@@ -45,7 +45,7 @@ fn pair(root: &Section<'_>, one: &ServiceDraft, two: &ServiceDraft) {
             format!("services {one_name} and {two_name} both have id {id}; give each a number of its own"),
         );
     }
-    if one.protocol.is_none() || one.protocol != two.protocol {
+    if one.protocol.is_none() || one.protocol != two.protocol || !share_an_address(one, two) {
         return;
     }
     for port in two.ports.iter().filter(|port| one.ports.iter().any(|other| other.value == port.value)) {
@@ -57,7 +57,16 @@ fn pair(root: &Section<'_>, one: &ServiceDraft, two: &ServiceDraft) {
     }
 }
 
+/// What has no hosts is at the gate's own address.
+fn share_an_address(one: &ServiceDraft, two: &ServiceDraft) -> bool {
+    let is_shared = one.hosts.iter().any(|host| two.hosts.iter().any(|other| other.value == host.value));
+    is_shared || (one.hosts.is_empty() && two.hosts.is_empty())
+}
+
 pub(super) fn beside_central(root: &Section<'_>, service: &ServiceDraft, central: Central) {
+    if !service.hosts.is_empty() {
+        return;
+    }
     let Some(port) = service.ports.iter().find(|port| port.value == central.port) else { return };
     if let (Some(Protocol::Tcp), Some(name)) = (service.protocol, &service.name) {
         let number = port.value;
@@ -71,6 +80,9 @@ pub(super) fn beside_central(root: &Section<'_>, service: &ServiceDraft, central
 /// A datagram to a guarded port is for the service; a knock would have to be told from what its clients send.
 pub(super) fn beside_packets(root: &Section<'_>, service: &ServiceDraft, packet: &Packet) {
     let (Some(Protocol::Udp), Some(name)) = (service.protocol, &service.name) else { return };
+    if !service.hosts.is_empty() {
+        return;
+    }
     let Some(port) = service.ports.iter().find(|port| packet.hears(port.value)) else { return };
     let number = port.value;
     root.note(
@@ -111,8 +123,10 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
                 .into(),
         );
     }
-    warnings.extend(interface_warning(config, Path::new(INTERFACES)));
-    warnings.extend(ephemeral_warning(config, Path::new(EPHEMERAL_PORTS)));
+    if config.gateway.is_none() {
+        warnings.extend(interface_warning(config, Path::new(INTERFACES)));
+        warnings.extend(ephemeral_warning(config, Path::new(EPHEMERAL_PORTS)));
+    }
     warnings.extend(acts::warnings(&config.channels));
     let in_use = config.policy.in_use();
     let unused = config.policy.modules.iter().filter(|module| !in_use.contains(&&module.name));

@@ -115,10 +115,30 @@ impl<'t> Section<'t> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
+    /// Whether the document has this table.
+    pub(super) fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// Where `key` stands, or else where this table does.
     pub(super) fn line_of(&self, key: &str) -> usize {
         let found = self.table.and_then(|table| table.get_key_value(key));
         found.map_or(self.line, |(name, _)| self.problems.line_of(name.span().start))
+    }
+
+    /// Where keys of that form stand below this table, each with its dotted name; `*` is any name.
+    pub(super) fn places(&self, keys: &[&str]) -> Vec<At<String>> {
+        let Some((key, below)) = keys.split_first() else { return Vec::new() };
+        let named = self.table.into_iter().flat_map(DeTable::iter);
+        let named = named.filter(|(name, _)| *key == "*" || name.get_ref().as_ref() == *key);
+        let places = named.flat_map(|(name, value)| {
+            let (path, line) = (self.path(name.get_ref()), self.problems.line_of(name.span().start));
+            if below.is_empty() {
+                return vec![At { line, value: path }];
+            }
+            self.below(path, value.get_ref().as_table(), line).places(below)
+        });
+        places.collect()
     }
 
     pub(super) fn section(&self, key: &'static str) -> Section<'t> {

@@ -16,6 +16,7 @@ use toml::de::DeTable;
 
 use super::acts::{channels, units};
 use super::document::{At, Problems, Section};
+use super::gateway::{GatewayDraft, Parts, Role, fit, gateway};
 use super::module::Tables;
 use super::packet::packet;
 use super::policy::policy;
@@ -44,13 +45,16 @@ pub(super) fn config(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
 
 /// `None` only if a problem was noted.
 fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
-    let gate = gate(&root.section("gate"));
+    let role = Role::of(root);
+    let gate = gate(&root.section("gate"), role);
+    let GatewayDraft { gateway, console } = gateway(root);
     let packet = packet(root);
     let central = central(root);
     let sequence = sequence(&root.section("sequence"));
     let lockout = lockout(&root.section("lockout"));
-    let drafts: Vec<_> =
-        root.named_sections("service").iter().map(|(name, section)| service(name, section)).collect();
+    let named = root.named_sections("service");
+    let named = named.iter().map(|(name, section)| service(name, section, role));
+    let drafts: Vec<_> = named.chain(console).collect();
     check::services(root, &drafts);
     if let Some(central) = central.flatten() {
         drafts.iter().for_each(|service| check::beside_central(root, service, central));
@@ -62,12 +66,18 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
     let channels = channels(root);
     let policy = policy(root, &Tables::new(&drafts, units.as_deref(), channels.as_deref()));
     root.refuse_unknown_keys();
+    if let (Some(Some(gateway)), Some(packet), Some(sequence), Some(policy)) =
+        (&gateway, &packet, &sequence, &policy)
+    {
+        fit(root, gateway, &Parts { packet, sequence, policy, services: &drafts });
+    }
 
     let mut services: Vec<Service> = drafts.into_iter().map(ServiceDraft::finish).collect::<Option<_>>()?;
     services.sort_by_key(|service| service.id);
     Some(Config {
         path: path.to_owned(),
         gate: gate?,
+        gateway: gateway?,
         packet: packet?,
         central: central?,
         sequence: sequence?,
@@ -97,13 +107,18 @@ pub(super) fn or_default<T>(section: &Section<'_>, key: &str, value: Option<At<T
     }
 }
 
-fn gate(section: &Section<'_>) -> Option<Gate> {
+fn gate(section: &Section<'_>, role: Role) -> Option<Gate> {
     let address = section.text("address");
     let address =
         section.require("address", address, r#"add the name or address that clients dial: address = "HOST""#);
     let address = address.and_then(|text| accept(section, "address", text.line, value::address(text.value)));
     let state_dir = path(section, "state-dir", r#"add state-dir = "/var/lib/knockgate""#);
-    let audit_log = path(section, "audit-log", r#"add audit-log = "/var/log/knockgate/audit.jsonl""#);
+    let audit_log = match role {
+        Role::Server => {
+            path(section, "audit-log", r#"add audit-log = "/var/log/knockgate/audit.jsonl""#).map(Some)
+        }
+        Role::Gateway => Some(None),
+    };
     let interfaces = section.texts("interfaces");
     let interfaces = interfaces.map(|list| {
         if list.value.is_empty() {

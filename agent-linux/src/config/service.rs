@@ -1,18 +1,23 @@
 //! `[service.NAME]`
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use knockgate_core::Name;
-use knockgate_core::limits::{MAX_GRANT, MAX_SERVICE_PORTS};
+use knockgate_core::limits::{MAX_GRANT, MAX_SERVICE_HOSTS, MAX_SERVICE_PORTS};
 use knockgate_core::profile::Protocol;
 
 use super::Service;
 use super::document::{At, Section};
+use super::gateway::{Role, host};
 use super::read::{accept, accept_name, or_default};
 use super::value;
 
+/// What the service is called that stands for a gateway's console.
+pub(super) const CONSOLE: &str = "console";
+/// Beside that of packet knocks.
+const DEFAULT_CONSOLE_PORT: u16 = 62202;
 const DEFAULT_OPEN: Duration = Duration::from_secs(60);
 const DEFAULT_MAX_OPEN: Duration = Duration::from_secs(3600);
 const GRANTS: RangeInclusive<Duration> = Duration::from_secs(1)..=MAX_GRANT;
@@ -28,6 +33,8 @@ pub(super) struct ServiceDraft {
     pub(super) name: Option<Name>,
     pub(super) protocol: Option<Protocol>,
     pub(super) ports: Vec<At<u16>>,
+    /// None of what is at the gate's own address.
+    pub(super) hosts: Vec<At<IpAddr>>,
     open: Option<Duration>,
     max_open: Option<Duration>,
     forward_v4: Option<std::net::SocketAddrV4>,
@@ -40,12 +47,13 @@ pub(super) struct ServiceDraft {
     prefix_v6: Option<u8>,
 }
 
-pub(super) fn service(name: &At<&str>, section: &Section<'_>) -> ServiceDraft {
+pub(super) fn service(name: &At<&str>, section: &Section<'_>, role: Role) -> ServiceDraft {
     let id =
         section.require("id", section.number("id", &(1..=u16::MAX)), "give it a number of its own: id = 1");
     let protocol = section.choice("protocol", &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)]);
     let protocol = section.require("protocol", protocol, r#"add protocol = "tcp" or "udp""#);
     let ports = ports(section);
+    let hosts = hosts(section, role);
     let (open, max_open) = grant_times(section);
     let (forward_v4, forward_v6) = forward(section, &ports);
     let masquerade = section.flag("masquerade");
@@ -68,6 +76,7 @@ pub(super) fn service(name: &At<&str>, section: &Section<'_>) -> ServiceDraft {
         name: accept_name("service", section, name),
         protocol: protocol.map(|protocol| protocol.value),
         ports,
+        hosts,
         open,
         max_open,
         forward_v4,
@@ -79,6 +88,39 @@ pub(super) fn service(name: &At<&str>, section: &Section<'_>) -> ServiceDraft {
         prefix_v4: prefix_v4.map(|bits| bits.value),
         prefix_v6: prefix_v6.map(|bits| bits.value),
     }
+}
+
+/// The console of a gateway, which clients are enrolled for and knock for like any other service.
+pub(super) fn console(section: &Section<'_>) -> Option<ServiceDraft> {
+    let id = section.number("id", &(1..=u16::MAX));
+    let port = section.number("port", &(1..=u16::MAX));
+    let line = port.map_or(section.line, |port| port.line);
+    let port = or_default(section, "port", port, DEFAULT_CONSOLE_PORT);
+    let (open, max_open) = grant_times(section);
+    let [confirm, second_factor, follow] =
+        ["confirm", "second-factor", "follow"].map(|key| flag(section, key));
+    section.refuse_unknown_keys();
+    if !section.is_there() {
+        return None;
+    }
+    Some(ServiceDraft {
+        line: section.line,
+        id: section.require("id", id, "give it a number like a service's: id = 100"),
+        name: CONSOLE.parse().ok(),
+        protocol: Some(Protocol::Tcp),
+        ports: port.map(|value| At { line, value }).into_iter().collect(),
+        hosts: Vec::new(),
+        open,
+        max_open,
+        forward_v4: None,
+        forward_v6: None,
+        masquerade: false,
+        confirm,
+        second_factor,
+        follow,
+        prefix_v4: None,
+        prefix_v6: None,
+    })
 }
 
 /// False also if what stands there is wrong; that was noted.
@@ -112,6 +154,46 @@ fn ports(section: &Section<'_>) -> Vec<At<u16>> {
         }
     }
     ports
+}
+
+fn hosts(section: &Section<'_>, role: Role) -> Vec<At<IpAddr>> {
+    let list = section.texts("hosts");
+    let path = section.path("hosts");
+    let list = match (role, list) {
+        (Role::Server, None) => return Vec::new(),
+        (Role::Server, Some(list)) => {
+            section.note(
+                list.line,
+                format!(
+                    "{path} is for gateways, and this file has no [gateway]; leave it out, or use forward"
+                ),
+            );
+            return Vec::new();
+        }
+        (Role::Gateway, list) => {
+            section.require("hosts", list, r#"name the machines that offer it: hosts = ["192.0.2.100"]"#)
+        }
+    };
+    let Some(list) = list else { return Vec::new() };
+    if list.value.is_empty() {
+        section.note(list.line, format!("{path} is empty; name the machines that offer it"));
+    }
+    if list.value.len() > MAX_SERVICE_HOSTS {
+        let count = list.value.len();
+        section.note(
+            list.line,
+            format!("{path} has {count} hosts; a service has at most {MAX_SERVICE_HOSTS}, so make it two"),
+        );
+    }
+    let mut hosts: Vec<At<IpAddr>> = Vec::new();
+    for text in list.value {
+        let Some(address) = accept(section, "hosts", text.line, host(text.value)) else { continue };
+        if hosts.iter().any(|other| other.value == address) {
+            section.note(text.line, format!("{path} names {address} twice; leave one out"));
+        }
+        hosts.push(text.with(address));
+    }
+    hosts
 }
 
 /// How long a grant lasts, and at most.
@@ -178,6 +260,7 @@ impl ServiceDraft {
             name: self.name?,
             protocol: self.protocol?,
             ports: self.ports.iter().map(|port| port.value).collect(),
+            hosts: self.hosts.iter().map(|host| host.value).collect(),
             open: self.open?,
             max_open: self.max_open?,
             forward_v4: self.forward_v4,

@@ -46,7 +46,7 @@ use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
 pub use plan::{bare_plan, check_forwarding};
-pub use policy::{Loaded, Loader, SUPPORTED};
+pub use policy::{Compiled, Loaded, Loader, SUPPORTED};
 
 /// Runs the agent until a signal ends it.
 ///

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use knockgate_core::Name;
+use knockgate_policy_host::precompiled::{self, Target};
 use knockgate_policy_host::{
     Capabilities, Capability, LoadError, Policy, PolicyEngine, Profile, Rights, ServiceRight, builtin,
     signature,
@@ -37,11 +38,36 @@ pub struct Loaded {
     pub sha256: Option<String>,
 }
 
+/// A policy as a gateway runs it.
+pub struct Compiled {
+    /// What was compiled for gateways.
+    pub code: Vec<u8>,
+    /// What it may do there.
+    pub rights: Rights,
+}
+
+/// What a policy is made of.
+struct Source<'c> {
+    /// None of the one that needs no definition.
+    module: Option<&'c PolicyModule>,
+    /// For people.
+    place: String,
+    bytes: Vec<u8>,
+    sha256: Option<String>,
+    rights: Rights,
+}
+
 impl Loader {
+    /// Loads as the host does that the configuration is for: this one, or a gateway, which can do less and interprets.
+    ///
     /// # Errors
     /// If the engine cannot be set up.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        Ok(Self { engine: PolicyEngine::new(Profile::Server, SUPPORTED)?, config: config.clone() })
+        let engine = match config.gateway {
+            None => PolicyEngine::new(Profile::Server, SUPPORTED)?,
+            Some(_) => PolicyEngine::on_pulley(Profile::Edge, Capabilities::GATEWAY)?,
+        };
+        Ok(Self { engine, config: config.clone() })
     }
 
     /// Loads the policy of that name in the configuration.
@@ -49,29 +75,64 @@ impl Loader {
     /// # Errors
     /// If it is not what the configuration says, or asks for what it cannot have. The error ends with what to do.
     pub fn load(&self, name: &Name) -> anyhow::Result<Loaded> {
-        let Some(module) = self.config.policy.module(name) else { return self.load_default(name) };
+        let source = self.source(name)?;
+        let policy = self
+            .engine
+            .load(name.as_str(), &source.bytes, &source.rights)
+            .map_err(|error| self.cannot_be_used(name, &source, &error))?;
+        Ok(Loaded { policy, sha256: source.sha256 })
+    }
+
+    /// Compiles the policy of that name for a gateway, after all that a gateway will look at.
+    ///
+    /// # Errors
+    /// As [`Loader::load`].
+    pub fn compile(&self, name: &Name) -> anyhow::Result<Compiled> {
+        let source = self.source(name)?;
+        let compiled = self
+            .engine
+            .load(name.as_str(), &source.bytes, &source.rights)
+            .and_then(|_| precompiled::precompile(&source.bytes, Target::Gateway));
+        let code = compiled.map_err(|error| self.cannot_be_used(name, &source, &error))?;
+        let capabilities = source.rights.capabilities.and(Capabilities::GATEWAY);
+        Ok(Compiled { code, rights: Rights { capabilities, ..source.rights } })
+    }
+
+    fn cannot_be_used(&self, name: &Name, source: &Source<'_>, error: &LoadError) -> anyhow::Error {
+        let line = source.module.map(|module| self.place_of(module, error)).unwrap_or_default();
+        anyhow!("{line}{error}").context(format!("policy {name}: {} cannot be used", source.place))
+    }
+
+    fn source(&self, name: &Name) -> anyhow::Result<Source<'_>> {
+        let Some(module) = self.config.policy.module(name) else { return Ok(self.default_source()) };
         let rights = self.rights(module);
-        let (bytes, sha256) = match &module.source {
-            ModuleSource::BuiltIn(built_in) => (built_in.module.to_vec(), None),
+        let (place, bytes, sha256) = match &module.source {
+            ModuleSource::BuiltIn(built_in) => {
+                (format!("the built-in policy {}", built_in.name), built_in.module.to_vec(), None)
+            }
             ModuleSource::File { path, sha256: pin } => {
                 let bytes = read(path).with_context(|| format!("policy {name}"))?;
                 let sha256 = Sha256::digest(&bytes).into();
                 check_pin(*pin, sha256).with_context(|| format!("policy {name}: {}", path.display()))?;
                 self.check_signature(path, &bytes)
                     .with_context(|| format!("policy {name}: {}", path.display()))?;
-                (bytes, Some(hex(&sha256)))
+                (path.display().to_string(), bytes, Some(hex(&sha256)))
             }
         };
-        let place = match &module.source {
-            ModuleSource::BuiltIn(built_in) => format!("the built-in policy {}", built_in.name),
-            ModuleSource::File { path, .. } => path.display().to_string(),
+        Ok(Source { module: Some(module), place, bytes, sha256, rights })
+    }
+
+    /// The one that needs no definition may do whatever it asks for.
+    fn default_source(&self) -> Source<'_> {
+        let services = self.config.services.iter().map(|service| service.id);
+        let rights = Rights {
+            services: self.service_rights(services),
+            capabilities: Capabilities::of(&[Capability::Open, Capability::OpenPrefix]),
+            max_seconds: u32::MAX,
+            ..Rights::default()
         };
-        let policy = self
-            .engine
-            .load(name.as_str(), &bytes, &rights)
-            .map_err(|error| anyhow!("{}{error}", self.place_of(module, &error)))
-            .with_context(|| format!("policy {name}: {place} cannot be used"))?;
-        Ok(Loaded { policy, sha256 })
+        let (place, bytes) = ("the built-in policy".to_owned(), builtin::DEFAULT.to_vec());
+        Source { module: None, place, bytes, sha256: None, rights }
     }
 
     /// Where in the configuration the reason stands, if it does.
@@ -83,20 +144,6 @@ impl Loader {
             }
             _ => String::new(),
         }
-    }
-
-    /// The one that needs no definition may do whatever it asks for.
-    fn load_default(&self, name: &Name) -> anyhow::Result<Loaded> {
-        let services = self.config.services.iter().map(|service| service.id);
-        let rights = Rights {
-            services: self.service_rights(services),
-            capabilities: Capabilities::of(&[Capability::Open, Capability::OpenPrefix]),
-            max_seconds: u32::MAX,
-            ..Rights::default()
-        };
-        let policy =
-            self.engine.load(name.as_str(), builtin::DEFAULT, &rights).context("the built-in policy")?;
-        Ok(Loaded { policy, sha256: None })
     }
 
     fn rights(&self, module: &PolicyModule) -> Rights {

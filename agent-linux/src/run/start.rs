@@ -7,19 +7,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use knockgate_core::gate::{self, Gate, Prefixes};
+use knockgate_core::Happening;
+use knockgate_core::gate::{self, Gate};
 use knockgate_core::key::Identity;
 use knockgate_core::replay::Burnt;
 
 use crate::acts::Acts;
 use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
-use crate::config::{Config, LockoutScope, Service};
+use crate::config::Config;
 use crate::firewall::Firewall;
 use crate::state::{GateIdentity, IdentityWatch, LiveRoster, RosterWatch, StateDir, Store, system_rng};
 
 use super::adopt::adopt;
-use super::court::{Court, Happening, Witness};
+use super::court::{Court, Witness};
 use super::driver::{Driver, LinuxGate};
 use super::ears::Ears;
 use super::flows::Lookout;
@@ -33,6 +34,7 @@ use super::{clock, input, keeper, plan, policy, vigil};
 /// Brings the gate up and runs it.
 pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
+    let audit_log = config.of_a_server()?;
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let dir = StateDir::open(&config.gate.state_dir)?;
     let (identity_file, identity) = IdentityWatch::begin(&dir, clock::now().unix)?;
@@ -41,7 +43,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let (store, loaded) = Store::open(&dir, identity.id, &roster)?;
     let store = Arc::new(store);
     drop(roster);
-    let audit = Arc::new(Audit::open(&config.gate.audit_log)?);
+    let audit = Arc::new(Audit::open(audit_log)?);
     let seating = policy::seat(&config, &store, &audit)?;
     let signals = Signals::catch()?;
 
@@ -110,23 +112,13 @@ fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster, burnt:
         hold: config.sequence.hold,
         strays: config.sequence.strays,
         lockout: config.lockout.duration,
-        lockout_scope: match config.lockout.scope {
-            LockoutScope::Source => gate::LockoutScope::Source,
-            LockoutScope::Global => gate::LockoutScope::Everybody,
-        },
+        lockout_scope: config.lockout.scope.into(),
         max_age: config.packet.max_age,
         console: None,
         burnt,
-        services: config.services.iter().map(service).collect(),
+        services: config.services.iter().map(gate::Service::from).collect(),
     };
     Box::new(Gate::new(core, roster, system_rng()))
-}
-
-fn service(service: &Service) -> gate::Service {
-    let Service { id, open, max_open, confirm, second_factor, follow, prefix_v4, prefix_v6, .. } = *service;
-    let prefixes = (prefix_v4.is_some() || prefix_v6.is_some())
-        .then(|| Prefixes { v4: prefix_v4.unwrap_or(32), v6: prefix_v6.unwrap_or(128) });
-    gate::Service { id, open, max_open, confirm, second_factor, follow, prefixes }
 }
 
 fn announce(driver: &Driver) {

@@ -159,6 +159,11 @@ impl GateIdentity {
         Decoys::draw(&self.decoy_seed, &self.decoy_shape)
     }
 
+    /// What the decoys are drawn by.
+    pub fn decoy_seed(&self) -> &DecoySeed {
+        &self.decoy_seed
+    }
+
     /// A new book over this gate's decoys.
     ///
     /// # Errors

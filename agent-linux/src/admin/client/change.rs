@@ -6,13 +6,10 @@ use anyhow::bail;
 use knockgate_core::totp::TotpSecret;
 
 use super::super::moment::{When, shown};
+use super::super::noticed;
 use super::{begin, clock, profile};
 use crate::config::Config;
-use crate::state::roster_file::RosterEdit;
-use crate::state::{StateDir, system_rng};
-
-const NOTICED: &str = "a running agent notices within a second";
-
+use crate::state::system_rng;
 /// When an enrolment ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -39,7 +36,8 @@ pub enum SecondFactor {
 /// Sets the end of an enrolment.
 pub fn expire(config: &Path, name: &str, end: End) -> anyhow::Result<String> {
     let now = clock()?;
-    let mut edit = begin(config)?;
+    let config = Config::load(config)?;
+    let mut edit = begin(&config)?;
     let client = edit.roster.client_mut(name)?;
     client.expires = match end {
         End::On(when) => Some(when.from(now)),
@@ -51,25 +49,26 @@ pub fn expire(config: &Path, name: &str, end: End) -> anyhow::Result<String> {
         Some(end) => format!("ends {}", shown(end)),
     };
     edit.commit()?;
-    Ok(format!("the enrolment of {name} {said}; {NOTICED}\n"))
+    Ok(format!("the enrolment of {name} {said}; {}\n", noticed(&config)))
 }
 
 /// Sets whether a client has to confirm.
 pub fn confirm(config: &Path, name: &str, confirmation: Confirmation) -> anyhow::Result<String> {
-    let mut edit = begin(config)?;
+    let config = Config::load(config)?;
+    let mut edit = begin(&config)?;
     edit.roster.client_mut(name)?.confirm = confirmation == Confirmation::Wanted;
     edit.commit()?;
     let said = match confirmation {
         Confirmation::Wanted => "confirms every knock from its address",
         Confirmation::AsTheService => "confirms only where the service wants it",
     };
-    Ok(format!("{name} {said}; {NOTICED}\n"))
+    Ok(format!("{name} {said}; {}\n", noticed(&config)))
 }
 
 /// Gives a client a second factor, or takes it away.
 pub fn second_factor(config: &Path, name: &str, change: SecondFactor) -> anyhow::Result<String> {
     let config = Config::load(config)?;
-    let mut edit = RosterEdit::begin(&StateDir::open(&config.gate.state_dir)?)?;
+    let mut edit = begin(&config)?;
     let client = edit.roster.client_mut(name)?;
     let (id, name) = (client.id, client.name.clone());
     if change == SecondFactor::Removed {
@@ -78,11 +77,11 @@ pub fn second_factor(config: &Path, name: &str, change: SecondFactor) -> anyhow:
         }
         edit.roster.set_second_factor(id, None);
         edit.commit()?;
-        return Ok(format!("{name} has no second factor any more; {NOTICED}\n"));
+        return Ok(format!("{name} has no second factor any more; {}\n", noticed(&config)));
     }
     let secret = TotpSecret::generate(&mut system_rng());
     let told = profile::second_factor(&config.gate.address, &name, &secret)?;
     edit.roster.set_second_factor(id, Some(secret));
     edit.commit()?;
-    Ok(format!("{name} has a new second factor; {NOTICED}\n{told}"))
+    Ok(format!("{name} has a new second factor; {}\n{told}", noticed(&config)))
 }

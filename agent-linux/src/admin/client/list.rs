@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::moment::{now, rfc3339, shown};
 use crate::config::Config;
-use crate::state::{Loaded, RosterFile, StateDir, StateError, Store};
+use crate::state::{Loaded, RosterFile, StateDir, Store};
 
 /// A client as the list shows it.
 #[derive(Serialize)]
@@ -64,13 +64,17 @@ pub fn json(config: &Path) -> anyhow::Result<String> {
     Ok(format!("{}\n", serde_json::to_string_pretty(&rows)?))
 }
 
-fn rows(config: &Path) -> anyhow::Result<(Vec<Row>, Option<StateError>)> {
+/// The rows, and why nobody knows here how many knocks are left.
+fn rows(config: &Path) -> anyhow::Result<(Vec<Row>, Option<String>)> {
     let config = Config::load(config)?;
     let dir = StateDir::open(&config.gate.state_dir)?;
     let roster = RosterFile::load(&dir)?;
-    let (used, problem) = match Store::peek(&dir) {
-        Ok(used) => (Some(used), None),
-        Err(problem) => (None, Some(problem)),
+    let (used, problem) = match (&config.gateway, Store::peek(&dir)) {
+        (Some(_), _) => {
+            (None, Some("the gateway counts them, and tells its clients when a book runs out".into()))
+        }
+        (None, Ok(used)) => (Some(used), None),
+        (None, Err(problem)) => (None, Some(problem.to_string())),
     };
     let index = roster.index();
     let now = now();

@@ -69,7 +69,7 @@ fn watch(dir: &Path, policy: &str, module: &str) -> anyhow::Result<PolicyWatch> 
     let config = Config::parse(Path::new("agent.toml"), &text)?;
     let state = StateDir::create(&dir.join("state"))?;
     let store = Arc::new(Store::open(&state, GateId([1; 16]), &RosterFile::default())?.0);
-    let audit = Arc::new(Audit::open(&config.gate.audit_log)?);
+    let audit = Arc::new(Audit::open(config.of_a_server()?)?);
     Ok(seat(&config, &store, &audit)?.watch)
 }
 

@@ -1,0 +1,249 @@
+//! The configuration that `init` writes: what was asked for, and as comments every default and what could be said instead.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::{CentralPort, NewGateway, NewService, Request};
+
+pub(super) fn configuration(request: &Request) -> anyhow::Result<String> {
+    let (begin, packet) = match &request.gateway {
+        None => (server(request)?, SERVER_PACKET),
+        Some(gateway) => (site(request, gateway)?, GATEWAY_PACKET),
+    };
+    let mark = match request.central {
+        CentralPort::Wanted => "",
+        CentralPort::NotAsked => "# ",
+    };
+    let sequence = match &request.gateway {
+        None => SERVER_SEQUENCE,
+        Some(_) => "",
+    };
+    let mut text = format!(
+        r#"{begin}
+{packet}
+# An open TCP port where clients can ask as well. Wanted where a network on the way blocks UDP.
+{mark}[central]
+{mark}port = 62201
+
+# Defaults. What the books are made of (decoy-count, port-range) cannot change once clients are enrolled.
+[sequence]
+# mode = "connect"    # or "closed": no port ever answers
+{sequence}# order = "strict"
+# length = 6
+# decoy-count = 100
+# count = 1000
+# port-range = [10000, 32767]
+# hold = "10s"
+# strays = 2    # closed mode
+
+[lockout]
+# duration = "60s"
+# scope = "source"
+"#
+    );
+    let place = match &request.gateway {
+        None => "# forward = [\"10.0.0.5:22\"]    # to an inner host\n".to_owned(),
+        Some(gateway) => {
+            let hosts: Vec<_> = gateway.hosts.iter().map(IpAddr::to_string).collect();
+            format!("hosts = {hosts:?}    # the machines behind the gateway that offer it\n")
+        }
+    };
+    for (id, new) in (1..).zip(&request.services) {
+        text += &service(id, new, &place);
+    }
+    Ok(text)
+}
+
+fn server(request: &Request) -> anyhow::Result<String> {
+    Ok(format!(
+        r#"# Knockgate agent. `knockgated check` validates this file and says what it means.
+
+[gate]
+address = {address}    # what clients dial; goes into their profiles
+state-dir = {state_dir}
+audit-log = {audit_log}
+# interfaces = ["eth0"]    # default: every interface but loopback
+"#,
+        address = quoted(&request.address),
+        state_dir = quoted_path(&request.state_dir)?,
+        audit_log = quoted_path(&request.audit_log)?,
+    ))
+}
+
+fn site(request: &Request, gateway: &NewGateway) -> anyhow::Result<String> {
+    let mut addresses = String::new();
+    for own in &gateway.own {
+        let (family, example) =
+            if own.contains(':') { ("v6", "2001:db8::fe") } else { ("v4", "192.0.2.254") };
+        let is_meant = |router: &&IpAddr| router.is_ipv6() == own.contains(':');
+        let router = match gateway.routers.iter().find(is_meant) {
+            Some(router) => format!("router-{family} = \"{router}\""),
+            None => format!("# router-{family} = \"{example}\"    # the way to other networks"),
+        };
+        addresses += &format!("ip{family} = {}\n{router}\n", quoted(own));
+    }
+    Ok(format!(
+        r#"# Knockgate gateway. `knockgated check` validates this file and says what it means; `knockgated gateway image` makes of it
+# and of the enrolled clients what the gateway runs.
+
+[gate]
+address = {address}    # what clients dial; goes into their profiles
+state-dir = {state_dir}
+
+# The gateway itself. It has no other address than these, at its outer port.
+[gateway]
+name = {name}    # what the site is called
+{addresses}
+# Status, log and new images from afar, for clients that are enrolled with `--service console`. Leave it out, and the cable
+# is the only way.
+[gateway.console]
+id = 100    # a number like a service's
+# port = 62202
+# open = "60s"
+# max-open = "1h"
+# confirm = false
+# second-factor = false
+# follow = false
+"#,
+        address = quoted(&request.address),
+        state_dir = quoted_path(&request.state_dir)?,
+        name = quoted(name_of(&request.address)),
+    ))
+}
+
+/// The address if it can be a name, which only an IPv6 address or a long host name cannot.
+fn name_of(address: &str) -> &str {
+    if address.parse::<knockgate_core::Name>().is_ok() { address } else { "gateway" }
+}
+
+const SERVER_PACKET: &str = r#"# Knocks of one UDP datagram. The guard takes them out of what comes in: no port is open.
+[packet]
+# mode = "watch"    # or "socket": a bound UDP socket; or "off"
+# ports = [62201]    # goes into profiles; also ranges such as "60000-60099", or "any" instead of the list
+# max-age = "5m"    # default: any age. Needs clients whose clocks are right
+# lease = "60s"
+"#;
+
+const GATEWAY_PACKET: &str = r#"# Knocks of one UDP datagram. No port is open for them.
+[packet]
+# mode = "watch"    # or "off"
+# ports = [62201]    # goes into profiles; also ranges such as "60000-60099", or "any" instead of the list
+# max-age = "5m"    # default: any age. Needs a gateway with a calendar, and clients whose clocks are right
+"#;
+
+const SERVER_SEQUENCE: &str = r#"# decoys = "holder"    # or "always": decoys answer everybody
+# listener = 9999    # behind the decoys; default: any free port. A firewall of yours that drops by default must let it in
+"#;
+
+fn service(id: u16, service: &NewService, place: &str) -> String {
+    let NewService { name, protocol, ports } = service;
+    // A dot would begin a table within the table.
+    let name = if name.as_str().contains('.') { quoted(name.as_str()) } else { name.to_string() };
+    let protocol = protocol.word();
+    format!(
+        "\n[service.{name}]\nid = {id}    # never change it: profiles and policies use it\nprotocol = \"{protocol}\"\n\
+         ports = {ports:?}\n{place}# open = \"60s\"\n# max-open = \"1h\"\n\
+         # confirm = false    # open only once the client has answered from its address\n\
+         # second-factor = false    # needs a one-time code: `knockgated client totp`\n\
+         # follow = false    # stay open while it is in use, up to max-open\n\
+         # prefix-v4 = 24    # clients may ask to open to their network, at most this wide; prefix-v6 likewise\n"
+    )
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn quoted_path(path: &Path) -> anyhow::Result<String> {
+    let absolute = std::path::absolute(path)?;
+    let text = absolute
+        .to_str()
+        .with_context(|| format!("{}: this path is not UTF-8; choose another", path.display()))?;
+    Ok(quoted(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_central_port_is_there_only_if_it_was_asked_for() {
+        let mut request = request();
+        for (central, port) in [(CentralPort::NotAsked, None), (CentralPort::Wanted, Some(62201))] {
+            request.central = central;
+            let config = Config::parse(&request.config, &configuration(&request).unwrap()).unwrap();
+            assert_eq!(config.central.map(|central| central.port), port);
+        }
+    }
+
+    #[test]
+    fn the_made_configuration_is_valid_and_shows_the_defaults() {
+        let request = request();
+        let text = configuration(&request).unwrap();
+        let config = Config::parse(&request.config, &text).unwrap();
+        assert_eq!(config.gate.state_dir, request.state_dir);
+        assert_eq!(config.service("a.b").map(|service| service.ports.clone()), Some(vec![53, 54]));
+
+        let spelled_out = Config::parse(&request.config, &uncommented(&text)).unwrap();
+        assert_eq!(spelled_out.gate.interfaces, ["eth0"]);
+        assert_same_defaults(&spelled_out, &config);
+    }
+
+    #[test]
+    fn the_made_configuration_of_a_gateway_is_valid_and_shows_the_defaults() {
+        let request = Request { gateway: Some(gateway()), ..request() };
+        let text = configuration(&request).unwrap();
+        let config = Config::parse(&request.config, &text).unwrap();
+        let site = config.gateway.as_ref().unwrap();
+        assert_eq!(site.to_string(), "gate.example, 192.0.2.1/24 by 192.0.2.254, 2001:db8::1/64");
+        assert_eq!(site.console.map(|console| (console.service, console.port)), Some((100, 62202)));
+        assert_eq!(config.service("a.b").unwrap().hosts, gateway().hosts);
+
+        let spelled_out = Config::parse(&request.config, &uncommented(&text)).unwrap();
+        assert_eq!(
+            spelled_out.gateway.as_ref().unwrap().ipv6.unwrap().router,
+            Some("2001:db8::fe".parse().unwrap())
+        );
+        assert_same_defaults(&spelled_out, &config);
+    }
+
+    fn assert_same_defaults(spelled_out: &Config, config: &Config) {
+        assert_eq!(format!("{:?}", spelled_out.sequence), format!("{:?}", config.sequence));
+        assert_eq!((&spelled_out.packet, spelled_out.central.is_none()), (&config.packet, true));
+        assert_eq!(format!("{:?}", spelled_out.services), format!("{:?}", config.services));
+    }
+
+    /// What stands there as a comment is what holds without it; but these have no value that could be shown.
+    fn uncommented(text: &str) -> String {
+        let without = ["forward", "listener", "max-age", "prefix-v4", "port = 62201"];
+        let line = |line: &str| {
+            let commented = line.strip_prefix("# ").filter(|rest| rest.contains(" = "));
+            let shown = commented.filter(|rest| !without.iter().any(|key| rest.starts_with(key)));
+            format!("{}\n", shown.unwrap_or(line))
+        };
+        text.lines().map(line).collect()
+    }
+
+    fn gateway() -> NewGateway {
+        NewGateway {
+            own: vec!["192.0.2.1/24".into(), "2001:db8::1/64".into()],
+            routers: vec!["192.0.2.254".parse().unwrap()],
+            hosts: vec!["192.0.2.100".parse().unwrap(), "2001:db8::100".parse().unwrap()],
+        }
+    }
+
+    fn request() -> Request {
+        Request {
+            config: "/x/agent.toml".into(),
+            address: "gate.example".into(),
+            services: vec!["ssh=tcp/22".parse().unwrap(), "a.b=udp/53,54".parse().unwrap()],
+            central: CentralPort::NotAsked,
+            state_dir: "/s \"quoted\"".into(),
+            audit_log: "/l".into(),
+            gateway: None,
+        }
+    }
+}
