@@ -25,6 +25,11 @@ impl Slot {
         }
     }
 
+    /// What is chosen once a new image in this slot has come up.
+    pub(crate) const fn proven(self) -> Choice {
+        Choice { in_force: self, other: Other::Before }
+    }
+
     /// Where it is.
     pub fn range(self, layout: &Layout) -> Range<u32> {
         let [first, second] = &layout.slots;
