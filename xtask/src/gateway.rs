@@ -5,6 +5,8 @@ mod elf;
 mod firmware;
 mod flash;
 mod image;
+mod run;
+mod size;
 
 use anyhow::Result;
 
@@ -16,6 +18,10 @@ pub(crate) enum Wanted {
     Build(Option<&'static firmware::Board>),
     Image(image::Wanted),
     Flash(flash::Wanted),
+    /// A gateway in QEMU, to try.
+    Run,
+    /// What it takes of its board, held against the budget.
+    Size,
 }
 
 impl Wanted {
@@ -27,6 +33,8 @@ impl Wanted {
             ("build", [option, board]) if option == "--board" => {
                 firmware::Board::named(board).map(|board| Self::Build(Some(board)))
             }
+            ("run", []) => Some(Self::Run),
+            ("size", []) => Some(Self::Size),
             ("image", options) => image::Wanted::from(options).map(Self::Image),
             ("flash", options) => flash::Wanted::from(options).map(Self::Flash),
             _ => None,
@@ -40,5 +48,7 @@ pub(crate) fn run(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
         Wanted::Build(Some(board)) => firmware::build(steps, board).map(drop),
         Wanted::Image(wanted) => image::run(steps, wanted),
         Wanted::Flash(wanted) => flash::run(steps, wanted),
+        Wanted::Run => run::run(steps),
+        Wanted::Size => size::run(steps),
     }
 }

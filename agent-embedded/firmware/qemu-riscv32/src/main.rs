@@ -16,8 +16,8 @@ mod console;
 mod fault;
 mod flash;
 mod idle;
-mod memory;
 mod net;
+mod report;
 mod rng;
 mod sys;
 mod watchdog;
@@ -28,11 +28,11 @@ use knockgate_gateway::boot;
 fn main() -> ! {
     let parts = board::bring_up();
     let mut machine = boot::start(parts, clock::now());
-    let mut memory = memory::Report::default();
+    let mut report = report::Report::default();
     loop {
-        let turn = machine.turn(clock::now());
+        let turn = report.count(|| machine.turn(clock::now()));
         watchdog::feed();
-        memory.keep(clock::instant());
+        report.keep(clock::instant());
         if turn.restart {
             sys::restart();
         }
