@@ -5,7 +5,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use heapless::Vec;
 use knockgate_core::limits::{MAX_SERVICE_HOSTS, MAX_SERVICE_PORTS, MAX_SERVICES};
-use knockgate_core::profile::Protocol;
+use knockgate_core::message::Mode;
+use knockgate_core::profile::{PortRange, Protocol};
 use knockgate_core::site::{Console, OuterAddress, PacketPorts};
 use smoltcp::phy::{Device, Medium};
 use smoltcp::wire::EthernetAddress;
@@ -67,6 +68,12 @@ pub enum ConfigError {
     Address(IpAddr),
     /// The central port is 0 or one of the decoys.
     CentralPort(u16),
+    /// The console's port is 0, one of the decoys or the central port.
+    ConsolePort(u16),
+    /// The console's service is not in the gate's list, or stands for something else.
+    ConsoleService(u16),
+    /// A range of ports for packet knocks that is empty or, in closed mode, holds a decoy.
+    PacketPorts(PortRange),
     /// A service that only one of the two configurations knows, or that one of them knows twice.
     Service(u16),
 }
@@ -89,6 +96,24 @@ impl fmt::Display for ConfigError {
             }
             Self::CentralPort(port) => {
                 write!(f, "port {port} cannot be the central port; choose one that is not 0 and no decoy")
+            }
+            Self::ConsolePort(port) => {
+                write!(
+                    f,
+                    "port {port} cannot be the console's; choose one that is not 0, no decoy and not the central port"
+                )
+            }
+            Self::ConsoleService(id) => {
+                write!(
+                    f,
+                    "service {id} cannot be the console; give it one that is in the gate's list and has no hosts"
+                )
+            }
+            Self::PacketPorts(PortRange { first, last }) => {
+                write!(
+                    f,
+                    "packet knocks cannot come in at ports {first} to {last}; choose ports that are no decoys"
+                )
             }
             Self::Service(id) => write!(
                 f,
@@ -120,7 +145,50 @@ impl Config {
         if let Some(port) = self.central_port.filter(taken) {
             return Err(ConfigError::CentralPort(port));
         }
+        self.check_packet_ports()?;
+        self.check_console()?;
         self.check_services()
+    }
+
+    /// In closed mode a datagram to a decoy is a probe.
+    fn check_packet_ports(&self) -> Result<(), ConfigError> {
+        let PacketPorts::Listed(ranges) = &self.packet_ports else { return Ok(()) };
+        let holds_decoy = |range: &PortRange| {
+            self.gate.decoys.ports().iter().any(|decoy| (range.first..=range.last).contains(decoy))
+        };
+        let odd =
+            |range: &&PortRange| !range.is_valid() || (self.gate.mode == Mode::Closed && holds_decoy(range));
+        ranges.iter().find(odd).map_or(Ok(()), |range| Err(ConfigError::PacketPorts(*range)))
+    }
+
+    fn check_console(&self) -> Result<(), ConfigError> {
+        let Some(Console { service, port }) = self.console else { return Ok(()) };
+        if port == 0 || self.gate.decoys.contains(port) || self.central_port == Some(port) {
+            return Err(ConfigError::ConsolePort(port));
+        }
+        let has_hosts = |known: &GuardedService| known.id == service && !known.hosts.is_empty();
+        let is_sole = self.gate.services.iter().filter(|known| known.id == service).count() == 1;
+        if !is_sole || self.gate.console != Some(service) || self.services.iter().any(has_hosts) {
+            return Err(ConfigError::ConsoleService(service));
+        }
+        Ok(())
+    }
+
+    /// What the filter guards: the services and, at the gateway's own addresses `own`, the console.
+    pub(crate) fn guarded(&self, own: impl Iterator<Item = IpAddr>) -> Vec<GuardedService, MAX_SERVICES> {
+        let console = self.console.map(|Console { service, port }| GuardedService {
+            id: service,
+            protocol: Protocol::Tcp,
+            ports: Vec::from_iter([port]),
+            hosts: own.take(MAX_SERVICE_HOSTS).collect(),
+        });
+        let others = self.services.iter().filter(|service| !self.is_console(service.id)).cloned();
+        // The gate's list was checked to hold all of them, and is no longer.
+        others.chain(console).take(MAX_SERVICES).collect()
+    }
+
+    fn is_console(&self, service: u16) -> bool {
+        self.console.is_some_and(|console| console.service == service)
     }
 
     fn check_addresses(&self) -> Result<(), ConfigError> {
@@ -141,8 +209,9 @@ impl Config {
     }
 
     fn check_services(&self) -> Result<(), ConfigError> {
-        let of_gate = self.gate.services.iter().map(|service| service.id);
-        let guarded = self.services.iter().map(|service| service.id);
+        // The console is the gateway itself: whoever guards it need not be told.
+        let of_gate = self.gate.services.iter().map(|service| service.id).filter(|&id| !self.is_console(id));
+        let guarded = self.services.iter().map(|service| service.id).filter(|&id| !self.is_console(id));
         for id in of_gate.clone().chain(guarded.clone()) {
             let counts = (
                 of_gate.clone().filter(|&other| other == id).count(),

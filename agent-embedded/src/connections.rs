@@ -16,7 +16,7 @@ use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 
 use crate::frame::{Segment, Step};
-use crate::limits::{CLOSING, LINGER, SOCKET_BUFFER};
+use crate::limits::{CLOSING, CONSOLE_IDLE, LINGER};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ enum Stage {
     Silent,
     /// The gate knows who it is and will answer.
     Known,
+    /// It has become a conversation with the console.
+    Talking,
     /// The gateway has said all it had to say.
     Closing,
 }
@@ -63,18 +65,18 @@ pub(crate) struct Heard<T> {
 }
 
 impl<const N: usize> Pool<N> {
-    /// Makes the sockets; none of them listens.
-    pub(crate) fn new(sockets: &mut SocketSet<'static>) -> Self {
-        let buffer = || SocketBuffer::new(vec![0; SOCKET_BUFFER]);
+    /// Makes the sockets with so many bytes each way; none of them listens. Connections are named from `first_peer` on.
+    pub(crate) fn new(sockets: &mut SocketSet<'static>, bytes: usize, first_peer: u64) -> Self {
+        let buffer = || SocketBuffer::new(vec![0; bytes]);
         let slots = core::array::from_fn(|_| Slot {
             socket: sockets.add(Socket::new(buffer(), buffer())),
             connection: None,
         });
-        Self { slots, next_peer: 0 }
+        Self { slots, next_peer: first_peer }
     }
 
     /// Whether a segment belongs to a connection of this pool. A SYN with the ends of one that is over begins another.
-    pub(crate) fn has(&self, sockets: &SocketSet<'static>, segment: &Segment) -> bool {
+    pub(crate) fn has(&self, sockets: &SocketSet<'static>, segment: &Segment<'_>) -> bool {
         let again = |slot: &Slot| segment.step == Step::Begin && slot.is_over(sockets);
         self.slots.iter().any(|slot| slot.belongs(segment) && !again(slot))
     }
@@ -84,21 +86,21 @@ impl<const N: usize> Pool<N> {
         &mut self,
         sockets: &mut SocketSet<'static>,
         now: Instant,
-        segment: &Segment,
+        segment: &Segment<'_>,
     ) -> bool {
         debug_assert_eq!(segment.step, Step::Begin, "only a SYN begins a connection");
         let Some(at) = self.place(sockets, segment) else { return false };
         let Some(slot) = self.slots.get_mut(at) else { return false };
         slot.forget(sockets);
-        let target = core::net::SocketAddr::from(segment.target);
+        let target = core::net::SocketAddr::from(segment.ends.target);
         if sockets.get_mut::<Socket>(slot.socket).listen(target).is_err() {
             return false;
         }
         self.next_peer = self.next_peer.wrapping_add(1);
         slot.connection = Some(Connection {
             peer: Peer(self.next_peer),
-            source: segment.source,
-            target: segment.target,
+            source: segment.ends.source,
+            target: segment.ends.target,
             stage: Stage::Opening,
             since: now,
             until: now.after(LINGER),
@@ -107,7 +109,7 @@ impl<const N: usize> Pool<N> {
     }
 
     /// The slot for a new connection: one with the same ends that is over, a free one, or one that must make room.
-    fn place(&self, sockets: &SocketSet<'static>, segment: &Segment) -> Option<usize> {
+    fn place(&self, sockets: &SocketSet<'static>, segment: &Segment<'_>) -> Option<usize> {
         let same = self.slots.iter().position(|slot| slot.belongs(segment));
         let free = || self.slots.iter().position(|slot| slot.connection.is_none());
         same.or_else(free).or_else(|| self.victim(sockets))
@@ -118,7 +120,7 @@ impl<const N: usize> Pool<N> {
             let connection = slot.connection?;
             let crowd = N - self.of_source(connection.source.0);
             match connection.stage {
-                Stage::Known => None,
+                Stage::Known | Stage::Talking => None,
                 Stage::Closing if !slot.is_over(sockets) => None,
                 Stage::Closing => Some((at, (0, 0, 0, connection.since))),
                 Stage::Opening => Some((at, (1, crowd, 0, connection.since))),
@@ -186,6 +188,60 @@ impl<const N: usize> Pool<N> {
         slot.close(sockets, now);
     }
 
+    /// Says `message` to `peer`, and goes on. Returns whether it is still there.
+    pub(crate) fn converse(
+        &mut self,
+        sockets: &mut SocketSet<'static>,
+        now: Instant,
+        peer: Peer,
+        message: &Message,
+    ) -> Option<Peer> {
+        let of_peer = |slot: &&mut Slot| slot.connection.is_some_and(|connection| connection.peer == peer);
+        let slot = self.slots.iter_mut().find(of_peer)?;
+        let connection = slot.connection.as_mut()?;
+        sockets.get_mut::<Socket>(slot.socket).send_slice(message).ok()?;
+        (connection.stage, connection.until) = (Stage::Talking, now.after(CONSOLE_IDLE));
+        Some(peer)
+    }
+
+    /// The socket of the conversation with `peer`, while it lasts.
+    pub(crate) fn talking<'s>(
+        &mut self,
+        sockets: &'s mut SocketSet<'static>,
+        peer: Peer,
+    ) -> Option<&'s mut Socket<'static>> {
+        let slot = self.slots.iter_mut().find(|slot| slot.talks_with(peer))?;
+        slot.settle(sockets);
+        slot.talks_with(peer).then(|| sockets.get_mut(slot.socket))
+    }
+
+    /// Something was said in the conversation with `peer`.
+    pub(crate) fn goes_on(&mut self, now: Instant, peer: Peer) {
+        let talking = self.slots.iter_mut().filter(|slot| slot.talks_with(peer));
+        let connections = talking.filter_map(|slot| slot.connection.as_mut());
+        connections.for_each(|connection| connection.until = now.after(CONSOLE_IDLE));
+    }
+
+    /// Ends the conversation with `peer`, once what was said is under way.
+    pub(crate) fn hang_up(&mut self, sockets: &mut SocketSet<'static>, now: Instant, peer: Peer) {
+        let talking = self.slots.iter_mut().filter(|slot| slot.talks_with(peer));
+        talking.for_each(|slot| slot.close(sockets, now));
+    }
+
+    /// Bytes that were said and have not been acknowledged.
+    pub(crate) fn backlog(&self, sockets: &SocketSet<'static>) -> usize {
+        let used = self.slots.iter().filter(|slot| slot.connection.is_some());
+        used.map(|slot| sockets.get::<Socket>(slot.socket).send_queue()).sum()
+    }
+
+    /// Who is in a conversation, if somebody is.
+    pub(crate) fn talks_with(&self) -> impl Iterator<Item = IpAddr> {
+        let connections = self.slots.iter().filter_map(|slot| slot.connection);
+        connections
+            .filter(|connection| connection.stage == Stage::Talking)
+            .map(|connection| connection.source.0)
+    }
+
     /// Ends what has lasted long enough.
     pub(crate) fn expire(&mut self, sockets: &mut SocketSet<'static>, now: Instant) {
         for slot in &mut self.slots {
@@ -194,7 +250,7 @@ impl<const N: usize> Pool<N> {
                 continue;
             };
             match connection.stage {
-                Stage::Open | Stage::Silent | Stage::Known => slot.close(sockets, now),
+                Stage::Open | Stage::Silent | Stage::Known | Stage::Talking => slot.close(sockets, now),
                 Stage::Opening | Stage::Closing => slot.forget(sockets),
             }
         }
@@ -207,8 +263,13 @@ impl<const N: usize> Pool<N> {
 }
 
 impl Slot {
-    fn belongs(&self, segment: &Segment) -> bool {
-        let ends = (segment.source, segment.target);
+    fn talks_with(&self, peer: Peer) -> bool {
+        let talks = |connection: Connection| (connection.peer, connection.stage) == (peer, Stage::Talking);
+        self.connection.is_some_and(talks)
+    }
+
+    fn belongs(&self, segment: &Segment<'_>) -> bool {
+        let ends = (segment.ends.source, segment.ends.target);
         self.connection.is_some_and(|connection| (connection.source, connection.target) == ends)
     }
 
@@ -236,7 +297,7 @@ impl Slot {
         let stage = self.connection?.stage;
         let socket = sockets.get_mut::<Socket>(self.socket);
         match stage {
-            Stage::Opening | Stage::Known | Stage::Closing => return None,
+            Stage::Opening | Stage::Known | Stage::Talking | Stage::Closing => return None,
             Stage::Open if socket.recv_queue() >= MESSAGE_LEN => {
                 let mut message = [0; MESSAGE_LEN];
                 return (socket.recv_slice(&mut message) == Ok(MESSAGE_LEN)).then_some(message);

@@ -52,6 +52,11 @@ impl Filter {
             .any(|service| service.is_at(target))
     }
 
+    /// Whether `target` belongs to `service`.
+    pub(crate) fn leads_to(&self, service: u16, target: Target) -> bool {
+        self.services.iter().any(|known| known.id == service && known.is_at(target))
+    }
+
     /// Opens `service` to an address or a prefix until `until`, in place of an earlier opening of the same.
     pub(crate) fn open(&mut self, now: Instant, to: Network, service: u16, until: Instant) -> Outcome {
         if !self.services.iter().any(|known| known.id == service) {

@@ -2,25 +2,36 @@
 //!
 //! A TCP stack answers everybody: a reset here, an unreachable there. So it does not get to see what it should not answer.
 //! It sees ARP and neighbour discovery about its own addresses; at the central port everybody's SYN; at a decoy the
-//! holder's; and what belongs to a connection that was made of them.
+//! holder's; at the console's port that of somebody who has a grant; and what belongs to a connection that was made of them.
+//! A datagram never reaches it.
+//!
+//! The gateway's own network has no VLAN tag.
 
 use alloc::vec;
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use knockgate_core::book::Decoys;
+use knockgate_core::envelope::Message;
 use knockgate_core::message::Mode;
-use knockgate_core::profile::Protocol;
-use knockgate_core::{Instant, Probe, ProbeKind};
+use knockgate_core::{Instant, Peer, Probe, ProbeKind};
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, RxToken, TxToken};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr};
 
 use crate::clock;
 use crate::config::Config;
-use crate::connections::Pool;
-use crate::frame::{Frame, Kind, Segment, Step};
-use crate::limits::{CENTRAL_SOCKETS, DECOY_SOCKETS};
+use crate::connections::{Heard, Pool};
+use crate::filter::{Filter, Target};
+use crate::frame::{Arp, Content, Ends, Frame, Kind, Packet, Segment, Step, Transport};
+use crate::limits::{CENTRAL_SOCKETS, CONSOLE_BUFFER, DECOY_SOCKETS, SOCKET_BUFFER};
+use crate::packets::Packets;
 use crate::watched::Watched;
+
+/// Those that ask are numbered apart by their way in.
+const CENTRAL_PEERS: u64 = 0;
+const DECOY_PEERS: u64 = 1 << 61;
+const CONSOLE_PEERS: u64 = 1 << 62;
+const PACKET_PEERS: u64 = 1 << 63;
 
 /// Whom a frame from outside is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +40,23 @@ pub(crate) enum Addressee {
     Gateway,
     /// Somebody behind it, perhaps.
     Inside,
-    /// Nobody: its two addresses contradict each other.
+    /// Nobody: its addresses contradict each other or are somebody else's.
     Nobody,
+}
+
+/// Something that has come to the gateway and that the stack does not see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caught<'a> {
+    /// A probe of [`Mode::Closed`].
+    Probe(Probe),
+    /// A message in a datagram.
+    Message(&'a Message, Ends),
+}
+
+/// The console's connection.
+pub(crate) struct Console {
+    pub(crate) pool: Pool<1>,
+    port: u16,
 }
 
 pub(crate) struct Front {
@@ -40,6 +66,8 @@ pub(crate) struct Front {
     pub(crate) sockets: SocketSet<'static>,
     pub(crate) central: Pool<CENTRAL_SOCKETS>,
     pub(crate) knocks: Pool<DECOY_SOCKETS>,
+    pub(crate) console: Option<Console>,
+    pub(crate) packets: Packets,
     central_port: Option<u16>,
     decoys: Decoys,
     mode: Mode,
@@ -54,12 +82,18 @@ impl Front {
         let mut interface = Interface::new(settings, outer, clock::wire(now));
         set_addresses(&mut interface, config);
         let mut sockets = SocketSet::new(vec![]);
+        let console = config.console.map(|console| Console {
+            pool: Pool::new(&mut sockets, CONSOLE_BUFFER, CONSOLE_PEERS),
+            port: console.port,
+        });
         Self {
             hardware: config.hardware,
             interface,
             capabilities: outer.capabilities(),
-            central: Pool::new(&mut sockets),
-            knocks: Pool::new(&mut sockets),
+            central: Pool::new(&mut sockets, SOCKET_BUFFER, CENTRAL_PEERS),
+            knocks: Pool::new(&mut sockets, SOCKET_BUFFER, DECOY_PEERS),
+            console,
+            packets: Packets::new(config.packet_ports.clone(), config.hardware, PACKET_PEERS),
             sockets,
             central_port: config.central_port,
             decoys: config.gate.decoys.clone(),
@@ -68,46 +102,77 @@ impl Front {
         }
     }
 
-    /// Whom `frame` is for.
-    pub(crate) fn addressee(&self, frame: &Frame) -> Addressee {
+    /// The gateway's own addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.interface.ip_addrs().iter().map(|cidr| IpAddr::from(cidr.address()))
+    }
+
+    fn owns(&self, address: IpAddr) -> bool {
+        self.addresses().any(|own| own == address)
+    }
+
+    /// Whom a frame from outside is for.
+    pub(crate) fn addressee(&self, frame: &Frame<'_>) -> Addressee {
+        if frame.from == self.hardware || !frame.from.is_unicast() || self.is_forged(&frame.kind) {
+            return Addressee::Nobody;
+        }
+        let for_card = frame.to == self.hardware;
         let ours = match &frame.kind {
-            Kind::Arp { target } => return self.asked_about(self.owns((*target).into())),
-            Kind::Neighbour { to, about } => {
-                return self.asked_about(self.owns((*to).into()) || self.owns((*about).into()));
+            // A question for everybody, or an answer for the card.
+            Kind::Arp(arp) if frame.tag.is_none() && self.owns(arp.target.into()) => {
+                return Addressee::Gateway;
             }
-            Kind::Segment(segment) => self.owns(segment.target.0),
-            Kind::Other => false,
+            Kind::Packet(packet) if frame.tag.is_none() => match packet.content {
+                Content::Neighbour { about } if self.owns(about.into()) || self.owns(packet.target) => {
+                    return Addressee::Gateway;
+                }
+                _ => self.owns(packet.target),
+            },
+            Kind::Packet(_) | Kind::Arp(_) | Kind::Other => false,
         };
-        match (ours, frame.to == self.hardware) {
+        match (ours, for_card) {
             (true, true) => Addressee::Gateway,
             (false, false) => Addressee::Inside,
             (true, false) | (false, true) => Addressee::Nobody,
         }
     }
 
-    fn asked_about(&self, gateway: bool) -> Addressee {
-        if gateway { Addressee::Gateway } else { Addressee::Inside }
+    /// Whether a frame from outside says to come from somebody whom it cannot come from.
+    fn is_forged(&self, kind: &Kind<'_>) -> bool {
+        match kind {
+            Kind::Arp(Arp { hardware, sender, .. }) => {
+                *hardware == self.hardware || !hardware.is_unicast() || self.owns((*sender).into())
+            }
+            Kind::Packet(Packet { source, content, .. }) => {
+                let may_be_nobody =
+                    matches!(content, Content::Neighbour { .. } | Content::Router | Content::GroupQuery);
+                let is_nobody = source.is_unspecified() && !may_be_nobody;
+                is_nobody || !is_single(*source) || self.owns(*source)
+            }
+            Kind::Other => false,
+        }
     }
 
-    fn owns(&self, address: IpAddr) -> bool {
-        self.interface.ip_addrs().iter().any(|cidr| IpAddr::from(cidr.address()) == address)
-    }
-
-    /// Takes a frame that is for the gateway. What it answers at once goes out through `token`.
-    ///
-    /// Returns a probe of [`Mode::Closed`], which the stack never sees.
-    pub(crate) fn receive(
+    /// Takes a frame that is for the gateway. What the stack answers at once goes out through `token`.
+    pub(crate) fn receive<'f>(
         &mut self,
         now: Instant,
-        bytes: &[u8],
-        frame: &Frame,
+        bytes: &'f [u8],
+        frame: &Frame<'f>,
+        filter: &Filter,
         token: impl TxToken,
-    ) -> Option<Probe> {
+    ) -> Option<Caught<'f>> {
         let admitted = match &frame.kind {
-            Kind::Arp { .. } | Kind::Neighbour { .. } => true,
-            Kind::Segment(segment) if self.is_silent_probe(now, segment) => return Some(probe(segment)),
-            Kind::Segment(segment) => self.admits(now, segment),
-            Kind::Other => false,
+            Kind::Arp(_) => true,
+            Kind::Packet(Packet { content: Content::Neighbour { .. } | Content::Router, .. }) => true,
+            // Whoever has no more than 200 bytes to say needs no fragments.
+            Kind::Packet(Packet { content: Content::Segment(segment), piece: None, .. }) => {
+                if let Some(caught) = self.catch(now, segment) {
+                    return Some(caught);
+                }
+                self.admits(now, segment, filter)
+            }
+            Kind::Packet(_) | Kind::Other => false,
         };
         if admitted {
             let mut device = OneFrame { exchange: Some((bytes, token)), capabilities: &self.capabilities };
@@ -116,45 +181,98 @@ impl Front {
         None
     }
 
-    fn is_silent_probe(&self, now: Instant, segment: &Segment) -> bool {
-        self.mode == Mode::Closed
-            && segment.step == Step::Begin
-            && segment.intact
-            && self.is_watched(now, segment)
+    /// A message comes first: at a decoy, too, where every port may be knocked at with one packet.
+    fn catch<'f>(&self, now: Instant, segment: &Segment<'f>) -> Option<Caught<'f>> {
+        if let Some(message) = self.packets.message(segment) {
+            return Some(Caught::Message(message, segment.ends));
+        }
+        let may_probe = match (segment.ends.transport, segment.step) {
+            (Transport::Tcp, Step::Begin) | (Transport::Udp, Step::Datagram) => true,
+            (Transport::Tcp | Transport::Udp | Transport::Echo, _) => false,
+        };
+        let is_probe = self.mode == Mode::Closed && may_probe && self.is_watched(now, &segment.ends);
+        (is_probe && segment.is_intact()).then(|| Caught::Probe(probe(&segment.ends)))
     }
 
-    fn is_watched(&self, now: Instant, segment: &Segment) -> bool {
-        self.decoys.contains(segment.target.1) && self.watched.sees(now, segment.source.0)
+    fn is_watched(&self, now: Instant, ends: &Ends) -> bool {
+        self.decoys.contains(ends.target.1) && self.watched.sees(now, ends.source.0)
     }
 
     /// Whether the stack may see a segment; if it begins a connection, a socket listens for it.
-    fn admits(&mut self, now: Instant, segment: &Segment) -> bool {
-        if segment.protocol != Protocol::Tcp || !segment.intact {
+    fn admits(&mut self, now: Instant, segment: &Segment<'_>, filter: &Filter) -> bool {
+        let Ends { transport, source, target } = segment.ends;
+        if transport != Transport::Tcp || !segment.is_intact() {
             return false;
         }
-        let for_holder = self.mode == Mode::Connect && self.is_watched(now, segment);
+        let for_holder = self.mode == Mode::Connect && self.is_watched(now, &segment.ends);
         let sockets = &mut self.sockets;
-        if Some(segment.target.1) == self.central_port {
-            return admit(&mut self.central, sockets, now, segment, true);
+        if Some(target.1) == self.central_port {
+            return admit(&mut self.central, sockets, now, segment, || true);
         }
-        admit(&mut self.knocks, sockets, now, segment, for_holder)
+        if let Some(console) = self.console.as_mut().filter(|console| console.port == target.1) {
+            let target = Target {
+                protocol: knockgate_core::profile::Protocol::Tcp,
+                address: target.0,
+                port: target.1,
+            };
+            return admit(&mut console.pool, sockets, now, segment, || filter.allows(now, source.0, target));
+        }
+        admit(&mut self.knocks, sockets, now, segment, || for_holder)
     }
 
-    /// Sends what the stack has to send, at most one frame for each socket.
+    /// The next message that has come in whole over a connection.
+    pub(crate) fn next_message(&mut self, now: Instant) -> Option<Heard<Message>> {
+        let Self { central, console, sockets, .. } = self;
+        let of_console = |console: &mut Console| console.pool.next_message(sockets, now);
+        let at_console = console.as_mut().and_then(of_console);
+        at_console.or_else(|| central.next_message(sockets, now))
+    }
+
+    /// The gate will answer `peer`.
+    pub(crate) fn recognise(&mut self, peer: Peer) {
+        self.central.recognise(peer);
+        self.console.iter_mut().for_each(|console| console.pool.recognise(peer));
+    }
+
+    /// Says `message` to `peer`, and nothing more, whichever way it came.
+    pub(crate) fn answer(&mut self, now: Instant, peer: Peer, message: &Message) {
+        let Self { central, console, packets, sockets, .. } = self;
+        packets.answer(peer, message);
+        console.iter_mut().for_each(|console| console.pool.answer(sockets, now, peer, message));
+        central.answer(sockets, now, peer, message);
+    }
+
+    /// Says `message` to `peer`, and goes on, if it is still there and came to the console's port.
+    pub(crate) fn converse(&mut self, now: Instant, peer: Peer, message: &Message) -> Option<Peer> {
+        let Self { console, sockets, .. } = self;
+        console.as_mut()?.pool.converse(sockets, now, peer, message)
+    }
+
+    /// Bytes of the console that its client has not acknowledged.
+    pub(crate) fn console_backlog(&self) -> usize {
+        self.console.as_ref().map_or(0, |console| console.pool.backlog(&self.sockets))
+    }
+
+    /// Sends what is ready, at most one frame for each socket.
     pub(crate) fn transmit(&mut self, now: Instant, outer: &mut impl Device) {
+        self.packets.transmit(now, outer);
         self.interface.poll_egress(clock::wire(now), outer, &mut self.sockets);
     }
 
     /// Ends what has lasted long enough.
     pub(crate) fn expire(&mut self, now: Instant) {
-        self.central.expire(&mut self.sockets, now);
-        self.knocks.expire(&mut self.sockets, now);
+        let Self { central, knocks, console, sockets, .. } = self;
+        central.expire(sockets, now);
+        knocks.expire(sockets, now);
+        console.iter_mut().for_each(|console| console.pool.expire(sockets, now));
     }
 
     /// When something is due.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Instant> {
         let stack = self.interface.poll_at(clock::wire(now), &self.sockets).map(clock::core);
-        [stack, self.central.next(), self.knocks.next()].into_iter().flatten().min()
+        let console = self.console.as_ref().and_then(|console| console.pool.next());
+        let packets = self.packets.is_waiting().then_some(now);
+        [stack, self.central.next(), self.knocks.next(), console, packets].into_iter().flatten().min()
     }
 }
 
@@ -163,17 +281,22 @@ fn admit<const N: usize>(
     pool: &mut Pool<N>,
     sockets: &mut SocketSet<'static>,
     now: Instant,
-    segment: &Segment,
-    welcome: bool,
+    segment: &Segment<'_>,
+    welcome: impl FnOnce() -> bool,
 ) -> bool {
     if pool.has(sockets, segment) {
         return true;
     }
-    segment.step == Step::Begin && welcome && pool.listen(sockets, now, segment)
+    segment.step == Step::Begin && welcome() && pool.listen(sockets, now, segment)
 }
 
-fn probe(segment: &Segment) -> Probe {
-    Probe { source: segment.source.0, port: segment.target.1, kind: ProbeKind::Attempted }
+fn probe(ends: &Ends) -> Probe {
+    Probe { source: ends.source.0, port: ends.target.1, kind: ProbeKind::Attempted }
+}
+
+/// Whether one host alone can have an address.
+fn is_single(address: IpAddr) -> bool {
+    !address.is_multicast() && !address.is_loopback() && address != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn set_addresses(interface: &mut Interface, config: &Config) {

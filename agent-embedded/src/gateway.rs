@@ -7,7 +7,7 @@ use smoltcp::phy::{Device, RxToken};
 use crate::bridge::Bridge;
 use crate::clock;
 use crate::config::{Config, ConfigError};
-use crate::environment::Environment;
+use crate::environment::{Environment, Health};
 use crate::filter::Filter;
 use crate::front::Front;
 use crate::limits::{EXCHANGES, FRAMES_PER_POLL, GRANTS, HOLDS, LOCKOUTS};
@@ -26,7 +26,8 @@ pub struct Gateway<Outer, Inner, R, G, E> {
 }
 
 impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gateway<Outer, Inner, R, G, E> {
-    /// A gateway that is shut to everybody. Both ports must take frames for any address (promiscuous mode).
+    /// A gateway that is shut to everybody. Both ports must take frames for any address (promiscuous mode), and frames that are
+    /// longer by a VLAN tag of four bytes than their capabilities say.
     ///
     /// # Errors
     /// [`ConfigError`] if `config` makes no sense.
@@ -41,9 +42,10 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
     ) -> Result<Self, ConfigError> {
         config.check(&outer, &inner)?;
         let front = Front::new(&config, &mut outer, rng.next_u64(), now);
-        let bridge = Bridge::new(Filter::new(config.services));
+        let filter = Filter::new(config.guarded(front.addresses()));
+        let bridge = Bridge::new(filter, rng.next_u32());
         let gate = Gate::new(config.gate, roster, rng);
-        Ok(Self { outer, inner, works: Works { gate, environment, front, bridge } })
+        Ok(Self { outer, inner, works: Works::new(gate, environment, front, bridge, now) })
     }
 
     /// Tells the policies that the gateway has started. Its host calls it once, when nothing more can go wrong.
@@ -57,16 +59,22 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
     /// Returns when to call again if no frame comes before; a moment that has passed means at once, and `None` never.
     /// Extra calls are harmless. `now` never runs backwards.
     pub fn poll(&mut self, now: Now) -> Option<Instant> {
+        self.works.begin_turn();
         let more_outside = self.receive_outer(now);
         let more_inside = self.receive_inner(now);
         self.works.keep_time(now);
         self.works.front.transmit(now.instant, &mut self.outer);
-        if more_outside || more_inside { Some(now.instant) } else { self.works.next(now) }
+        let more = more_outside || more_inside || self.works.is_exhausted();
+        if more { Some(now.instant) } else { self.works.next(now) }
     }
 
     /// Returns whether more may be waiting.
     fn receive_outer(&mut self, now: Now) -> bool {
         for _ in 0..FRAMES_PER_POLL {
+            // What costs much leaves the rest to the next turn, so that the inner port has its turn, too.
+            if self.works.is_exhausted() {
+                return true;
+            }
             let Some((received, token)) = self.outer.receive(clock::wire(now.instant)) else { return false };
             received.consume(|bytes| self.works.take_from_outside(now, bytes, token, &mut self.inner));
         }
@@ -77,9 +85,19 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
     fn receive_inner(&mut self, now: Now) -> bool {
         for _ in 0..FRAMES_PER_POLL {
             let Some((received, _)) = self.inner.receive(clock::wire(now.instant)) else { return false };
-            received.consume(|bytes| self.works.take_from_inside(now, bytes, &mut self.outer));
+            received.consume(|bytes| self.works.bridge.take_from_inside(now.instant, bytes, &mut self.outer));
         }
         true
+    }
+
+    /// How many grants are open and flows remembered.
+    pub fn health(&self, now: Instant) -> Health {
+        self.works.health(now)
+    }
+
+    /// Whether all that the console has said has arrived: a good moment for a restart.
+    pub fn has_said_all(&self) -> bool {
+        self.works.has_said_all()
     }
 
     /// What is open.
