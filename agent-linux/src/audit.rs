@@ -22,7 +22,6 @@ use budget::{Budget, WINDOW};
 use file::AuditFile;
 
 pub use decision::Answered;
-pub(crate) use record::seconds;
 pub use record::{AuditRecord, Names};
 
 /// Records that wait for the disk. A knock makes five; two hundred knocks at once find room.

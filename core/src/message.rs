@@ -35,6 +35,18 @@ impl Kind {
     const ALL: [Self; 6] =
         [Self::Status, Self::NextNumber, Self::Open, Self::Renew, Self::Close, Self::Console];
 
+    /// A word for logs; never changes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::NextNumber => "next-number",
+            Self::Open => "open",
+            Self::Renew => "renew",
+            Self::Close => "close",
+            Self::Console => "console",
+        }
+    }
+
     const fn code(self) -> u8 {
         match self {
             Self::Status => 1,

@@ -134,6 +134,16 @@ pub enum KnockEnd {
     Failed(Refusal),
 }
 
+impl KnockEnd {
+    /// A word for logs; never changes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Failed(refusal) => refusal.word(),
+        }
+    }
+}
+
 /// Who is locked out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locked {
@@ -156,4 +166,16 @@ pub enum CloseReason {
     ByClient,
     /// It could not be opened.
     Failed,
+}
+
+impl CloseReason {
+    /// A word for logs; never changes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::ByClient => "by-client",
+            Self::Failed => "failed",
+        }
+    }
 }

@@ -71,6 +71,11 @@ pub fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
+/// Whole seconds, rounded up, for people: a grant of a minute that began a microsecond ago lasts a minute.
+pub const fn seconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_add((duration.subsec_nanos() > 0) as u64)
+}
+
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
@@ -87,6 +92,11 @@ mod tests {
     #[test]
     fn a_passed_deadline_has_no_time_left() {
         assert_eq!(Instant::from_micros(5).left(Instant::from_micros(9)), Duration::ZERO);
+    }
+
+    #[test]
+    fn seconds_are_rounded_up() {
+        assert_eq!([0, 1, 1000, 1001].map(|ms| seconds(Duration::from_millis(ms))), [0, 1, 1, 2]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl AuditRecord {
         answered: &Answered<'_>,
         chain: impl IntoIterator<Item = (&'a str, &'a Decision)>,
     ) -> Self {
-        let said = |(policy, said)| json!({ "policy": policy, "verdict": record::verdict_word(said) });
+        let said = |(policy, said): (&str, &Decision)| json!({ "policy": policy, "verdict": said.answer().word() });
         let &Answered { policy, event, .. } = answered;
         Self::Decision {
             client: client(event),

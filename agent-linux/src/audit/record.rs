@@ -2,11 +2,10 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use knockgate_core::Refusal;
-use knockgate_core::message::Kind;
-use knockgate_core::note::{CloseReason, KnockEnd, Locked, Note};
+use knockgate_core::note::{Locked, Note};
+use knockgate_core::time::seconds;
 use knockgate_core::{ClientId, GrantId};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -224,7 +223,7 @@ impl AuditRecord {
             Note::Packet { client: id, source, kind: wanted, service: asked } => Self::PacketKnock {
                 client: client(id),
                 source: *source,
-                kind: kind(*wanted),
+                kind: wanted.word(),
                 service: (*asked != 0).then(|| service(asked)),
             },
             Note::Console { client: id, source } => Self::Console { client: client(id), source: *source },
@@ -234,11 +233,11 @@ impl AuditRecord {
                 book: book.to_string(),
                 number: *number,
                 service: service(asked),
-                ended: ended(*end),
+                ended: end.word(),
                 ports_seen: seen.to_vec(),
             },
             Note::LockedOut { who, lasts } => {
-                Self::Lockout { who: locked(who, client), seconds: seconds(lasts) }
+                Self::Lockout { who: locked(who, client), seconds: seconds(*lasts) }
             }
             Note::GrantOpened { grant: GrantId(grant), client: id, to, service: asked, lasts } => {
                 Self::GrantOpened {
@@ -246,7 +245,7 @@ impl AuditRecord {
                     client: client(id),
                     source: to.to_string(),
                     service: service(asked),
-                    seconds: seconds(lasts),
+                    seconds: seconds(*lasts),
                 }
             }
             Note::GrantClosed { grant: GrantId(grant), client: id, to, service: asked, reason } => {
@@ -255,7 +254,7 @@ impl AuditRecord {
                     client: client(id),
                     source: to.to_string(),
                     service: service(asked),
-                    reason: closed(*reason),
+                    reason: reason.word(),
                 }
             }
         }
@@ -269,38 +268,6 @@ impl AuditRecord {
 
 /// The outcome of a connection whose message was authentic and fresh.
 const ANSWERED: &str = "answered";
-
-/// Rounded up: a grant of a minute that began a microsecond ago lasts a minute.
-pub(crate) fn seconds(lasts: &Duration) -> u64 {
-    lasts.as_secs() + u64::from(lasts.subsec_nanos() > 0)
-}
-
-fn ended(end: KnockEnd) -> &'static str {
-    match end {
-        KnockEnd::Complete => "complete",
-        KnockEnd::Failed(refusal) => refusal.word(),
-    }
-}
-
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Status => "status",
-        Kind::NextNumber => "next-number",
-        Kind::Open => "open",
-        Kind::Renew => "renew",
-        Kind::Close => "close",
-        Kind::Console => "console",
-    }
-}
-
-fn closed(reason: CloseReason) -> &'static str {
-    match reason {
-        CloseReason::Expired => "expired",
-        CloseReason::Revoked => "revoked",
-        CloseReason::ByClient => "by-client",
-        CloseReason::Failed => "failed",
-    }
-}
 
 fn locked(who: &Locked, client: impl Fn(&ClientId) -> String) -> String {
     match who {

@@ -1,23 +1,24 @@
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
-use knockgate_core::address::SourcePrefix;
-use knockgate_core::note::{KnockEnd, Locked, Note};
 use knockgate_core::{ClientId, Refusal};
 use knockgate_policy_host::{Cause, Event, HostKind};
 use serde_json::Value;
 
 use super::*;
 
-struct NoNames;
+#[path = "../../../tests/golden/audit.rs"]
+mod golden;
 
-impl Names for NoNames {
+struct AliceAndSsh;
+
+impl Names for AliceAndSsh {
     fn client(&self, id: ClientId) -> Option<String> {
         (id.0 == 1).then(|| "alice".into())
     }
 
-    fn service(&self, _: u16) -> Option<String> {
-        None
+    fn service(&self, id: u16) -> Option<String> {
+        (id == 3).then(|| "ssh".into())
     }
 }
 
@@ -132,34 +133,11 @@ fn a_log_that_cannot_be_opened_says_the_remedy() {
 }
 
 #[test]
-fn a_knock_tells_client_address_number_and_ports_seen() {
-    let note = Note::KnockEnded {
-        client: ClientId(1),
-        source: source(),
-        book: knockgate_core::book::BookId([0xab; 8]),
-        number: 7,
-        service: 3,
-        end: KnockEnd::Failed(Refusal::WrongPort),
-        seen: [1, 2].into_iter().collect(),
-    };
-    let record = serde_json::to_value(AuditRecord::note(&note, &NoNames)).unwrap();
-    let expected = serde_json::json!({
-        "event": "knock", "client": "alice", "source": "192.0.2.7", "book": "abababababababab", "number": 7,
-        "service": "#3", "ended": "wrong-port", "ports-seen": [1, 2],
-    });
-    assert_eq!(record, expected);
-}
-
-#[test]
-fn a_lockout_names_the_prefix_the_client_or_everybody() {
-    let who = |who| {
-        let note = Note::LockedOut { who, lasts: Duration::from_secs(60) };
-        serde_json::to_value(AuditRecord::note(&note, &NoNames)).unwrap()["who"].clone()
-    };
-    assert_eq!(who(Locked::Source(SourcePrefix::of("2001:db8::1".parse().unwrap()))), "2001:db8::/64");
-    assert_eq!(who(Locked::Client(ClientId(1))), "client alice");
-    assert_eq!(who(Locked::Client(ClientId(2))), "client #2");
-    assert_eq!(who(Locked::Everybody), "everybody");
+fn what_the_gate_notes_is_told_in_the_words_of_every_agent() {
+    for (note, expected) in golden::notes() {
+        let record = serde_json::to_value(AuditRecord::note(&note, &AliceAndSsh)).unwrap();
+        assert_eq!(record, serde_json::from_str::<Value>(expected).unwrap());
+    }
 }
 
 #[test]

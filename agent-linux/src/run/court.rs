@@ -38,7 +38,7 @@ pub(super) use effects::{Errand, decision, errands, reaction};
 pub(super) use seat::Chair;
 use seat::Seat;
 use shadow::Decided;
-pub(super) use witness::{Happening, Witness};
+pub(super) use witness::Witness;
 
 /// The policies in use and the order in which they are asked.
 #[derive(Default)]

@@ -16,7 +16,7 @@ use knockgate_core::key::DoorKey;
 use knockgate_core::limits::MAX_DOOR_KEYS;
 use knockgate_core::replay::Lease;
 use knockgate_core::{
-    Action, Bearer, ClientId, GrantId, Network, Now, Origin, Outcome, Probe, Record, Refusal, Way,
+    Action, Bearer, ClientId, GrantId, Happening, Network, Now, Origin, Outcome, Probe, Record, Refusal, Way,
 };
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
@@ -29,7 +29,7 @@ use crate::firewall::{self, Firewall, Reach};
 use crate::state::{LiveRoster, Store};
 
 use super::clock;
-use super::court::{Court, Happening, Witness};
+use super::court::{Court, Witness};
 use super::flows::Lookout;
 use super::hearing::Settled;
 use super::input::Input;

@@ -1,12 +1,12 @@
 //! The driver and its policies: what they are asked and told, and what is done about what they say.
 
-use knockgate_core::{ClientId, Consultation, Now, Outcome, Roster};
-use knockgate_policy_host::{Cause, Event};
+use knockgate_core::{ClientId, Consultation, Happening, Now, Outcome, Roster};
+use knockgate_policy_host::{Cause, Event, gate};
 
 use crate::acts::Notice;
 use crate::audit::AuditRecord;
 
-use super::court::{self, Case, Errand, Happening, Opinion, Purpose};
+use super::court::{self, Case, Errand, Opinion, Purpose};
 use super::driver::Driver;
 use super::scribe::Waits;
 
@@ -29,7 +29,7 @@ impl Driver {
 
     /// Tells the policies what has happened. What they want done about it comes as an input.
     pub(super) fn tell(&mut self, now: Now, happening: &Happening) {
-        if !self.court.wants(happening.cause()) {
+        if !self.court.wants(gate::cause(happening.occasion)) {
             return;
         }
         let client = happening.about.client.and_then(|id| self.gate.roster().client_by_id(id));

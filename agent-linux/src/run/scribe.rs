@@ -1,10 +1,11 @@
 //! Writes down what happened: every note into the audit log, what an operator wants to see at once into the log.
 
 use knockgate_core::note::Note;
+use knockgate_core::time::seconds;
 use knockgate_core::{ClientId, Name, Refusal, Roster};
 use knockgate_policy_host as host;
 
-use crate::audit::{self, Audit, AuditRecord, Names};
+use crate::audit::{Audit, AuditRecord, Names};
 use crate::config::Config;
 use crate::state::LiveRoster;
 
@@ -35,7 +36,7 @@ impl Scribe<'_> {
             Note::Refused { client, refusal: Refusal::Exhausted, .. } => self.exhausted(client),
             Note::GrantOpened { client, to, service, lasts, .. } => {
                 let (client, service) = (self.name(client), self.service_name(service));
-                tracing::info!(%client, %to, %service, seconds = audit::seconds(&lasts), "opened");
+                tracing::info!(%client, %to, %service, seconds = seconds(lasts), "opened");
             }
             Note::GrantClosed { client, to, service, .. } => {
                 let (client, service) = (self.name(client), self.service_name(service));

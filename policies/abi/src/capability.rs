@@ -62,6 +62,9 @@ impl Capabilities {
     /// Everything.
     pub const ALL: Self = Self::of(Capability::ALL);
 
+    /// What a gateway can do. It has no service manager, and nobody whom it could send a notice to.
+    pub const GATEWAY: Self = Self::ALL.without(Self::of(&[Capability::Start, Capability::Notify]));
+
     /// The set of these.
     #[must_use]
     pub const fn of(list: &[Capability]) -> Self {

@@ -73,6 +73,17 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
+    /// The word for logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warning => "warning",
+            LogLevel::Information => "information",
+            LogLevel::Debug => "debug",
+        }
+    }
+
     /// The level of that number; what is unknown is for the author.
     #[must_use]
     pub const fn from_number(number: u32) -> Self {
@@ -93,4 +104,15 @@ pub enum HostKind {
     Linux = 1,
     /// The gateway firmware.
     Gateway = 2,
+}
+
+impl HostKind {
+    /// The word for logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            HostKind::Linux => "linux",
+            HostKind::Gateway => "gateway",
+        }
+    }
 }

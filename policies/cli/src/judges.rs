@@ -137,7 +137,7 @@ impl ProfileName {
 
 /// In what two decisions about the same event differ, if they do: verdict, actions, refused acts, lines for the operator.
 pub(crate) fn difference(one: &Decision, other: &Decision) -> Option<&'static str> {
-    if record::verdict_word(one) != record::verdict_word(other) {
+    if one.answer() != other.answer() {
         return Some("verdict");
     }
     if one.actions != other.actions {

@@ -34,6 +34,14 @@ fn decisions_that_differ_are_told_and_counted() {
 }
 
 #[test]
+fn what_a_gateway_has_decided_is_decided_again() {
+    let place = place();
+    place.write("audit.jsonl", include_str!("../../../tests/golden/gateway-decision.jsonl"));
+    let run = place.run(&["replay", "--audit", "audit.jsonl", "--policy", "denying.wasm", "--of", "limit"]);
+    run.says("anna, sequence of ssh from 192.0.2.7: commit (open 1 for 60 s), now deny\n");
+}
+
+#[test]
 fn another_policy_stands_for_what_was_decided() {
     let place = place();
     place.write("audit.jsonl", log(&[decision(0, "commit", opens(), json!([]))]));

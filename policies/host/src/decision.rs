@@ -28,11 +28,48 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// The verdict, unless the policy failed.
+    #[must_use]
+    pub const fn answer(&self) -> Answer {
+        match (self.verdict, &self.failure) {
+            (_, Some(_)) => Answer::Failed,
+            (Verdict::Commit, None) => Answer::Commit,
+            (Verdict::Deny, None) => Answer::Deny,
+            (Verdict::Abstain, None) => Answer::Abstain,
+        }
+    }
+
     /// Whether something opens. A policy may commit without opening anything, for example to remember that it was asked; a
     /// knock is granted only when this is true.
     #[must_use]
     pub fn opens(&self) -> bool {
         self.actions.iter().any(|action| matches!(action, Action::Open { .. } | Action::OpenPrefix { .. }))
+    }
+}
+
+/// A policy's verdict, or that it failed to give one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It lets its actions happen.
+    Commit,
+    /// It refuses, and nobody else is asked.
+    Deny,
+    /// It leaves the question to the next one.
+    Abstain,
+    /// It did not come to a verdict.
+    Failed,
+}
+
+impl Answer {
+    /// The word for logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Deny => "deny",
+            Self::Abstain => "abstain",
+            Self::Failed => "failed",
+        }
     }
 }
 

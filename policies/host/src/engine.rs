@@ -20,7 +20,7 @@ use crate::inspect::{self, Inspected, Kind};
 use crate::needs::Needs;
 use crate::policy::{Code, Parts};
 #[cfg(feature = "pulley")]
-use crate::precompiled::{Target, Trusted};
+use crate::precompiled::{self, Precompiled, Target, Trusted};
 use crate::{LoadError, Policy, Rights, Wasi, demands, settings};
 
 /// How much a policy may use.
@@ -92,6 +92,33 @@ impl PolicyEngine {
         let limits = Limits { deadline_ms: None, ..profile.limits() };
         let config = settings::interpreted(&limits, profile, "pulley64").map_err(|error| failed(&error))?;
         Self::with_config(&config, profile, limits, supported)
+    }
+
+    /// The engine of a gateway: the edge profile on Pulley's byte code, also in a program that could compile.
+    ///
+    /// # Errors
+    /// The host refuses address space.
+    #[cfg(feature = "pulley")]
+    pub fn of_gateway(supported: Capabilities) -> Result<Self, EngineError> {
+        #[cfg(feature = "compile")]
+        let engine = Self::on_pulley(Profile::Edge, supported);
+        #[cfg(not(feature = "compile"))]
+        let engine = Self::new(Profile::Edge, supported);
+        engine
+    }
+
+    /// The engine of a gateway: it runs what was compiled ahead, in the edge profile, with what a gateway can do. Where there is a
+    /// compiler too, it is the same with wider pointers.
+    ///
+    /// # Errors
+    /// As [`PolicyEngine::new`].
+    #[cfg(feature = "pulley")]
+    pub fn of_a_gateway() -> Result<Self, EngineError> {
+        #[cfg(feature = "compile")]
+        let make = Self::on_pulley;
+        #[cfg(not(feature = "compile"))]
+        let make = Self::new;
+        make(Profile::Edge, Capabilities::GATEWAY)
     }
 
     pub(crate) fn with_limits(
@@ -206,7 +233,7 @@ impl PolicyEngine {
         self.finish(name, code, &parsed, rights)
     }
 
-    /// Links a module that was compiled ahead, for a host that has no compiler.
+    /// Links a module that was compiled ahead, for a host that has no compiler. Its code is copied.
     ///
     /// # Errors
     /// It was compiled for another kind of host or with other settings; else as [`PolicyEngine::load`].
@@ -217,15 +244,43 @@ impl PolicyEngine {
         policy: &Trusted<'_>,
         rights: &Rights,
     ) -> Result<Policy, LoadError> {
-        let (compiled_for, here) = (policy.policy().target(), Target::of_this_program());
+        self.load_compiled(name, policy.policy(), rights, |engine| policy.module(engine))
+    }
+
+    /// As [`PolicyEngine::load_precompiled`], for a host that has little memory: the code is used where it lies, in flash.
+    ///
+    /// # Errors
+    /// As there, and if the code does not begin at a multiple of 16 bytes.
+    #[cfg(feature = "pulley")]
+    pub fn load_in_place(
+        &self,
+        name: &str,
+        policy: &Trusted<'static>,
+        rights: &Rights,
+    ) -> Result<Policy, LoadError> {
+        let code = policy.policy().code();
+        if !code.as_ptr().addr().is_multiple_of(precompiled::ALIGNMENT) {
+            return Err(LoadError::Misplaced);
+        }
+        self.load_compiled(name, policy.policy(), rights, |engine| policy.module_in_place(engine))
+    }
+
+    #[cfg(feature = "pulley")]
+    fn load_compiled(
+        &self,
+        name: &str,
+        policy: &Precompiled<'_>,
+        rights: &Rights,
+        module: impl FnOnce(&Engine) -> wasmtime::Result<Module>,
+    ) -> Result<Policy, LoadError> {
+        let (compiled_for, here) = (policy.target(), Target::of_this_program());
         if !self.engine.is_pulley() || compiled_for != here {
             let host = if self.engine.is_pulley() { here.name() } else { "its processor's machine code" };
             return Err(LoadError::OtherTarget { compiled_for: compiled_for.name(), host });
         }
-        let module = policy
-            .module(&self.engine)
-            .map_err(|error| LoadError::OtherSettings(alloc::format!("{error:#}")))?;
-        self.link(name, &module, policy.policy().manifest(), rights)
+        let module =
+            module(&self.engine).map_err(|error| LoadError::OtherSettings(alloc::format!("{error:#}")))?;
+        self.link(name, &module, policy.manifest(), rights)
     }
 
     /// Checks a module without giving it rights, and returns its manifest.

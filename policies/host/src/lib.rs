@@ -25,7 +25,10 @@ mod decision;
 mod demands;
 mod engine;
 mod event;
+mod fact;
 mod failure;
+#[cfg(feature = "gate")]
+pub mod gate;
 mod imports;
 #[cfg(feature = "component")]
 mod inert;
@@ -46,6 +49,8 @@ pub mod second;
 mod settings;
 #[cfg(feature = "signature")]
 pub mod signature;
+#[cfg(feature = "signing")]
+pub mod signing;
 mod state;
 #[cfg(feature = "pulley")]
 mod sys;
@@ -54,9 +59,10 @@ mod ticker;
 mod transaction;
 mod wasi;
 
-pub use decision::{Action, Decision, LogLine, RefusedAct, Verdict};
+pub use decision::{Action, Answer, Decision, LogLine, RefusedAct, Verdict};
 pub use engine::{EngineError, PolicyEngine, Profile};
 pub use event::{Book, Client, Event, Grant, LocalTime, Request, Source, Text, text};
+pub use fact::Fact;
 pub use failure::{Failure, Place, TrapKind};
 pub use load_error::LoadError;
 pub use parameter::{Parameter, ParameterError};

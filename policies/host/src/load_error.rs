@@ -248,6 +248,11 @@ pub enum LoadError {
         "compiled with other settings: {0}; compile it again with the `knockgate-policy` of the host's version"
     )]
     OtherSettings(String),
+    /// Its code does not lie where it can be used without a copy.
+    #[error(
+        "its code does not begin at a multiple of 16 bytes in memory; make the site image anew with the tools of the host's version"
+    )]
+    Misplaced,
     /// The engine refused it.
     #[error("the engine refused the module: {0}; rebuild it with current tools")]
     Engine(String),

@@ -85,6 +85,24 @@ impl Policy {
         self.causes.has(cause)
     }
 
+    /// The cause under which it is asked about something; `None` if it does not want to be. One that makes no difference between
+    /// keeping and opening judges the one as the other.
+    #[must_use]
+    pub fn asked_as(&self, cause: Cause) -> Option<Cause> {
+        let asked = match cause {
+            Cause::Renew if !self.wants(Cause::Renew) => Cause::Packet,
+            Cause::Sequence
+            | Cause::Packet
+            | Cause::Renew
+            | Cause::Close
+            | Cause::Expiry
+            | Cause::Lockout
+            | Cause::FailedAttempt
+            | Cause::StartUp => cause,
+        };
+        self.wants(asked).then_some(asked)
+    }
+
     /// What it may do here.
     #[must_use]
     pub fn rights(&self) -> &EffectiveRights {

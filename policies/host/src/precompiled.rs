@@ -39,7 +39,7 @@ const HASHED_HEADER: usize = 68;
 const HASH: usize = 32;
 const HEADER: usize = HASHED_HEADER + HASH;
 /// The engine reads its own tables where they lie, so a firmware that keeps the file in flash aligns it once.
-const ALIGNMENT: usize = 16;
+pub(crate) const ALIGNMENT: usize = 16;
 
 /// For which hosts a policy is compiled: a profile and a kind of byte code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,8 +242,8 @@ fn hash_of(header: &[u8], rest: &[u8]) -> [u8; HASH] {
     Sha256::new().chain_update(header).chain_update(rest).finalize().into()
 }
 
-/// Compiles a policy ahead. It must pass all that [`PolicyEngine::load`] asks of a policy of the edge profile, but for rights,
-/// which only its host can give.
+/// Compiles a policy ahead. It must pass all that [`PolicyEngine::load`] asks of a policy of the edge profile on a gateway, but
+/// for rights, which only its host can give.
 ///
 /// # Errors
 /// As [`PolicyEngine::load`].
@@ -251,7 +251,7 @@ fn hash_of(header: &[u8], rest: &[u8]) -> [u8; HASH] {
 pub fn precompile(bytes: &[u8], target: Target) -> Result<Vec<u8>, LoadError> {
     let refused = |error: &dyn fmt::Display| LoadError::Engine(alloc::format!("{error:#}"));
     let interpreter =
-        PolicyEngine::on_pulley(Profile::Edge, Capabilities::ALL).map_err(|error| refused(&error))?;
+        PolicyEngine::on_pulley(Profile::Edge, Capabilities::GATEWAY).map_err(|error| refused(&error))?;
     let manifest = interpreter.check(bytes)?;
     let code = settings::interpreted(&Profile::Edge.limits(), Profile::Edge, target.name())
         .and_then(|config| wasmtime::Engine::new(&config))

@@ -12,12 +12,10 @@ use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use knockgate_policy_abi::{Capabilities, Cause, HostKind, LogLevel, attr};
+use knockgate_policy_abi::{Capabilities, Cause, HostKind, attr};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    Action, Book, Client, Decision, Event, Grant, LocalTime, LogLine, Request, Source, Verdict, text,
-};
+use crate::{Action, Book, Client, Decision, Event, Fact, Grant, LocalTime, LogLine, Request, Source, text};
 use fields::Fields;
 
 /// Why a record cannot be read.
@@ -63,38 +61,17 @@ pub enum RecordError {
 /// The event under the names of the attribute table.
 #[must_use]
 pub fn event_to_json(event: &Event) -> Map<String, Value> {
-    let (client, source, request) = (event.client.as_ref(), event.source.as_ref(), event.request.as_ref());
-    let lacking = event.lacking.iter().map(|capability| capability.name()).collect::<Vec<_>>();
-    let all = [
-        ("cause", Some(json!(event.cause.name()))),
-        ("host-kind", Some(json!(host_kind_name(event.host)))),
-        ("time", event.time.map(Value::from)),
-        ("weekday", event.local.map(|local| local.weekday.into())),
-        ("minute", event.local.map(|local| local.minute.into())),
-        ("client", client.map(|client| client.id.into())),
-        ("client-name", client.map(|client| client.name.as_str().into())),
-        ("client-failures", client.map(|client| client.failures.into())),
-        ("client-grants", client.map(|client| client.grants.into())),
-        ("oldest-grant", client.and_then(|client| client.oldest_grant).map(Value::from)),
-        ("second-factor", client.map(|client| client.second_factor.into())),
-        ("address", source.map(|source| source.address.to_string().into())),
-        ("prefix", source.map(|source| source.prefix.into())),
-        ("source-failures", source.map(|source| source.failures.into())),
-        ("source-grants", source.map(|source| source.grants.into())),
-        ("asked-prefix", request.and_then(|request| request.prefix).map(Value::from)),
-        ("service", request.map(|request| request.service.into())),
-        ("service-name", request.map(|request| request.name.as_str().into())),
-        ("seconds", request.map(|request| request.seconds.into())),
-        ("service-grants", request.map(|request| request.grants.into())),
-        ("book-number", event.book.map(|book| book.number.into())),
-        ("book-left", event.book.map(|book| book.left.into())),
-        ("grant", event.grant.map(|grant| grant.id.into())),
-        ("grant-left", event.grant.map(|grant| grant.left.into())),
-        ("grants-open", Some(event.grants_open.into())),
-        ("lockout-seconds", event.lockout_seconds.map(Value::from)),
-        ("lacking", (!lacking.is_empty()).then(|| json!(lacking))),
-    ];
-    all.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))).collect()
+    event.facts().map(|(name, fact)| (name.to_owned(), fact_to_json(fact))).collect()
+}
+
+fn fact_to_json(fact: Fact<'_>) -> Value {
+    match fact {
+        Fact::Number(number) | Fact::Count(number) => number.into(),
+        Fact::Flag(flag) => flag.into(),
+        Fact::Text(text) => text.into(),
+        Fact::Address(address) => address.to_string().into(),
+        Fact::Capabilities(set) => set.iter().map(|capability| capability.name()).collect(),
+    }
 }
 
 /// The event that [`event_to_json`] wrote, or that somebody wrote by hand: counts that are left out are 0, names are empty,
@@ -201,42 +178,24 @@ fn grant(fields: &Fields<'_>) -> Result<Option<Grant>, RecordError> {
     Ok(Some(Grant { id, left: fields.count("grant-left")? }))
 }
 
-const fn host_kind_name(host: HostKind) -> &'static str {
-    match host {
-        HostKind::Linux => "linux",
-        HostKind::Gateway => "gateway",
-    }
-}
-
 fn host_kind(name: &str) -> Option<HostKind> {
-    [HostKind::Linux, HostKind::Gateway].into_iter().find(|host| host_kind_name(*host) == name)
+    [HostKind::Linux, HostKind::Gateway].into_iter().find(|host| host.name() == name)
 }
 
-/// What was decided: `verdict` (a [`verdict_word`]), `actions`, `refused` (the acts), `fuel`, `failure` if there was one, and
-/// `loaded`, the numbers kept that were read, as pairs of key and value.
+/// What was decided: `verdict` (the word of an [`Answer`](crate::Answer)), `actions`, `refused` (the acts), `fuel`, `failure` if
+/// there was one, and `loaded`, the numbers kept that were read, as pairs of key and value.
 #[must_use]
 pub fn decision_to_json(decision: &Decision) -> Map<String, Value> {
     let refused: Vec<_> = decision.refused.iter().map(|refused| refused.act.name()).collect();
     let mut record = Map::new();
     let mut put = |name: &str, value: Value| record.insert(name.to_owned(), value);
-    put("verdict", verdict_word(decision).into());
+    put("verdict", decision.answer().word().into());
     put("actions", actions_to_json(&decision.actions));
     put("refused", refused.into());
     put("fuel", decision.fuel.into());
     put("failure", decision.failure.as_ref().map(ToString::to_string).into());
     put("loaded", decision.loaded.iter().map(|(key, value)| json!([key, value])).collect());
     record
-}
-
-/// `commit`, `deny` or `abstain`; `failed` where the policy did not come to a verdict.
-#[must_use]
-pub fn verdict_word(decision: &Decision) -> &'static str {
-    match (&decision.failure, decision.verdict) {
-        (Some(_), _) => "failed",
-        (None, Verdict::Commit) => "commit",
-        (None, Verdict::Deny) => "deny",
-        (None, Verdict::Abstain) => "abstain",
-    }
 }
 
 /// The actions in order, each an object with `act` and what belongs to it.
@@ -246,17 +205,10 @@ pub fn actions_to_json(actions: &[Action]) -> Value {
 }
 
 fn action_to_json(action: &Action) -> Value {
-    match *action {
-        Action::Open { service, seconds } => json!({ "act": "open", "service": service, "seconds": seconds }),
-        Action::OpenPrefix { service, bits, seconds } => {
-            json!({ "act": "open-prefix", "service": service, "bits": bits, "seconds": seconds })
-        }
-        Action::Extend { grant, seconds } => json!({ "act": "extend", "grant": grant, "seconds": seconds }),
-        Action::Revoke { grant } => json!({ "act": "revoke", "grant": grant }),
-        Action::Lockout { seconds } => json!({ "act": "lockout", "seconds": seconds }),
-        Action::Start { unit } => json!({ "act": "start", "unit": unit }),
-        Action::Notify { channel, code } => json!({ "act": "notify", "channel": channel, "code": code }),
-    }
+    let mut record = Map::new();
+    record.insert("act".to_owned(), action.act().name().into());
+    record.extend(action.parts().iter().map(|(name, number)| ((*name).to_owned(), Value::from(*number))));
+    record.into()
 }
 
 /// The actions that [`actions_to_json`] wrote.
@@ -327,21 +279,10 @@ pub fn loaded_from_json(loaded: &Value) -> Result<Vec<(u32, u64)>, RecordError> 
     loaded.as_array().ok_or_else(wrong)?.iter().map(|one| pair(one).ok_or_else(wrong)).collect()
 }
 
-/// Lines for the operator, each an object with `level` and `text`.
+/// Lines for the operator, each an object with `level` (`error`, `warning`, `information` or `debug`) and `text`.
 #[must_use]
 pub fn log_to_json(lines: &[LogLine]) -> Value {
-    lines.iter().map(|line| json!({ "level": level_word(line.level), "text": line.text.as_str() })).collect()
-}
-
-/// `error`, `warning`, `information` or `debug`.
-#[must_use]
-pub const fn level_word(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "error",
-        LogLevel::Warning => "warning",
-        LogLevel::Information => "information",
-        LogLevel::Debug => "debug",
-    }
+    lines.iter().map(|line| json!({ "level": line.level.name(), "text": line.text.as_str() })).collect()
 }
 
 #[cfg(test)]

@@ -105,15 +105,44 @@ fn what_an_edge_host_does_not_load_is_not_compiled_for_one() {
         policy("(func (export \"decide\") (result i32) (return_call 0))"),
         wat::parse_str("(module (func (export \"decide\") (result i32) i32.const 0))").unwrap(),
         wat::parse_str("(component (@custom \"knockgate.manifest\" \"abi=1.0\\nname=ahead\"))").unwrap(),
+        wat::parse_str(
+            "(module (@custom \"knockgate.manifest\" \"abi=1.0\\nname=ahead\\ncapabilities=notify\")
+             (func (export \"decide\") (result i32) i32.const 0))",
+        )
+        .unwrap(),
         b"(module)".to_vec(),
         b"\x7fELF".to_vec(),
         vec![0; 33 * 1024],
     ];
-    let edge = PolicyEngine::new(Profile::Edge, Capabilities::ALL).unwrap();
+    let edge = PolicyEngine::new(Profile::Edge, Capabilities::GATEWAY).unwrap();
     for (number, module) in cases.into_iter().enumerate() {
         let expected = edge.load("ahead", &module, &rights()).map(drop).unwrap_err();
         assert_eq!(precompile(&module, Target::Gateway), Err(expected), "case {number}");
     }
+}
+
+#[test]
+fn code_is_used_where_it_lies_and_decides_alike() {
+    let module = builtin::find("limit-per-client").unwrap().module;
+    let rights = with(&[("open", "2"), ("per-day", "3")]);
+    let file = aligned(&precompile(module, Target::Wide).unwrap());
+    // SAFETY: the code is from the engine's compiler, unchanged, and what was leaked stays as it is.
+    let trusted = unsafe { Trusted::new(Precompiled::parse(file).unwrap()) };
+
+    let in_place = interpreter().load_in_place("limit", &trusted, &rights).unwrap();
+    let copied = interpreter().load_precompiled("limit", &trusted, &rights).unwrap();
+
+    assert_eq!(decisions(&in_place), decisions(&copied));
+}
+
+#[test]
+fn code_at_an_odd_place_is_refused_and_not_copied() {
+    let file = precompile(&policy(DENYING), Target::Wide).unwrap();
+    let moved = &aligned(&[&[0; 4], &file[..]].concat())[4..];
+    // SAFETY: as above.
+    let trusted = unsafe { Trusted::new(Precompiled::parse(moved).unwrap()) };
+    let loaded = interpreter().load_in_place("ahead", &trusted, &rights()).map(drop);
+    assert_eq!(loaded, Err(LoadError::Misplaced));
 }
 
 #[test]
@@ -276,6 +305,15 @@ fn example(name: &str) -> Vec<u8> {
     fs::read(&file).unwrap_or_else(|error| {
         panic!("{}: {error}; build the examples first: cargo xtask policies", file.display())
     })
+}
+
+/// At a multiple of 16 bytes, as in a gateway's flash, for ever.
+fn aligned(bytes: &[u8]) -> &'static [u8] {
+    let mut room = vec![0_u8; bytes.len() + 16].leak();
+    let odd = room.as_ptr().addr() % 16;
+    room = &mut room[(16 - odd) % 16..][..bytes.len()];
+    room.copy_from_slice(bytes);
+    room
 }
 
 /// What runs on a gateway, with pointers as wide as here.

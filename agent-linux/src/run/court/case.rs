@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use knockgate_core::{Subject, Ticket};
-use knockgate_policy_host::{Action, Cause, Decision, Event, Verdict};
+use knockgate_policy_host::{Action, Answer, Cause, Decision, Event, Verdict};
 
 use crate::audit::Answered;
 
@@ -125,7 +125,7 @@ impl Opinion {
     }
 
     pub(in crate::run) fn outcome(&self) -> Outcome {
-        Outcome { answer: Answer::of(&self.said), actions: self.said.actions.to_vec() }
+        Outcome { answer: self.said.answer(), actions: self.said.actions.to_vec() }
     }
 }
 
@@ -143,35 +143,5 @@ impl Outcome {
     fn and(mut self, other: Self) -> Self {
         self.actions.extend(other.actions);
         Self { answer: other.answer, actions: self.actions }
-    }
-}
-
-/// A policy's verdict, or that it failed to give one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::run) enum Answer {
-    Commit,
-    Deny,
-    Abstain,
-    Failed,
-}
-
-impl Answer {
-    pub(in crate::run) fn of(said: &Decision) -> Self {
-        match (said.verdict, &said.failure) {
-            (_, Some(_)) => Self::Failed,
-            (Verdict::Commit, None) => Self::Commit,
-            (Verdict::Deny, None) => Self::Deny,
-            (Verdict::Abstain, None) => Self::Abstain,
-        }
-    }
-
-    /// The word for logs.
-    pub(in crate::run) fn word(self) -> &'static str {
-        match self {
-            Self::Commit => "commit",
-            Self::Deny => "deny",
-            Self::Abstain => "abstain",
-            Self::Failed => "failed",
-        }
     }
 }

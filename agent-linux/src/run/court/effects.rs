@@ -1,10 +1,9 @@
 //! What an answer means: effects for the gate, errands for the host.
 
-use knockgate_core::limits::MAX_EFFECTS;
-use knockgate_core::{Decision, Effect, GrantId, Verdict};
-use knockgate_policy_host::Action;
+use knockgate_core::{Decision, Effect};
+use knockgate_policy_host::{Action, gate};
 
-use super::case::{Answer, Outcome};
+use super::case::Outcome;
 
 /// Something that is done beside the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,17 +16,12 @@ pub(in crate::run) enum Errand {
 
 /// What the gate shall do about a knock.
 pub(in crate::run) fn decision(outcome: &Outcome) -> Decision {
-    let verdict = match outcome.answer {
-        Answer::Commit => Verdict::Commit,
-        Answer::Deny | Answer::Abstain => Verdict::Deny,
-        Answer::Failed => Verdict::Failed,
-    };
-    Decision { verdict, effects: effects(&outcome.actions).take(MAX_EFFECTS).collect() }
+    gate::decision(outcome.answer, &outcome.actions)
 }
 
 /// What the gate shall do about an event: several policies together may want more than one may.
 pub(in crate::run) fn reaction(outcome: &Outcome) -> Vec<Effect> {
-    effects(&outcome.actions).collect()
+    gate::effects(&outcome.actions).collect()
 }
 
 /// What shall be done beside the gate.
@@ -41,23 +35,4 @@ pub(in crate::run) fn errands(actions: &[Action]) -> impl Iterator<Item = Errand
         | Action::Revoke { .. }
         | Action::Lockout { .. } => None,
     })
-}
-
-fn effects(actions: &[Action]) -> impl Iterator<Item = Effect> {
-    actions.iter().filter_map(effect)
-}
-
-fn effect(action: &Action) -> Option<Effect> {
-    match *action {
-        Action::Open { service, seconds } => Some(Effect::Open { service, seconds }),
-        Action::Extend { grant, seconds } => grant_id(grant).map(|grant| Effect::Extend { grant, seconds }),
-        Action::Revoke { grant } => grant_id(grant).map(|grant| Effect::Revoke { grant }),
-        Action::Lockout { seconds } => Some(Effect::Lockout { seconds }),
-        Action::OpenPrefix { service, bits, seconds } => Some(Effect::OpenPrefix { service, bits, seconds }),
-        Action::Start { .. } | Action::Notify { .. } => None,
-    }
-}
-
-fn grant_id(number: u64) -> Option<GrantId> {
-    u32::try_from(number).ok().map(GrantId)
 }

@@ -49,31 +49,13 @@ impl Chair {
 
     /// Whether it wants to be asked about this.
     pub(super) fn wants(&self, cause: Cause) -> bool {
-        asked_as(&self.policy(), cause).is_some()
+        self.policy().asked_as(cause).is_some()
     }
 
     /// What it says; `None` if it does not want to be asked about this.
     pub(super) fn ask(&self, event: &Event) -> Option<Opinion> {
         let policy = self.policy();
-        let event = Event { cause: asked_as(&policy, event.cause)?, ..event.clone() };
+        let event = Event { cause: policy.asked_as(event.cause)?, ..event.clone() };
         Some(Opinion::of(&self.name, &event, |event| policy.decide(event, &self.state)))
-    }
-}
-
-/// The cause under which a policy is asked. One that makes no difference between keeping and opening judges the one as the
-/// other.
-fn asked_as(policy: &Policy, cause: Cause) -> Option<Cause> {
-    match cause {
-        Cause::Renew if !policy.wants(Cause::Renew) => {
-            Some(Cause::Packet).filter(|&cause| policy.wants(cause))
-        }
-        Cause::Sequence
-        | Cause::Packet
-        | Cause::Renew
-        | Cause::Close
-        | Cause::Expiry
-        | Cause::Lockout
-        | Cause::FailedAttempt
-        | Cause::StartUp => Some(cause).filter(|&cause| policy.wants(cause)),
     }
 }

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use knockgate_policy_host::Event;
+use knockgate_policy_host::{Answer, Event};
 
 use crate::audit::{Audit, AuditRecord};
 
-use super::case::{Answer, Outcome};
+use super::case::Outcome;
 use super::seat::Seat;
 
 /// What was asked, and what came of it.

@@ -1,12 +1,11 @@
 use std::net::IpAddr;
 
-use knockgate_core::{Effect, GrantId};
+use knockgate_core::Effect;
 use knockgate_policy_host::{
-    Action, Capabilities, Capability, Cause, Client, HostKind, MemoryState, Policy, PolicyEngine, Profile,
-    Request, Rights, ServiceRight, Source, text,
+    Action, Answer, Capabilities, Capability, Cause, Client, HostKind, MemoryState, Policy, PolicyEngine,
+    Profile, Request, Rights, ServiceRight, Source, text,
 };
 
-use super::case::Answer;
 use super::*;
 use crate::run::input;
 
@@ -164,20 +163,13 @@ fn threads_answer_what_they_are_told() {
 }
 
 #[test]
-fn actions_are_effects_of_the_gate_or_errands_of_the_host() {
+fn what_is_done_beside_the_gate_is_an_errand() {
     let actions = [
         Action::Open { service: 1, seconds: 2 },
         Action::Start { unit: 3 },
         Action::Revoke { grant: 4 },
         Action::Notify { channel: 5, code: 6 },
-        Action::Revoke { grant: u64::MAX },
     ];
-    let outcome = Outcome { answer: Answer::Commit, actions: actions.to_vec() };
-    let decision = decision(&outcome);
-    assert_eq!(
-        decision.effects.as_slice(),
-        [Effect::Open { service: 1, seconds: 2 }, Effect::Revoke { grant: GrantId(4) }]
-    );
     assert_eq!(
         errands(&actions).collect::<Vec<_>>(),
         [Errand::Start { unit: 3 }, Errand::Notify { channel: 5, code: 6 }]

@@ -35,7 +35,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Told, Trouble> {
     ];
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let facts = json!({
-        "policy": title(&manifest), "verdict": record::verdict_word(&said), "fuel": said.fuel, "decisions": times.len(),
+        "policy": title(&manifest), "verdict": said.answer().word(), "fuel": said.fuel, "decisions": times.len(),
         "median-ns": nanos(median), "percentile-99-ns": nanos(late), "longest-ns": nanos(longest), "load-ns": nanos(load),
     });
     Ok(Told { exit: Exit::Fine, lines, facts })

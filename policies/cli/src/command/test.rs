@@ -90,11 +90,7 @@ fn mistakes(expected: &Expected, found: &Decision, state: &Arc<dyn StateStore>) 
     };
     let log: Vec<_> = found.log.iter().map(|line| line.text.as_str()).collect();
     let refused: Vec<_> = found.refused.iter().map(|refused| refused.act.name()).collect();
-    hold(
-        "verdict",
-        expected.verdict.as_ref().map(|verdict| json!(verdict)),
-        json!(record::verdict_word(found)),
-    );
+    hold("verdict", expected.verdict.as_ref().map(|verdict| json!(verdict)), json!(found.answer().word()));
     hold(
         "actions",
         expected.actions.as_deref().map(record::actions_to_json),
@@ -129,8 +125,8 @@ pub(super) fn summary(decision: &Decision) -> String {
     let actions = super::actions_text(&decision.actions);
     match (&decision.failure, actions.is_empty()) {
         (Some(failure), _) => format!("failed, it {failure}"),
-        (None, true) => record::verdict_word(decision).to_owned(),
-        (None, false) => format!("{}: {actions}", record::verdict_word(decision)),
+        (None, true) => decision.answer().word().to_owned(),
+        (None, false) => format!("{}: {actions}", decision.answer().word()),
     }
 }
 

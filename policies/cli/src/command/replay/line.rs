@@ -36,7 +36,7 @@ pub(super) struct Said {
 
 impl Said {
     pub(super) fn of(decision: &Decision) -> Self {
-        Self { verdict: record::verdict_word(decision).to_owned(), actions: decision.actions.to_vec() }
+        Self { verdict: decision.answer().word().to_owned(), actions: decision.actions.to_vec() }
     }
 
     pub(super) fn opens(&self) -> bool {
