@@ -148,7 +148,7 @@ struct Receiving {
 
 impl<F: Flash> Updater<F> {
     /// For a gateway with that image in force.
-    pub(crate) fn new(journal: Arc<Mutex<Journal<F>>>, judge: Judge, in_force: InForce) -> Self {
+    pub fn new(journal: Arc<Mutex<Journal<F>>>, judge: Judge, in_force: InForce) -> Self {
         Self { journal, judge, in_force, state: State::Idle }
     }
 

@@ -3,6 +3,7 @@
 //! Bits only fall, a word is written once between two erasures, and after a cut the word or page that was worked on holds
 //! anything. A program that breaks the chip's rules is stopped by a panic.
 
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -10,6 +11,7 @@ use embedded_storage_async::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 use knockgate_gateway::board::Flash;
+use rand_core::{TryCryptoRng, TryRng};
 
 /// A chip of words of `WORD` bytes that erases `PAGE` bytes at once. Clones are the same chip.
 #[derive(Clone)]
@@ -61,6 +63,27 @@ impl Noise {
         self.next().to_le_bytes()[0]
     }
 }
+
+impl TryRng for Noise {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let [a, b, c, d, ..] = self.next().to_le_bytes();
+        Ok(u32::from_le_bytes([a, b, c, d]))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.next())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill_with(|| self.byte());
+        Ok(())
+    }
+}
+
+// Not for keys of anybody.
+impl TryCryptoRng for Noise {}
 
 impl<const WORD: usize, const PAGE: usize> Chip<WORD, PAGE> {
     /// An erased chip of so many pages.
@@ -120,11 +143,6 @@ impl<const WORD: usize, const PAGE: usize> Chip<WORD, PAGE> {
 
     pub(crate) fn bytes(&self, range: Range<u32>) -> Vec<u8> {
         self.cells().bytes[range.start as usize..range.end as usize].to_vec()
-    }
-
-    /// Changes one byte behind everybody's back.
-    pub(crate) fn damage(&self, at: u32) {
-        self.cells().bytes[at as usize] ^= 0x10;
     }
 }
 
