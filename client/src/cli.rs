@@ -1,5 +1,7 @@
 //! The command line.
 
+mod console;
+
 use std::ffi::OsString;
 use std::path::{self, Path, PathBuf};
 
@@ -19,6 +21,8 @@ use crate::proxy::ProxyCall;
 use crate::run::RunCall;
 use crate::settings::{Choices, Family, Host, MAX_PATIENCE, Via, Wait, max_seconds};
 use crate::store::Replace;
+
+use console::{Console, Remote};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -55,6 +59,12 @@ In ~/.ssh/config:
       ProxyCommand knockgate proxy home %h %p
 
 Without SERVICE it is the one of the profile at that port. Says nothing unless it fails; exits as knock does.";
+
+const LOG_HELP: &str = "\
+With --remote, the console's service of that gateway is knocked for first. The gateway numbers its records from 1 on, anew after
+each start, and keeps the newest; how many were lost is told on stderr.
+
+  knockgate log --remote lab --follow";
 
 /// Knock at a gate, so that a service opens for this address and for nobody else.
 #[derive(Debug, Parser)]
@@ -97,8 +107,12 @@ pub(crate) enum Command {
     Proxy(Proxy),
     /// Look for what may keep a knock from working; opens nothing
     Doctor(Doctor),
-    /// Show this client's own log of every attempt, the newest last
+    /// Show this client's own log of every attempt, the newest last; or a gateway's
+    #[command(after_help = LOG_HELP)]
     Log(Log),
+    /// Speak with a gateway's console: how it is, its time, its site image
+    #[command(after_help = console::HELP)]
+    Console(Console),
     /// Print the completion script of a shell, for example: source <(knockgate completions bash)
     Completions(Completions),
 }
@@ -577,6 +591,8 @@ pub(crate) struct Log {
     /// One JSON object per line
     #[arg(long)]
     json: bool,
+    #[command(flatten, next_help_heading = "With --remote")]
+    remote: Remote,
 }
 
 impl Log {

@@ -4,11 +4,13 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use knockgate_core::client::{ExchangeError, Keys};
+use knockgate_core::client::{ExchangeError, Keys, Question};
+use knockgate_core::envelope::Message;
 use knockgate_core::limits::MESSAGE_LEN;
 use knockgate_core::message::{Answer, Request};
 use rand_core::CryptoRng;
 
+use crate::console::conversation::Conversation;
 use crate::dial::{self, CONNECT_WAIT};
 
 /// How long an accepted question may stay without an answer. A gate answers in milliseconds; a stranger's port is silent.
@@ -80,10 +82,53 @@ pub(crate) enum NoAnswer {
 pub(crate) fn exchange(
     keys: &Keys,
     request: &Request,
-    (to, from): (SocketAddr, Option<SocketAddr>),
+    way: (SocketAddr, Option<SocketAddr>),
     deadline: Instant,
     rng: &mut impl CryptoRng,
 ) -> Result<Answered, NoAnswer> {
+    let reply = put(keys, request, way, deadline, rng)?;
+    let answer = reply.question.answer(&reply.message).map_err(no_answer)?;
+    Ok(reply.answered(answer))
+}
+
+/// The same, and goes on over the connection. Whether the gate goes on too is in its answer.
+pub(crate) fn converse(
+    keys: &Keys,
+    request: &Request,
+    way: (SocketAddr, Option<SocketAddr>),
+    deadline: Instant,
+    rng: &mut impl CryptoRng,
+) -> Result<(Answered, Conversation), NoAnswer> {
+    let reply = put(keys, request, way, deadline, rng)?;
+    let (answer, channel) = reply.question.answer_and_go_on(&reply.message).map_err(no_answer)?;
+    let answered = reply.answered(answer);
+    Ok((answered, Conversation::new(reply.stream, channel)))
+}
+
+/// What has come back, and the connection that it came over.
+struct Reply<'k> {
+    stream: TcpStream,
+    question: Question<'k>,
+    message: Message,
+    route: Route,
+    at: Instant,
+    took: Duration,
+}
+
+impl Reply<'_> {
+    fn answered(&self, answer: Answer) -> Answered {
+        let &Self { route, at, took, .. } = self;
+        Answered { answer, way: Way::Tcp, route, at, took, tries: 1 }
+    }
+}
+
+fn put<'k>(
+    keys: &'k Keys,
+    request: &Request,
+    (to, from): (SocketAddr, Option<SocketAddr>),
+    deadline: Instant,
+    rng: &mut impl CryptoRng,
+) -> Result<Reply<'k>, NoAnswer> {
     let left = |limit: Duration| deadline.saturating_duration_since(Instant::now()).min(limit);
     let mut stream = dial::connect(to, from, left(CONNECT_WAIT)).map_err(NoAnswer::Connect)?;
     let from = stream.local_addr().map_err(NoAnswer::Connect)?;
@@ -91,13 +136,13 @@ pub(crate) fn exchange(
     let (question, message) = keys.ask(request, rng).map_err(no_answer)?;
     let answer_by = Instant::now() + left(ANSWER_WAIT);
     let asked = Instant::now();
-    let reply = send(&mut stream, &message)
-        .and_then(|()| receive(&mut stream, answer_by))
+    let mut reply = [0; MESSAGE_LEN];
+    send(&mut stream, &message)
+        .and_then(|()| fill(&mut stream, &mut reply, answer_by))
         .map_err(|error| if is_cut(&error) { NoAnswer::Cut } else { NoAnswer::Silence })?;
     let at = Instant::now();
-    let answer = question.answer(&reply).map_err(no_answer)?;
     let took = at.saturating_duration_since(asked);
-    Ok(Answered { answer, way: Way::Tcp, route: Route { to, from }, at, took, tries: 1 })
+    Ok(Reply { stream, question, message: reply, route: Route { to, from }, at, took })
 }
 
 fn is_cut(error: &io::Error) -> bool {
@@ -119,9 +164,9 @@ fn send(stream: &mut TcpStream, message: &[u8; MESSAGE_LEN]) -> io::Result<()> {
     stream.write_all(message)
 }
 
-fn receive(stream: &mut TcpStream, deadline: Instant) -> io::Result<[u8; MESSAGE_LEN]> {
-    let mut message = [0; MESSAGE_LEN];
-    let mut rest = message.as_mut_slice();
+/// Reads until `buffer` is full.
+pub(crate) fn fill(stream: &mut TcpStream, buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
+    let mut rest = buffer;
     while !rest.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -136,5 +181,5 @@ fn receive(stream: &mut TcpStream, deadline: Instant) -> io::Result<[u8; MESSAGE
         };
         rest = rest.get_mut(read..).unwrap_or_default();
     }
-    Ok(message)
+    Ok(())
 }

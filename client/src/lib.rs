@@ -4,8 +4,8 @@
 //! question or knock from the profile to the journal: [`store`] finds the profile, [`kept`] reads it, [`locked`] and
 //! [`passphrase`] open it, [`ledger`] hands out counters and notes used numbers, [`session`] finds the gate and asks it by
 //! [`packet`] or through [`exchange`], from [`dial`]'s sockets. [`knock`] knocks: with an [`opening`], to both [`families`] of
-//! addresses, with a [`code`] if the gate wants one, or with a [`sequence`]. [`service_wait`], [`run`] and [`proxy`] go on from
-//! there; [`doctor`] tells why it does not work. [`outcome`] gives every end its word, exit code and sentence, [`print`] and
+//! addresses, with a [`code`] if the gate wants one, or with a [`sequence`]. [`service_wait`], [`run`], [`proxy`] and [`console`] go on
+//! from there; [`doctor`] tells why it does not work. [`outcome`] gives every end its word, exit code and sentence, [`print`] and
 //! [`voice`] say it, and [`journal`] keeps it. [`manage`] is what asks no gate. Blocking sockets and threads: one knock has
 //! nothing to do at the same time.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@
 mod attempt;
 mod cli;
 mod code;
+mod console;
 mod dial;
 mod doctor;
 mod exchange;
@@ -81,7 +82,11 @@ fn obey(command: &Command, voice: &Voice) -> u8 {
         }
         Command::Qr(qr) => finish("qr", Form::Text, qr::run(qr, voice), voice),
         Command::Completions(wanted) => finish("completions", Form::Text, completions::run(wanted), voice),
-        Command::Log(log) => log::run(log, voice),
+        Command::Log(log) => match log.call() {
+            Some(call) => console::run(&call, voice),
+            None => log::run(log, voice),
+        },
+        Command::Console(wanted) => console::run(&wanted.call(), voice),
         Command::Knock(knock) => attempt(&knock.call(), voice),
         Command::Status(status) => attempt(&status.call(), voice),
         Command::Renew(renew) => attempt(&renew.call(), voice),

@@ -9,6 +9,8 @@ use std::time::Duration;
 use knockgate_core::Refusal;
 
 use crate::code::CodeFault;
+use crate::console::conversation::TalkFault;
+use crate::console::update::ImageFault;
 use crate::dial::ResolveFault;
 use crate::exchange::NoAnswer;
 use crate::ledger::LedgerFault;
@@ -133,6 +135,11 @@ pub(crate) enum Failure {
         to: String,
         source: io::Error,
     },
+    /// A service of that name cannot be a console.
+    NoConsole(String),
+    SiteImage(ImageFault),
+    /// The conversation with the console is over.
+    Talk(TalkFault),
 }
 
 /// What is unclear after a knock.
@@ -164,6 +171,8 @@ impl Failure {
             Self::NoProfile { .. } => Outcome::Usage,
             Self::BadKeys | Self::ForeignBook { .. } => Outcome::Failed,
             Self::NoPackets | Self::NoCentral | Self::Code(_) => Outcome::Failed,
+            Self::NoConsole(_) | Self::SiteImage(_) => Outcome::Failed,
+            Self::Talk(fault) => fault.outcome(),
             Self::Resolve(_) | Self::Unreachable(_) | Self::NewerGate | Self::Unexpected => Outcome::NoAnswer,
             Self::Refused { .. } | Self::UnknownRefusal(_) | Self::UsedNumber { .. } => Outcome::Refused,
             Self::LockedOut(_) => Outcome::LockedOut,
@@ -208,6 +217,9 @@ impl Failure {
             },
             Self::ServiceSilent { .. } => "service-silent",
             Self::NoConnection { .. } => "no-connection",
+            Self::NoConsole(_) => "no-console",
+            Self::SiteImage(_) => "site-image",
+            Self::Talk(fault) => fault.reason(),
         }
     }
 
@@ -224,6 +236,7 @@ impl Failure {
             Self::NoPackets | Self::NoCentral | Self::Code(_) => None,
             Self::Exhausted | Self::Unconfirmed(_) => None,
             Self::ServiceSilent { .. } | Self::NoConnection { .. } => None,
+            Self::NoConsole(_) | Self::SiteImage(_) | Self::Talk(_) => None,
         }
     }
 
@@ -319,6 +332,11 @@ impl Failure {
                 asked_service(facts),
                 plain(source)
             ),
+            Self::NoConsole(service) => format!(
+                "{service} is a UDP service, and a console is spoken with over TCP; name the console's with --service"
+            ),
+            Self::SiteImage(fault) => fault.to_string(),
+            Self::Talk(fault) => fault.sentence(facts),
         }
     }
 }

@@ -9,6 +9,7 @@ use knockgate_core::message::{Answer, OpenService, Verdict};
 use knockgate_core::profile::Profile;
 use serde::{Deserialize, Serialize};
 
+use crate::console::Gateway;
 use crate::exchange::Answered;
 use crate::opening::Opening;
 use crate::outcome::{Failure, Outcome};
@@ -172,6 +173,9 @@ pub(crate) struct Report {
     pub(crate) open: Option<Vec<Opened>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_knock: Option<LastKnock>,
+    /// Only in an answer of a gateway's console.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway: Option<Gateway>,
 }
 
 impl Report {
@@ -200,6 +204,7 @@ impl Report {
             opened: None,
             open: None,
             last_knock: None,
+            gateway: None,
         }
     }
 
@@ -223,6 +228,11 @@ impl Report {
             opened: Some(openings.iter().map(OpenedAt::of).collect()),
             ..report
         }
+    }
+
+    /// What the console has told or done.
+    pub(crate) fn told(facts: &Facts, message: String, elapsed: Duration) -> Self {
+        Self::new(facts, Outcome::Answered, message, elapsed)
     }
 
     /// What an examination has found.
@@ -401,17 +411,28 @@ fn row(report: &Report, zone: &TimeZone) -> [String; 7] {
         format!("{} ms", report.elapsed_ms),
     ]
     // The journal is only a file: what somebody wrote into it must not command the terminal.
-    .map(|cell| cell.chars().filter(|c| !c.is_control()).collect())
+    .map(|cell| printable(&cell))
 }
 
 /// Writes lines to stdout. Whoever closes the pipe early, as `head` does, has read enough.
 pub(crate) fn lines<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) {
-    let mut out = io::stdout().lock();
-    for line in lines {
-        if writeln!(out, "{}", line.as_ref()).is_err() {
+    for text in lines {
+        if line(text.as_ref()).is_err() {
             return;
         }
     }
+}
+
+/// Writes a line to stdout at once.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// Without the characters that command a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]

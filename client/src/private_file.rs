@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 pub(crate) enum FileFault {
     #[error("{}: cannot {what}: {}; check that the path and its permissions are right", .path.display(), plain(.source))]
     Io { path: PathBuf, what: &'static str, source: io::Error },
-    #[error("{}: is not a regular file; name the profile file itself", .0.display())]
+    #[error("{}: is not a regular file; name the file itself", .0.display())]
     NotAFile(PathBuf),
     #[error("{}: mode {mode:04o} lets other users read or change secrets; run: chmod 600 {}", .path.display(), .path.display())]
     Mode { path: PathBuf, mode: u32 },

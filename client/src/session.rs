@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use getrandom::SysRng;
 use knockgate_core::client::{ExchangeError, Keys};
 use knockgate_core::key::DoorKey;
-use knockgate_core::message::Request;
+use knockgate_core::message::{Kind, Request};
 use knockgate_core::profile::{PortRange, Profile};
 use rand_core::{Rng, UnwrapErr};
 
+use crate::console::conversation::Conversation;
 use crate::dial;
-use crate::exchange::{Answered, NoAnswer, Route, Way, exchange};
+use crate::exchange::{self, Answered, NoAnswer, Route, Way, exchange};
 use crate::kept::Kept;
 use crate::ledger::Ledger;
 use crate::outcome::Failure;
@@ -108,6 +109,25 @@ impl<'a> Session<'a> {
             self.take_door_key(key);
         }
         Ok(answered)
+    }
+
+    /// Asks for the console, whose service is open on this way, and goes on over the connection if the answer says so.
+    pub(crate) fn converse(
+        &mut self,
+        service: u16,
+        (to, from): (SocketAddr, SocketAddr),
+    ) -> Result<(Answered, Conversation), Failure> {
+        let counter = self.jump.next(&mut self.ledger)?;
+        let request = Request { service, ..Request::new(Kind::Console, counter) };
+        let (way, rng) = ((to, Some(from)), &mut UnwrapErr(SysRng));
+        self.facts.address = Some(to.ip());
+        exchange::converse(&self.keys, &request, way, self.deadline, rng).map_err(|why| match why {
+            NoAnswer::Connect(source) => Failure::NoConnection { to: to.to_string(), source },
+            NoAnswer::NewerGate => Failure::NewerGate,
+            NoAnswer::Keys => Failure::BadKeys,
+            NoAnswer::Silence | NoAnswer::Cut | NoAnswer::NotTheGate => Failure::Unreachable(vec![(to, why)]),
+            NoAnswer::Unsent(_) | NoAnswer::Unanswered { .. } | NoAnswer::Shut => Failure::Unexpected,
+        })
     }
 
     /// When this question's answer can be awaited no longer.

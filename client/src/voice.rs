@@ -58,6 +58,13 @@ impl Voice {
         state.step = Some((text.into(), Instant::now()));
     }
 
+    /// How far that step has come. It goes on, so it need not take another second to be seen.
+    pub(crate) fn progress(&self, text: impl Into<String>) {
+        let mut state = self.line.lock();
+        let since = state.step.as_ref().map_or_else(Instant::now, |(_, since)| *since);
+        state.step = Some((text.into(), since));
+    }
+
     /// Nothing is being done any more; stdout comes next.
     pub(crate) fn end(&self) {
         let mut state = self.line.lock();

@@ -120,11 +120,7 @@ fn a_directory_is_not_imported() {
     let gate = StandIn::new(&[]);
     let dir = gate.home.path();
     let run = gate.run(&["import", dir.to_str().unwrap()]);
-    assert_failed(
-        &run,
-        &format!("{}: is not a regular file; name the profile file itself", dir.display()),
-        1,
-    );
+    assert_failed(&run, &format!("{}: is not a regular file; name the file itself", dir.display()), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a gate that cannot go on fails its test")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod console;
 #[path = "../finished/mod.rs"]
 mod finished;
 
@@ -34,6 +35,7 @@ use knockgate_core::totp::TotpSecret;
 use rand_core::UnwrapErr;
 use tempfile::TempDir;
 
+use console::Console;
 pub(crate) use finished::Finished;
 
 pub(crate) const ALICE: ClientId = ClientId(1);
@@ -79,6 +81,7 @@ struct Host {
     counters: Vec<u64>,
     /// What the policy says instead of yes.
     refuses: bool,
+    console: Option<Arc<Console>>,
 }
 
 /// The way back.
@@ -116,7 +119,7 @@ impl LiveGate {
             book: book.clone(),
         };
         let mut client = Client::new(ALICE, "alice".parse().unwrap(), secret.public(), book.id());
-        client.services = [1, 2].into_iter().collect();
+        client.services = [1, 2, console::SERVICE].into_iter().collect();
         let totp = TotpSecret::generate(rng);
         let mut roster = FixedRoster::new();
         // Whoever has an authenticator is asked for a code before the policy says no.
@@ -321,16 +324,7 @@ fn serve(host: &Arc<Mutex<Host>>, central: TcpListener, sockets: Vec<UdpSocket>)
             }
         });
     }
-    let connected = Arc::clone(host);
-    thread::spawn(move || {
-        for stream in central.incoming() {
-            let (mut stream, mut message) = (stream.unwrap(), [0; MESSAGE_LEN]);
-            if stream.read_exact(&mut message).is_ok() {
-                let from = stream.peer_addr().unwrap().ip();
-                connected.lock().unwrap().take(Back::Connection(stream), (from, Way::Connection), &message);
-            }
-        }
-    });
+    accept(host, central);
     let ticking = Arc::downgrade(host);
     thread::spawn(move || {
         while let Some(host) = ticking.upgrade() {
@@ -338,6 +332,20 @@ fn serve(host: &Arc<Mutex<Host>>, central: TcpListener, sockets: Vec<UdpSocket>)
             drop(host);
             // The gate's own clock: what ends is noticed within so long.
             thread::sleep(Duration::from_millis(10));
+        }
+    });
+}
+
+/// Hands every question that comes over a connection to the gate.
+fn accept(host: &Arc<Mutex<Host>>, listener: TcpListener) {
+    let host = Arc::clone(host);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut message) = (stream.unwrap(), [0; MESSAGE_LEN]);
+            if stream.read_exact(&mut message).is_ok() {
+                let from = stream.peer_addr().unwrap().ip();
+                host.lock().unwrap().take(Back::Connection(stream), (from, Way::Connection), &message);
+            }
         }
     });
 }
@@ -356,6 +364,7 @@ impl Host {
             asked: Vec::new(),
             counters: Vec::new(),
             refuses: false,
+            console: None,
         }
     }
 
@@ -416,7 +425,7 @@ impl Host {
                 Action::Close { grant, .. } => self.gate.handle_closed(now, grant, done),
                 Action::Consult(consultation) => self.decide(now, consultation),
                 Action::Answer { peer, message } => self.answer(peer, &message),
-                Action::Converse { .. } => unreachable!("this gate has no console"),
+                Action::Converse { peer, message, channel, .. } => self.converse(peer, &message, channel),
             }
         }
     }
