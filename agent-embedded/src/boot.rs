@@ -192,14 +192,14 @@ impl Found {
 
 /// Reads everything that lasts, and finds an image that is fit for use.
 fn open<F: Flash>(
-    flash: F,
+    mut flash: F,
     layout: Layout,
     hardware: EthernetAddress,
     vouch: Vouch,
     console: &mut impl Write,
 ) -> Result<Opened<F>, Shut> {
     layout.check::<F>(flash.capacity()).map_err(Shut::Layout)?;
-    let (owner, used) = read_owner(&flash, &layout.owner).map_err(Shut::Owner)?;
+    let (owner, used) = read_owner(&mut flash, &layout.owner).map_err(Shut::Owner)?;
     let (mut journal, recalled) = Journal::open(flash, layout, used).map_err(Shut::Journal)?;
     let engine = PolicyEngine::of_gateway(Capabilities::GATEWAY).map_err(Shut::Engine)?;
     let judge = Judge { owner, engine: Arc::new(engine), vouch, hardware };

@@ -61,26 +61,38 @@ impl core::error::Error for OwnerError {}
 ///
 /// # Errors
 /// [`OwnerError`].
-pub fn read<F: Flash>(flash: &F, page: &Range<u32>) -> Result<(Owner, Use), OwnerError> {
+pub fn read<F: Flash>(flash: &mut F, page: &Range<u32>) -> Result<(Owner, Use), OwnerError> {
     let bytes = look(flash, page.clone());
     let owner = Owner::decode(bytes).map_err(|error| {
         let written =
             bytes.get(..Owner::MAX_LEN).is_none_or(|owner| owner.iter().any(|byte| *byte != ERASED));
         if written { OwnerError::Unreadable(error) } else { OwnerError::None }
     })?;
-    let word = bytes.last_chunk::<LONGEST_WORD>().map(|end| end.iter().skip(LONGEST_WORD - word_len::<F>()));
-    let fresh = word.is_some_and(|mut word| word.all(|byte| *byte == ERASED));
-    Ok((owner, if fresh { Use::Fresh } else { Use::Begun }))
+    Ok((owner, usage(flash, page)))
+}
+
+/// Whether the mark is there. A word whose writing was cut off is read by the driver, not where it lies: some chips answer
+/// that with a fault.
+fn usage<F: Flash>(flash: &mut F, page: &Range<u32>) -> Use {
+    let mut bytes = [0; LONGEST_WORD];
+    let read = match (mark_at::<F>(page), bytes.get_mut(..word_len::<F>())) {
+        (Some(at), Some(word)) => ready(flash.read(at, word)),
+        (None, _) | (_, None) => None,
+    };
+    let erased = bytes.iter().take(word_len::<F>()).all(|byte| *byte == ERASED);
+    if matches!(read, Some(Ok(()))) && erased { Use::Fresh } else { Use::Begun }
 }
 
 /// Writes down that the gateway is in use; returns whether it reads so.
 pub(crate) fn begin<F: Flash>(flash: &mut F, page: &Range<u32>) -> bool {
-    let word = word_len::<F>();
-    let Ok(length) = u32::try_from(word) else { return false };
-    let (Some(at), Some(mark)) = (page.end.checked_sub(length), [0; LONGEST_WORD].get(..word)) else {
+    let (Some(at), Some(mark)) = (mark_at::<F>(page), [0; LONGEST_WORD].get(..word_len::<F>())) else {
         return false;
     };
-    matches!(ready(flash.write(at, mark)), Some(Ok(()))) && matches!(read(flash, page), Ok((_, Use::Begun)))
+    matches!(ready(flash.write(at, mark)), Some(Ok(()))) && usage(flash, page) == Use::Begun
+}
+
+fn mark_at<F: Flash>(page: &Range<u32>) -> Option<u32> {
+    page.end.checked_sub(u32::try_from(word_len::<F>()).ok()?)
 }
 
 fn word_len<F: Flash>() -> usize {

@@ -103,9 +103,13 @@ impl<F: Flash> Pages<F> {
         Ok(pages)
     }
 
-    /// Erases everything, without notes: for a journal in which nothing counts.
+    /// Erases everything that is not, without notes: for a journal in which nothing counts.
     pub(crate) fn clear(&mut self) -> Result<(), PageError> {
-        (0..self.count()).try_for_each(|page| self.erase_whole(page))?;
+        for page in 0..self.count() {
+            if !self.is_page_erased(page)? {
+                self.erase_whole(page)?;
+            }
+        }
         self.youngest = 0;
         Ok(())
     }
@@ -138,6 +142,11 @@ impl<F: Flash> Pages<F> {
     #[expect(clippy::cast_possible_truncation, reason = "shorter than an erasure")]
     const fn page_len() -> u32 {
         (F::ERASE_SIZE - Self::KEPT_BACK) as u32
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "`CAN_BE_KEPT` says that it is short")]
+    const fn word() -> u32 {
+        Self::WORD as u32
     }
 
     fn after(&self, page: u32) -> u32 {
@@ -218,6 +227,17 @@ impl<F: Flash> Pages<F> {
         Ok(bytes.iter().take(length).all(|byte| *byte == ERASED))
     }
 
+    fn is_page_erased(&mut self, page: u32) -> Result<bool, PageError> {
+        let (mut at, end) = (page * Self::erase_len(), (page + 1) * Self::erase_len());
+        while at < end {
+            if !self.is_erased(self.part.start + at, Self::WORD)? {
+                return Ok(false);
+            }
+            at += Self::word();
+        }
+        Ok(true)
+    }
+
     /// The address in the flash of so many bytes that lie in one page.
     fn place(&self, offset: u32, length: usize) -> Result<u32, PageError> {
         let (page, within) = (offset / Self::page_len(), offset % Self::page_len());
@@ -230,9 +250,8 @@ impl<F: Flash> Pages<F> {
 
     /// Whether what is read at `offset` is one of the map's marks: the first or the last word of a page.
     fn mark(&self, offset: u32, length: usize) -> Option<u32> {
-        let word = u32::try_from(Self::WORD).ok()?;
         let page = offset / Self::page_len() * Self::page_len();
-        let last = page + Self::page_len() - word;
+        let last = page + Self::page_len() - Self::word();
         if length != F::READ_SIZE {
             return None;
         }

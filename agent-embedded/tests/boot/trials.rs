@@ -24,7 +24,7 @@ fn with_new_image(signer: &Signer) -> Bench {
 }
 
 fn update(bench: &Bench, image: &[u8]) {
-    let (owner, used) = read_owner(&bench.flash, &layout().owner).unwrap();
+    let (owner, used) = read_owner(&mut bench.flash.clone(), &layout().owner).unwrap();
     let (journal, _) = Journal::open(bench.flash.clone(), layout(), used).unwrap();
     let engine = Arc::new(PolicyEngine::of_gateway(Capabilities::GATEWAY).unwrap());
     let judge = Judge { owner, engine, vouch, hardware: HARDWARE };

@@ -15,7 +15,7 @@ use crate::stage::signer::Signer;
 
 /// What the console of a running gateway works with: image `serial` of the gate in force, in that slot.
 fn updater(bench: &Bench, slot: Slot, serial: u32) -> Updater<Flash> {
-    let (owner, used) = read_owner(&bench.flash, &layout().owner).unwrap();
+    let (owner, used) = read_owner(&mut bench.flash.clone(), &layout().owner).unwrap();
     let (journal, _) = Journal::open(bench.flash.clone(), layout(), used).unwrap();
     let engine = Arc::new(PolicyEngine::of_gateway(Capabilities::GATEWAY).unwrap());
     let judge = Judge { owner, engine, vouch, hardware: HARDWARE };

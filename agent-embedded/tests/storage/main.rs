@@ -3,7 +3,9 @@
 
 mod cuts;
 mod losses;
+mod numbers;
 mod script;
 mod signatures;
 #[path = "../stage/mod.rs"]
 mod stage;
+mod wear;

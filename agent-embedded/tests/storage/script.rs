@@ -36,12 +36,12 @@ pub(crate) fn start<const WORD: usize, const PAGE: usize>(
     journal: usize,
 ) -> Result<(Journal<Chip<WORD, PAGE>>, Recalled), JournalError> {
     let layout = layout(PAGE, journal);
-    let (_, used) = storage::read_owner(chip, &layout.owner).unwrap();
+    let (_, used) = storage::read_owner(&mut chip.clone(), &layout.owner).unwrap();
     Journal::open(chip.clone(), layout, used)
 }
 
 pub(crate) fn is_fresh<const WORD: usize, const PAGE: usize>(chip: &Chip<WORD, PAGE>) -> bool {
-    let (_, used) = storage::read_owner(chip, &layout(PAGE, 2).owner).unwrap();
+    let (_, used) = storage::read_owner(&mut chip.clone(), &layout(PAGE, 2).owner).unwrap();
     used == Use::Fresh
 }
 
