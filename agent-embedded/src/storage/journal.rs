@@ -4,9 +4,9 @@
 //! so. It is all read once, at the start; afterwards the journal is only written to. What the flash refuses to take is not
 //! remembered, and whoever asked is told.
 //!
-//! Wear: on a chip with erasures of 128 KiB and words of 32 bytes (STM32H743) the counter of a client with a calendar takes 64
-//! bytes. So a page bears 2030 stores, less what is carried over from the page before, until the next one is erased; that
-//! store then takes as long as an erasure.
+//! Wear: on a chip with words of 32 bytes (STM32H743) the counter of a client with a calendar takes 64 bytes. So a page bears
+//! 1006 stores, less what is carried over from the page before, until the next one is erased; that store then takes as long
+//! as an erasure.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -30,9 +30,9 @@ use crate::storage::slots::Choice;
 
 /// Bytes of the longest value with its key, a multiple of every word: the numbers of a policy, 16 times 15 bytes.
 const LONGEST: usize = 288;
-/// Keys whose places are remembered, so that moving the journal does not search for each: two for each of 64 clients at 24
-/// bytes, because most write their counter alone.
-const PLACES: usize = 96;
+/// Keys whose places are remembered, at 16 bytes each, so that moving the journal need not search for them: a counter and a cursor
+/// for each of 64 clients, four policies, and what there is one of.
+const PLACES: usize = 140;
 
 /// A key as bytes: what it is, then which.
 type Key = [u8; 9];

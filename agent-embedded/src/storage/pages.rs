@@ -1,6 +1,6 @@
 //! The journal's pages, each one erasure of the flash: an erasure that was cut off is finished before anybody reads.
 //!
-//! A page whose erasure was cut off can hold anything, also what looks like old records. So the end of each page is kept back
+//! A page whose erasure was cut off can hold anything, also what looks like old records. So a part of each page is kept back
 //! for notes about erasures of the *next* page: one before it is erased, one when it is done. After a cut the youngest note
 //! without its second half names the page that is to be erased again. A note has a number of its own, greater than all
 //! before, because the page that is being erased may still show old notes.
@@ -23,6 +23,9 @@ use crate::board::Flash;
 const NOTES: usize = 16;
 /// Bytes of the number of a note and its check.
 const NUMBER_LEN: usize = 8;
+/// Bytes of a page at most, where the flash erases more at once. A page is searched item by item when the journal moves, and that
+/// must not take longer than an erasure does.
+const LONGEST_PAGE: usize = 64 * 1024;
 /// Bytes of the longest word.
 const LONGEST_WORD: usize = 32;
 
@@ -76,6 +79,9 @@ impl<F: Flash> Pages<F> {
     const NUMBER: usize = NUMBER_LEN.next_multiple_of(Self::WORD);
     const NOTE: usize = Self::NUMBER + Self::WORD;
     const KEPT_BACK: usize = NOTES * Self::NOTE;
+    /// Bytes of a page that the map may use.
+    const PAGE: usize = Self::USED.saturating_sub(Self::KEPT_BACK);
+    const USED: usize = if F::ERASE_SIZE < LONGEST_PAGE { F::ERASE_SIZE } else { LONGEST_PAGE };
 
     /// Whether a journal can be kept in this kind of flash at all.
     pub(crate) const CAN_BE_KEPT: bool = Self::WORD <= LONGEST_WORD
@@ -141,7 +147,7 @@ impl<F: Flash> Pages<F> {
 
     #[expect(clippy::cast_possible_truncation, reason = "shorter than an erasure")]
     const fn page_len() -> u32 {
-        (F::ERASE_SIZE - Self::KEPT_BACK) as u32
+        Self::PAGE as u32
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "`CAN_BE_KEPT` says that it is short")]
@@ -291,7 +297,7 @@ impl<F: Flash> ReadNorFlash for Pages<F> {
 
 impl<F: Flash> NorFlash for Pages<F> {
     const WRITE_SIZE: usize = F::WRITE_SIZE;
-    const ERASE_SIZE: usize = F::ERASE_SIZE - Self::KEPT_BACK;
+    const ERASE_SIZE: usize = Self::PAGE;
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), PageError> {
         if !from.is_multiple_of(Self::page_len()) || !to.is_multiple_of(Self::page_len()) {
