@@ -9,13 +9,15 @@ use serde_json::Value;
 
 use crate::clocks::Clock;
 use crate::programs::{self, Log, Running, Said};
-use crate::{Lab, waiting};
+use crate::{Family, Lab, waiting};
 
 /// From start to "gate up": loading a rule set, compiling policies on a busy machine, and with them the runtime of a language.
 const START: Duration = Duration::from_secs(60);
 
 /// Where clients ask, unless a configuration says otherwise.
 pub const CENTRAL: u16 = 62201;
+/// A gateway's console, for whom it is open.
+pub const CONSOLE: u16 = 62299;
 
 /// Text of an `agent.toml`, built up by a test.
 #[derive(Debug, Clone)]
@@ -34,6 +36,31 @@ impl Configuration {
     /// A gate that hears packet knocks as it does by default, and has no central port; no service yet.
     pub fn for_packets(lab: &Lab, address: &str) -> Self {
         Self::own_section(lab, address)
+    }
+
+    /// A gateway that hears packet knocks as it does by default, and has no central port; no service yet. The console is for
+    /// whoever keeps the site.
+    pub fn for_gateway(lab: &Lab, address: &str) -> Self {
+        let text = format!(
+            "[gate]\naddress = \"{address}\"\nstate-dir = \"{}\"\n\n[gateway]\nname = \"lab\"\n\
+             ipv4 = \"{}/24\"\nrouter-v4 = \"10.77.1.1\"\nipv6 = \"{}/64\"\nrouter-v6 = \"fd77:1::1\"\n\n\
+             [gateway.console]\nid = 9\nport = {CONSOLE}\n",
+            lab.path("state").display(),
+            lab.gate.ip(Family::V4),
+            lab.gate.ip(Family::V6),
+        );
+        Self { text, file: lab.path("agent.toml") }
+    }
+
+    /// Every service is one of the inner host.
+    pub fn with_hosts(mut self, lab: &Lab) -> Result<Self> {
+        let hosts = [Family::V4, Family::V6].map(|family| format!("\"{}\"", lab.inner.ip(family))).join(", ");
+        let is_service = |line: &&str| line.starts_with("[service.");
+        let tables: Vec<String> = self.text.lines().filter(is_service).map(str::to_owned).collect();
+        for table in tables {
+            self = self.replacing(&format!("{table}\n"), &format!("{table}\nhosts = [{hosts}]\n"))?;
+        }
+        Ok(self)
     }
 
     fn own_section(lab: &Lab, address: &str) -> Self {

@@ -13,6 +13,7 @@ const LABS_AT_ONCE: usize = 4;
 /// A named test that gets a lab.
 pub struct Story {
     name: String,
+    build: fn() -> Result<Lab>,
     play: Play,
 }
 
@@ -20,11 +21,21 @@ type Play = Box<dyn FnOnce(&Lab) -> Result<()> + Send>;
 
 /// A story is named by a sentence.
 pub fn story(name: &str, play: impl FnOnce(&Lab) -> Result<()> + Send + 'static) -> Story {
-    Story { name: name.replace(' ', "_"), play: Box::new(play) }
+    Story { name: name.replace(' ', "_"), build: Lab::build, play: Box::new(play) }
+}
+
+/// A story in the lab of a gateway.
+pub fn gateway_story(name: &str, play: impl FnOnce(&Lab) -> Result<()> + Send + 'static) -> Story {
+    Story { build: Lab::build_for_gateway, ..story(name, play) }
 }
 
 /// Enters the sandbox and runs the stories the way `cargo test` runs tests, with its arguments.
 pub fn run(stories: impl FnOnce() -> Vec<Story>) -> ExitCode {
+    run_in(LABS_AT_ONCE, stories)
+}
+
+/// [`run`] with so many labs at the same time.
+pub fn run_in(labs: usize, stories: impl FnOnce() -> Vec<Story>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     if !arguments.list
         && let Err(error) = sandbox::enter()
@@ -32,12 +43,12 @@ pub fn run(stories: impl FnOnce() -> Vec<Story>) -> ExitCode {
         eprintln!("no sandbox for the tests: {error:#}");
         return ExitCode::FAILURE;
     }
-    arguments.test_threads.get_or_insert(LABS_AT_ONCE);
-    let trials = stories().into_iter().map(|story| Trial::test(story.name, || play(story.play))).collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    arguments.test_threads.get_or_insert(labs);
+    let trial = |Story { name, build, play }| Trial::test(name, move || play_in(build, play));
+    libtest_mimic::run(&arguments, stories().into_iter().map(trial).collect()).exit_code()
 }
 
-fn play(story: impl FnOnce(&Lab) -> Result<()>) -> Result<(), Failed> {
-    let lab = Lab::build().map_err(|error| format!("the lab could not be built: {error:#}"))?;
-    story(&lab).map_err(|error| format!("{error:#}\n{}", lab.all_logs()).into())
+fn play_in(build: fn() -> Result<Lab>, play: Play) -> Result<(), Failed> {
+    let lab = build().map_err(|error| format!("the lab could not be built: {error:#}"))?;
+    play(&lab).map_err(|error| format!("{error:#}\n{}", lab.all_logs()).into())
 }

@@ -1,5 +1,7 @@
 //! A network of namespaces: four hosts around a router, and one behind the gate.
 
+mod gateway_box;
+
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,11 +18,13 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use crate::programs::{self, Log};
 use crate::waiting;
 
+pub(crate) use gateway_box::{INNER, OUTER};
+
 /// Links are usually ready within a second; a busy machine takes its time.
 const LINKS_READY: Duration = Duration::from_secs(10);
 
 /// Which internet protocol a story is played over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
     V4,
     V6,
@@ -123,6 +127,8 @@ impl Host {
 pub struct Lab {
     number: u32,
     folder: PathBuf,
+    /// Whom clients ask. In the lab of a gateway, the box that QEMU runs in: the addresses are the gateway's, no link of the
+    /// box has them.
     pub gate: Host,
     pub client: Host,
     /// A second honest client, elsewhere.
@@ -131,14 +137,34 @@ pub struct Lab {
     pub stranger: Host,
     /// A machine behind the gate, reachable only through it.
     pub inner: Host,
-    net: Host,
+    /// The router.
+    pub net: Host,
     logs: Mutex<Vec<(String, Log)>>,
 }
 
 static NEXT_LAB: AtomicU32 = AtomicU32::new(1);
 
 impl Lab {
+    /// With a server as the gate: 10.77.1.2 outside, and the inner host in a network of its own.
     pub fn build() -> Result<Self> {
+        let lab = Self::hosts(Ipv4Addr::new(10, 78, 0, 2), Ipv6Addr::new(0xfd78, 0, 0, 0, 0, 0, 0, 2))?;
+        lab.connect_to_net(1, &lab.gate)?;
+        lab.connect_inner_to_gate()?;
+        allow_forwarding(&lab.gate)?;
+        lab.wait_for_links(2)?;
+        Ok(lab)
+    }
+
+    /// With a box for a gateway: the inner host is a machine of the gate's subnet that knows nothing of any gateway, and what
+    /// joins it to the router is whatever QEMU runs between the box's two ports.
+    pub fn build_for_gateway() -> Result<Self> {
+        let lab = Self::hosts(Ipv4Addr::new(10, 77, 1, 10), Ipv6Addr::new(0xfd77, 1, 0, 0, 0, 0, 0, 0x10))?;
+        gateway_box::connect(&lab.net, &lab.gate, &lab.inner)?;
+        lab.wait_for_links(0)?;
+        Ok(lab)
+    }
+
+    fn hosts(inner_v4: Ipv4Addr, inner_v6: Ipv6Addr) -> Result<Self> {
         let number = NEXT_LAB.fetch_add(1, Ordering::Relaxed);
         let net = Host::add(number, "net", Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED)?;
         let lab = Self {
@@ -148,22 +174,14 @@ impl Lab {
             client: outer_host(number, "client", 2)?,
             visitor: outer_host(number, "visitor", 3)?,
             stranger: outer_host(number, "stranger", 4)?,
-            inner: Host::add(
-                number,
-                "inner",
-                Ipv4Addr::new(10, 78, 0, 2),
-                Ipv6Addr::new(0xfd78, 0, 0, 0, 0, 0, 0, 2),
-            )?,
+            inner: Host::add(number, "inner", inner_v4, inner_v6)?,
             net,
             logs: Mutex::default(),
         };
-        for (subnet, host) in [(1, &lab.gate), (2, &lab.client), (3, &lab.visitor), (4, &lab.stranger)] {
+        for (subnet, host) in [(2, &lab.client), (3, &lab.visitor), (4, &lab.stranger)] {
             lab.connect_to_net(subnet, host)?;
         }
-        lab.connect_inner_to_gate()?;
         allow_forwarding(&lab.net)?;
-        allow_forwarding(&lab.gate)?;
-        lab.wait_for_links()?;
         Ok(lab)
     }
 
@@ -215,9 +233,14 @@ impl Lab {
     }
 
     /// A new link hears IPv6 neighbours only from the moment it gives itself a link-local address, within a second.
-    fn wait_for_links(&self) -> Result<()> {
-        let hosts =
-            [(&self.net, 4), (&self.gate, 2), (&self.client, 1), (&self.visitor, 1), (&self.stranger, 1)];
+    fn wait_for_links(&self, of_the_gate: usize) -> Result<()> {
+        let hosts = [
+            (&self.net, 4),
+            (&self.gate, of_the_gate),
+            (&self.client, 1),
+            (&self.visitor, 1),
+            (&self.stranger, 1),
+        ];
         for (host, links) in hosts.into_iter().chain([(&self.inner, 1)]) {
             let what = format!("{links} links of {} are ready for IPv6", host.namespace);
             waiting::until_true(&what, LINKS_READY, || {

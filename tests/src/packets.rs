@@ -120,10 +120,20 @@ pub fn refusal(answer: Option<Answer>) -> Result<Refusal> {
 
 /// Sends one datagram and waits for what comes back to it.
 pub fn exchange(from: &Host, to: SocketAddr, bytes: &[u8]) -> Result<Option<Vec<u8>>> {
+    exchange_within(PATIENCE, from, to, bytes)
+}
+
+/// The same with another patience.
+pub fn exchange_within(
+    patience: Duration,
+    from: &Host,
+    to: SocketAddr,
+    bytes: &[u8],
+) -> Result<Option<Vec<u8>>> {
     from.inside(|| {
         let socket = connected(to)?;
         socket.send(bytes)?;
-        hear(&socket, PATIENCE)
+        hear(&socket, patience)
     })
 }
 

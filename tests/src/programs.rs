@@ -29,12 +29,20 @@ pub fn ours(name: &str) -> Result<PathBuf> {
 
 /// A compiled example policy.
 pub fn policy(name: &str) -> Result<PathBuf> {
-    let Some(target) = target_profile_folder()?.parent().map(PathBuf::from) else {
-        bail!("no target folder")
-    };
-    let path = target.join("policies").join(format!("{name}.wasm"));
+    built(&format!("policies/{name}.wasm"), "cargo xtask policies")
+}
+
+/// The gateway's firmware for QEMU.
+pub fn firmware() -> Result<PathBuf> {
+    built("gateway/qemu-riscv32", "cargo xtask gateway build")
+}
+
+/// Something in cargo's target folder that cargo does not build by itself.
+fn built(name: &str, by: &str) -> Result<PathBuf> {
+    let profile = target_profile_folder()?;
+    let path = profile.parent().context("a target folder has one above it")?.join(name);
     if !path.exists() {
-        bail!("{} is not built; run `cargo xtask policies`", path.display());
+        bail!("{} is not built; run `{by}`", path.display());
     }
     Ok(path)
 }
@@ -155,7 +163,16 @@ pub struct Running {
 impl Running {
     /// Starts the program; its output is added to the log.
     pub fn start(command: &mut Command, log: &Log) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::begin(command.stdin(Stdio::null()), log)
+    }
+
+    /// The same for a program that somebody may type something into.
+    pub fn start_with_keyboard(command: &mut Command, log: &Log) -> Result<Self> {
+        Self::begin(command.stdin(Stdio::piped()), log)
+    }
+
+    fn begin(command: &mut Command, log: &Log) -> Result<Self> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let mut readers = Vec::new();
         readers.extend(child.stdout.take().map(|stream| collect(stream, log.clone())));
@@ -183,6 +200,13 @@ impl Running {
             }
             None => Ok(()),
         }
+    }
+
+    /// Types something into a program that has a keyboard.
+    pub fn type_in(&mut self, text: &str) -> Result<()> {
+        let keyboard = self.child.stdin.as_mut().context("the program was started without a keyboard")?;
+        keyboard.write_all(text.as_bytes())?;
+        Ok(keyboard.flush()?)
     }
 
     pub fn pid(&self) -> u32 {

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use knockgate_core::message::{Kind, Request};
-use knockgate_core::totp::TotpSecret;
+use knockgate_tests::authenticators::Authenticator;
 use knockgate_tests::capture::Capture;
 use knockgate_tests::clients::Client;
 use knockgate_tests::harness::{Story, story};
-use knockgate_tests::packets::{self, Hand, KNOCK, unix_micros};
+use knockgate_tests::packets::{self, Hand, KNOCK};
 use knockgate_tests::programs::Said;
 use knockgate_tests::scenes::{SSH, Scene, WEB};
 use knockgate_tests::{Family, Lab, waiting};
@@ -158,48 +158,6 @@ fn own_key(lab: &Lab) -> Result<()> {
     bob.knock("ssh")?.expect(0)?;
     scene.must_be_open(&lab.visitor, SSH)?;
     scene.must_be_shut(&lab.stranger, SSH)
-}
-
-/// Somebody with an authenticator.
-struct Authenticator(TotpSecret);
-
-impl Authenticator {
-    /// Reads what the gate shows once, as an app reads its picture.
-    fn of(shown: &str) -> Result<Self> {
-        let secret = shown.split("secret=").nth(1).and_then(|rest| rest.split('&').next());
-        let bytes = base32(secret.with_context(|| format!("no secret in:\n{shown}"))?)?;
-        let bytes = bytes.try_into().map_err(|_| anyhow!("a secret of another length"))?;
-        Ok(Self(TotpSecret::from_bytes(bytes)))
-    }
-
-    /// The code of now, or of so many steps later.
-    fn code(&self, later: u64) -> String {
-        format!("{:06}\n", self.0.code_at(unix_micros() / 30_000_000 + later))
-    }
-
-    /// None of those that are good now.
-    fn wrong(&self) -> String {
-        let good: Vec<_> = (0..3).map(|step| self.code(step)).collect();
-        let before = format!("{:06}\n", self.0.code_at(unix_micros() / 30_000_000 - 1));
-        let is_wrong = |code: &String| !good.contains(code) && *code != before;
-        (0..10).map(|digit| format!("{digit}{digit}{digit}000\n")).find(is_wrong).unwrap_or_default()
-    }
-}
-
-/// RFC 4648, without padding.
-fn base32(text: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let (mut bits, mut count) = (0_u32, 0);
-    for letter in text.chars() {
-        let value =
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(letter).context("a letter that is none of base32")?;
-        (bits, count) = ((bits << 5 | u32::try_from(value)?) & 0xfff, count + 5);
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from(bits >> count & 0xff)?);
-        }
-    }
-    Ok(bytes)
 }
 
 /// Bob, who has an authenticator, at a gate where ssh wants a code and web does not.
