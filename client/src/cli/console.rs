@@ -18,7 +18,7 @@ Knocks for the console's service first, so the profile needs that service. For t
 `knockgate log --remote`. Exits as knock does; 4 also if the gateway refuses what it was asked for.
 
   knockgate console status lab
-  knockgate console update lab lab-5.site";
+  knockgate console update lab lab.kgi";
 
 #[derive(Debug, Args)]
 pub(crate) struct Console {
