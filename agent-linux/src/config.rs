@@ -275,7 +275,9 @@ pub struct PolicyModule {
     pub wasi: Wasi,
     /// What it is told; whether it takes that is checked when it is loaded.
     pub parameters: Vec<Parameter>,
-    /// Where `parameters` stands, for what is found wrong then.
+    /// Where it is defined, for what is found wrong when it is loaded.
+    pub(crate) line: usize,
+    /// Where `parameters` stands, likewise.
     pub(crate) parameters_line: usize,
 }
 

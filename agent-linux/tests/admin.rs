@@ -8,6 +8,8 @@ mod keys;
 mod policies;
 #[path = "admin/scene.rs"]
 mod scene;
+#[path = "admin/site_image.rs"]
+mod site_image;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -22,7 +22,8 @@ impl AuditRecord {
         answered: &Answered<'_>,
         chain: impl IntoIterator<Item = (&'a str, &'a Decision)>,
     ) -> Self {
-        let said = |(policy, said): (&str, &Decision)| json!({ "policy": policy, "verdict": said.answer().word() });
+        let said =
+            |(policy, said): (&str, &Decision)| json!({ "policy": policy, "verdict": said.answer().word() });
         let &Answered { policy, event, .. } = answered;
         Self::Decision {
             client: client(event),

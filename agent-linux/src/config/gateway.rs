@@ -235,66 +235,72 @@ pub(super) fn host(text: &str) -> Result<IpAddr, String> {
         .ok_or_else(|| format!("{text:?} is not the address of one host; write the machine's own IPv4 or IPv6 address, without a port"))
 }
 
-/// What is understood and yet more than a gateway can do.
+/// Refuses what is understood and yet more than a gateway can do.
 pub(super) fn fit(root: &Section<'_>, gateway: &Gateway, parts: &Parts<'_>) {
-    let note = |keys: &[&str], what: String| {
-        root.places(keys).into_iter().for_each(|place| root.note(place.line, &what));
-    };
-    let Parts { packet, sequence, policy, services } = parts;
+    fit_knocks(root, parts.packet, parts.sequence);
+    fit_policies(root, parts.policy);
+    for service in parts.services {
+        let name = service.name.as_ref().map_or("?", Name::as_str);
+        for host in service.hosts.iter().filter(|host| gateway.has(host.value)) {
+            let address = host.value;
+            root.note(
+                host.line,
+                format!("service.{name}.hosts names {address}, which is the gateway itself; name the machines behind it"),
+            );
+        }
+    }
+}
+
+fn fit_knocks(root: &Section<'_>, packet: &Packet, sequence: &Sequence) {
     if packet.mode == PacketMode::Socket {
-        note(
-            &["packet", "mode"],
-            r#"packet.mode is "socket", and a gateway has no sockets to bind; leave it out, or use "watch""#
-                .into(),
-        );
+        let what =
+            r#"packet.mode is "socket", and a gateway has no sockets to bind; leave it out, or use "watch""#;
+        note_at(root, &["packet", "mode"], what);
     }
     if let PacketPorts::Listed(ranges) = &packet.ports
         && ranges.len() > MAX_PACKET_RANGES
     {
         let count = ranges.len();
-        note(
+        note_at(
+            root,
             &["packet", "ports"],
-            format!(
+            &format!(
                 r#"packet.ports has {count} entries; a gateway takes at most {MAX_PACKET_RANGES}, so join some to ranges, or use "any""#
             ),
         );
     }
     if sequence.decoys == DecoyAudience::Always {
-        note(
-            &["sequence", "decoys"],
-            r#"sequence.decoys is "always", and a gateway's decoys answer only the holder of a number; leave it out"#.into(),
-        );
+        let what = r#"sequence.decoys is "always", and a gateway's decoys answer only the holder of a number; leave it out"#;
+        note_at(root, &["sequence", "decoys"], what);
     }
+}
+
+fn fit_policies(root: &Section<'_>, policy: &Policy) {
     if policy.chain.len() > MAX_GATEWAY_POLICIES {
         let count = policy.chain.len();
-        note(
-            &["policy", "chain"],
-            format!(
-                "policy.chain has {count} policies; a gateway asks at most {MAX_GATEWAY_POLICIES}, so join some"
-            ),
+        let what = format!(
+            "policy.chain has {count} policies; a gateway asks at most {MAX_GATEWAY_POLICIES}, so join some"
         );
+        note_at(root, &["policy", "chain"], &what);
     }
     for module in &policy.modules {
         let (name, beyond) = (&module.name, module.capabilities.without(Capabilities::GATEWAY));
         if !beyond.is_empty() {
-            note(
+            // A built-in policy that is given no list has no such line: it may do whatever the host can.
+            note_at(
+                root,
                 &["policy-module", name.as_str(), "capabilities"],
-                format!(
+                &format!(
                     "policy-module.{name}.capabilities has {beyond}, which a gateway cannot do; leave it out"
                 ),
             );
         }
     }
-    for service in *services {
-        service.hosts.iter().filter(|host| gateway.has(host.value)).for_each(|host| {
-            let (name, host_address) = (&service.name, host.value);
-            let name = name.as_ref().map_or("?", Name::as_str);
-            root.note(
-                host.line,
-                format!("service.{name}.hosts names {host_address}, which is the gateway itself; name the machines behind it"),
-            );
-        });
-    }
+}
+
+/// Notes it where the key stands, if it does.
+fn note_at(root: &Section<'_>, keys: &[&str], what: &str) {
+    root.places(keys).into_iter().for_each(|place| root.note(place.line, what));
 }
 
 /// What [`fit`] looks at.

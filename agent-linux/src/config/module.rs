@@ -80,6 +80,7 @@ pub(super) fn module(name: &At<&str>, section: &Section<'_>, tables: &Tables<'_>
         channels: channels?,
         wasi: wasi?,
         parameters,
+        line: section.line,
         parameters_line,
     })
 }

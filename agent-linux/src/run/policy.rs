@@ -135,15 +135,13 @@ impl Loader {
         Source { module: None, place, bytes, sha256: None, rights }
     }
 
-    /// Where in the configuration the reason stands, if it does.
+    /// Where in the configuration the reason stands: at the parameters, or at the choice of the module.
     fn place_of(&self, module: &PolicyModule, error: &LoadError) -> String {
-        match error {
-            LoadError::Parameter { .. } => {
-                let (file, line) = (self.config.path.display(), module.parameters_line);
-                format!("{file}:{line}: ")
-            }
-            _ => String::new(),
-        }
+        let line = match error {
+            LoadError::Parameter { .. } => module.parameters_line,
+            _ => module.line,
+        };
+        format!("{}:{line}: ", self.config.path.display())
     }
 
     fn rights(&self, module: &PolicyModule) -> Rights {

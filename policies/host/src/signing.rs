@@ -70,8 +70,9 @@ impl<'t> KeyFile<'t> {
     /// # Errors
     /// [`KeyError::NotOne`].
     pub fn parse(text: &'t str) -> Result<Self, KeyError> {
-        let boxed = boxed(text)?;
-        Ok(match unencrypted(boxed, text) {
+        let bytes = text.lines().nth(1).and_then(decode).filter(|bytes| bytes.len() == BYTES);
+        let bytes = bytes.ok_or(KeyError::NotOne)?;
+        Ok(match unencrypted(boxed(text)?, &bytes) {
             Some(key) => Self::Open(SecretKey(key)),
             None => Self::Locked(LockedKey(text)),
         })
@@ -154,14 +155,13 @@ fn boxed(text: &str) -> Result<SecretKeyBox, KeyError> {
 /// A key that needs no passphrase; `None` if this one is none.
 ///
 /// minisign 0.11 and older write no check sum into such a key and look at none; the library that we use insists on one.
-fn unencrypted(boxed: SecretKeyBox, text: &str) -> Option<minisign::SecretKey> {
+fn unencrypted(boxed: SecretKeyBox, key: &[u8]) -> Option<minisign::SecretKey> {
     if let Ok(key) = boxed.into_unencrypted_secret_key() {
         return Some(key);
     }
-    let key = decode(text.lines().nth(1)?)?;
     let is_zero = |bytes: Option<&[u8]>| bytes.is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0));
-    let is_meant = key.len() == BYTES && is_zero(key.get(ENCRYPTION)) && is_zero(key.get(CHECK_SUM..));
-    is_meant.then(|| minisign::SecretKey::from_bytes(&key).ok()).flatten()
+    let is_meant = is_zero(key.get(ENCRYPTION)) && is_zero(key.get(CHECK_SUM..));
+    is_meant.then(|| minisign::SecretKey::from_bytes(key).ok()).flatten()
 }
 
 /// Base64 with padding.
@@ -232,11 +232,20 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused() {
-        assert_eq!(KeyFile::parse("").err(), Some(KeyError::NotOne));
-        let locked = KeyFile::parse("untrusted comment: x\nRWQ\n").map(|file| match file {
-            KeyFile::Open(_) => None,
-            KeyFile::Locked(locked) => locked.open("pass").err(),
-        });
-        assert!(matches!(locked, Err(KeyError::NotOne) | Ok(Some(KeyError::NotOne))));
+        let (pair, _) = key();
+        let good = pair.sk.to_box(None).unwrap().into_string();
+        let public = pair.pk.to_box().unwrap().into_string();
+        for text in ["", "one line", "[gate]\naddress = 1\n", &public, &good[..good.len() - 5]] {
+            assert_eq!(KeyFile::parse(text).err(), Some(KeyError::NotOne), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_locked_key_opens_with_its_passphrase_alone() {
+        let pair = minisign::KeyPair::generate_encrypted_keypair(Some("correct".into())).unwrap();
+        let text = pair.sk.to_box(None).unwrap().into_string();
+        let KeyFile::Locked(locked) = KeyFile::parse(&text).unwrap() else { panic!("it has a passphrase") };
+        assert_eq!(locked.open("wrong").err(), Some(KeyError::Passphrase));
+        assert_eq!(locked.open("correct").unwrap().public().unwrap().key_id, pair.pk.keynum());
     }
 }
