@@ -26,7 +26,10 @@ pub(crate) const QEMU: Board =
 /// No gateway: it shows that core and policies run on such a processor. The policy host's test starts it in QEMU.
 const CORTEX_M4: Board = Board { name: "cortex-m4", package: "knockgate-cortex-m4", target: bare::CORTEX_M };
 
-const BOARDS: [&Board; 2] = [&QEMU, &CORTEX_M4];
+/// Compiles; not yet run on hardware.
+const STM32H743: Board = Board { name: "stm32h743", package: "knockgate-stm32h743", target: bare::CORTEX_M };
+
+const BOARDS: [&Board; 3] = [&QEMU, &CORTEX_M4, &STM32H743];
 
 impl Board {
     pub(crate) fn named(name: &str) -> Option<&'static Self> {

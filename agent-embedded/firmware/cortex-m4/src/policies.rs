@@ -14,10 +14,13 @@ use crate::events::{events, line};
 use crate::numbers::Numbers;
 use crate::sys;
 
+/// On a frame of its own, so that the stack is counted for it alone.
+#[inline(never)]
 pub(crate) fn check(clock: &mut Clock, given: &'static [u8]) -> Result<(), &'static str> {
     let (engine, took) = clock.measure(|| PolicyEngine::new(Profile::Edge, Capabilities::ALL))?;
     let engine = engine.map_err(|_| "the policy engine did not start")?;
-    hprintln!("engine: {took} instructions, {} bytes of heap", sys::heap_in_use());
+    let (heap, stack) = (sys::heap_in_use(), sys::high_water().1);
+    hprintln!("engine: {took} instructions, {heap} bytes of heap, {stack} bytes of stack");
     let events = events();
     let mut rest = given;
     while !rest.is_empty() {
@@ -56,7 +59,8 @@ fn load(
     let (policy, took) = clock.measure(|| engine.load_precompiled(name, &trusted, &rights))?;
     let policy = policy.map_err(|error| told(name, &error))?;
     let heap = sys::heap_in_use().saturating_sub(before);
-    hprintln!("{name}: loaded in {took} instructions, {heap} bytes of heap");
+    let stack = sys::high_water().1;
+    hprintln!("{name}: loaded in {took} instructions, {heap} bytes of heap, {stack} bytes of stack so far");
     Ok(policy)
 }
 

@@ -99,8 +99,9 @@ pub(crate) fn given() -> Result<Given, &'static str> {
     if TAKEN.fetch_add(1, Ordering::Relaxed) != 0 {
         return Err("the file of policies was read twice");
     }
+    let place = &raw mut ROOM;
     // SAFETY: nobody else has it, as was just seen.
-    let Room(room) = unsafe { &mut *(&raw mut ROOM) };
+    let Room(room) = unsafe { &mut *place };
     let length = read_into(room)?;
     let bytes = room.get(..length).ok_or("the file of policies is too long")?;
     let (seed, policies) = bytes.split_first_chunk::<16>().ok_or("the file of policies is cut off")?;
