@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use heapless::Vec;
-use knockgate_core::limits::{MAX_SERVICE_HOSTS, MAX_SERVICE_PORTS, MAX_SERVICES};
+use knockgate_core::limits::{MAX_SERVICE_HOSTS, MAX_SERVICE_PORTS};
 use knockgate_core::message::Mode;
 use knockgate_core::profile::{PortRange, Protocol};
 use knockgate_core::site::{Console, OuterAddress, PacketPorts};
@@ -52,7 +52,7 @@ pub struct Config {
     /// The console, if it can be spoken with from afar. Its port is open under a grant of its service alone.
     pub console: Option<Console>,
     /// What is guarded, beyond what the core must know of it.
-    pub services: Vec<GuardedService, MAX_SERVICES>,
+    pub services: alloc::vec::Vec<GuardedService>,
 }
 
 /// Why a gateway cannot be made. It stays shut.
@@ -175,7 +175,7 @@ impl Config {
     }
 
     /// What the filter guards: the services and, at the gateway's own addresses `own`, the console.
-    pub(crate) fn guarded(&self, own: impl Iterator<Item = IpAddr>) -> Vec<GuardedService, MAX_SERVICES> {
+    pub(crate) fn guarded(&self, own: impl Iterator<Item = IpAddr>) -> alloc::vec::Vec<GuardedService> {
         let console = self.console.map(|Console { service, port }| GuardedService {
             id: service,
             protocol: Protocol::Tcp,
@@ -183,8 +183,7 @@ impl Config {
             hosts: own.take(MAX_SERVICE_HOSTS).collect(),
         });
         let others = self.services.iter().filter(|service| !self.is_console(service.id)).cloned();
-        // The gate's list was checked to hold all of them, and is no longer.
-        others.chain(console).take(MAX_SERVICES).collect()
+        others.chain(console).collect()
     }
 
     fn is_console(&self, service: u16) -> bool {

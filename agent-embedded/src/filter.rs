@@ -6,7 +6,6 @@
 use core::net::IpAddr;
 
 use heapless::Vec;
-use knockgate_core::limits::MAX_SERVICES;
 use knockgate_core::profile::Protocol;
 use knockgate_core::{Instant, Network, Outcome};
 
@@ -33,13 +32,13 @@ struct Opening {
 
 /// What is open, to whom, until when.
 pub struct Filter {
-    services: Vec<GuardedService, MAX_SERVICES>,
+    services: alloc::vec::Vec<GuardedService>,
     open: Vec<Opening, GRANTS>,
 }
 
 impl Filter {
     /// A filter that lets nobody through.
-    pub(crate) const fn new(services: Vec<GuardedService, MAX_SERVICES>) -> Self {
+    pub(crate) const fn new(services: alloc::vec::Vec<GuardedService>) -> Self {
         Self { services, open: Vec::new() }
     }
 
@@ -90,7 +89,7 @@ mod tests {
     fn filter() -> Filter {
         let hosts = Vec::from_slice(&[PLC]).unwrap();
         let ports = Vec::from_slice(&[22]).unwrap();
-        Filter::new(Vec::from_iter([GuardedService { id: SSH, protocol: Protocol::Tcp, ports, hosts }]))
+        Filter::new(alloc::vec![GuardedService { id: SSH, protocol: Protocol::Tcp, ports, hosts }])
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The gateway itself: two ports and what happens between them.
 
+use alloc::boxed::Box;
+
 use knockgate_core::{Happening, Instant, Now, Roster};
 use rand_core::CryptoRng;
 use smoltcp::phy::{Device, RxToken};
@@ -22,7 +24,8 @@ pub type Gate<R, G> = knockgate_core::Gate<R, G, EXCHANGES, HOLDS, GRANTS, LOCKO
 pub struct Gateway<Outer, Inner, R, G, E> {
     outer: Outer,
     inner: Inner,
-    works: Works<R, G, E>,
+    /// On the heap, and the gate there too by itself: together they are larger than the stack of a small board.
+    works: Box<Works<R, G, E>>,
 }
 
 impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gateway<Outer, Inner, R, G, E> {
@@ -44,8 +47,10 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
         let front = Front::new(&config, &mut outer, rng.next_u64(), now);
         let filter = Filter::new(config.guarded(front.addresses()));
         let bridge = Bridge::new(filter, rng.next_u32());
-        let gate = Gate::new(config.gate, roster, rng);
-        Ok(Self { outer, inner, works: Works::new(gate, environment, front, bridge, now) })
+        // Both are made where they stay.
+        let gate = Box::write(Box::new_uninit(), Gate::new(config.gate, roster, rng));
+        let works = Box::write(Box::new_uninit(), Works::new(gate, environment, front, bridge, now));
+        Ok(Self { outer, inner, works })
     }
 
     /// Tells the policies that the gateway has started. Its host calls it once, when nothing more can go wrong.

@@ -25,7 +25,7 @@ pub struct ShutGateway<Outer, Inner> {
 impl<Outer: Device, Inner: Device> ShutGateway<Outer, Inner> {
     /// A gateway whose outer card is `hardware`. `seed` is random.
     pub fn new(outer: Outer, inner: Inner, hardware: EthernetAddress, seed: u32, now: Instant) -> Self {
-        let bridge = Bridge::new(Filter::new(heapless::Vec::new()), seed);
+        let bridge = Bridge::new(Filter::new(alloc::vec::Vec::new()), seed);
         Self { outer, inner, hardware, bridge, look: now.after(LOOK) }
     }
 

@@ -198,7 +198,7 @@ pub(crate) fn config(site: &Site<'_>, hardware: EthernetAddress) -> Config {
         central_port: head.central_port,
         packet_ports: head.packet_ports.clone(),
         console: head.console,
-        services: site.services().take(MAX_SERVICES).map(guarded).collect(),
+        services: site.services().map(guarded).collect(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What happens between the two ports: frames in, actions carried out, deadlines kept.
 
+use alloc::boxed::Box;
+
 use heapless::Vec;
 use knockgate_core::envelope::{Message, Unsealed};
 use knockgate_core::grant::Grant;
@@ -20,7 +22,7 @@ use crate::limits::{GRANTS, HANDSHAKES_PER_POLL, LOOK};
 
 /// Everything but the ports.
 pub(crate) struct Works<R, G, E> {
-    pub(crate) gate: Gate<R, G>,
+    pub(crate) gate: Box<Gate<R, G>>,
     pub(crate) environment: E,
     pub(crate) front: Front,
     pub(crate) bridge: Bridge,
@@ -33,7 +35,13 @@ pub(crate) struct Works<R, G, E> {
 }
 
 impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
-    pub(crate) fn new(gate: Gate<R, G>, environment: E, front: Front, bridge: Bridge, now: Instant) -> Self {
+    pub(crate) fn new(
+        gate: Box<Gate<R, G>>,
+        environment: E,
+        front: Front,
+        bridge: Bridge,
+        now: Instant,
+    ) -> Self {
         let look = now.after(LOOK);
         Self { gate, environment, front, bridge, effort: HANDSHAKES_PER_POLL, talking: None, look }
     }

@@ -11,13 +11,11 @@ use smoltcp::wire::{EthernetAddress, IpProtocol};
 
 use crate::knocker::{Knocker, converse};
 use crate::raw::{self, Ends};
-use crate::world::{CENTRAL, GATEWAY, GATEWAY_MAC, GATEWAY_V4, GATEWAY_V6, Who, World};
+use crate::world::{CENTRAL, GATEWAY, GATEWAY_V4, GATEWAY_V6, Who, World};
 
 /// Mallory's frames to `port` of the gateway.
 fn to_gateway(world: &mut World, gateway: IpAddr, port: u16) -> Ends {
-    let mallory = world.host(Who::Mallory);
-    let from = (mallory.address_towards(gateway), 40_000);
-    Ends { hardware: (mallory.hardware, GATEWAY_MAC), from, to: (gateway, port) }
+    world.to_gateway(Who::Mallory, gateway, 40_000, port)
 }
 
 fn reply_to(world: &mut World, frame: Vec<u8>) -> usize {
@@ -87,12 +85,12 @@ fn junk_on_the_central_port_gets_no_byte() {
         world.host(Who::Mallory).socket(mallory).send_slice(junk).unwrap();
         world.pass(LINGER / 2);
         assert_eq!(world.host(Who::Mallory).state(mallory), State::Established, "silent, and open");
-        assert_eq!(world.host(Who::Mallory).read(mallory), []);
+        assert!(world.host(Who::Mallory).read(mallory).is_empty());
         assert!(
             world.run_until(LINGER, |world| world.host(Who::Mallory).state(mallory) == State::CloseWait),
             "closed after a while"
         );
-        assert_eq!(world.host(Who::Mallory).read(mallory), []);
+        assert!(world.host(Who::Mallory).read(mallory).is_empty());
     }
     assert_eq!(world.gateway.gate().refusals().of(Refusal::Unsealed), 2, "one byte is no message");
 }
@@ -168,7 +166,7 @@ fn a_flood_is_worked_off_in_small_bites_and_a_client_is_served_meanwhile() {
     let mut waiting = world.outside.waiting_at(GATEWAY);
     while waiting > 0 {
         let now = world.now();
-        let next = world.gateway.poll(now);
+        let next = world.poll_gateway();
         let left = world.outside.waiting_at(GATEWAY);
         assert!(waiting - left <= FRAMES_PER_POLL);
         assert!(left == 0 || next == Some(now.instant), "it asks to be called again at once");

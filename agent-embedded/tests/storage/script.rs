@@ -73,9 +73,10 @@ impl Model {
         self.next += 1 + noise.next() % 1000;
         let number = noise.next();
         let client = ClientId(u32::try_from(number % 5).unwrap());
-        let ahead = (number % 3 == 0).then_some(Span { first: u64::MAX - 9, last: u64::MAX - self.next % 9 });
+        let ahead =
+            number.is_multiple_of(3).then_some(Span { first: u64::MAX - 9, last: u64::MAX - self.next % 9 });
         let used = Used { last: self.next, ahead, code_step: self.next / 30 };
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             let book = u8::try_from(number % 3).unwrap();
             let next = self.cursors.get(&book).map_or(0, |(_, tried)| *tried) + 1;
             return Record::Offer { client, used, book: BookId([book; 8]), next };
