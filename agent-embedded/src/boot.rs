@@ -71,7 +71,7 @@ pub fn start<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
     let Parts { outer, inner, hardware, flash, layout, mut rng, console: mut wire, heap, vouch } = parts;
     say(&mut wire, format_args!("knockgate gateway {}", env!("CARGO_PKG_VERSION")));
     let opened = open(flash, layout, hardware, vouch, &mut wire).and_then(|opened| {
-        let config = config(&opened.found.fit.site, hardware);
+        let config = Box::write(Box::new_uninit(), config(&opened.found.fit.site, hardware));
         config.check(&outer, &inner).map_err(Shut::Config).map(|()| (opened, config))
     });
     match opened {
@@ -111,10 +111,11 @@ fn post<F: Flash, C>(opened: &Opened<F>, wire: C, boot: u64, heap: fn() -> (u32,
     }
 }
 
-/// Makes the gateway. `config` was checked with these ports.
+/// Makes the gateway. `config` was checked with these ports. By itself, so that what a start has needed is gone from the stack.
+#[inline(never)]
 fn bring_up<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
     opened: Opened<F>,
-    config: Config,
+    config: Box<Config>,
     (outer, inner): (Outer, Inner),
     rng: G,
     mut post: Post<F, C>,
@@ -130,7 +131,7 @@ fn bring_up<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
     let roster = SiteRoster::new(&site, &recalled);
     let (clients, addresses) = (site.client_count(), Addresses(config.ipv4, config.ipv6));
     let mut gateway = Box::new(
-        Gateway::new(config, outer, inner, roster, rng, post, now.instant)
+        Gateway::new(*config, outer, inner, roster, rng, post, now.instant)
             .expect("the configuration was checked with these very ports"),
     );
     gateway.start(now);
@@ -191,6 +192,7 @@ impl Found {
 }
 
 /// Reads everything that lasts, and finds an image that is fit for use.
+#[inline(never)]
 fn open<F: Flash>(
     mut flash: F,
     layout: Layout,

@@ -134,9 +134,15 @@ impl Judge {
         if services > MAX_SERVICES {
             return Err(Unfit::TooManyServices(services));
         }
-        config(&site, self.hardware).check_itself().map_err(Unfit::Config)?;
+        self.check_config(&site).map_err(Unfit::Config)?;
         let chain = self.chain(&verified, &site, load)?;
         Ok(Fit { site, chain, length: signed.len() })
+    }
+
+    /// By itself, so that the configuration is gone from the stack when policies are loaded.
+    #[inline(never)]
+    fn check_config(&self, site: &Site<'_>) -> Result<(), ConfigError> {
+        config(site, self.hardware).check_itself()
     }
 
     fn chain<'s>(
