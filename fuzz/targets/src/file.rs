@@ -132,7 +132,7 @@ pub fn text_form(data: &[u8]) {
 }
 
 /// Reads `data` as it is, and as the content of a file of that format.
-fn each(format: Format, data: &[u8], check: impl Fn(&[u8])) {
+pub(crate) fn each(format: Format, data: &[u8], check: impl Fn(&[u8])) {
     check(data);
     let mut buffer = [0; ROOM];
     if let Ok(file) = file::encode(format, &Raw(data), &mut buffer) {

@@ -146,7 +146,14 @@ impl World {
 
     fn any_request(&self, tape: &mut Tape<'_>) -> Request {
         let present = START + self.time;
-        let kind = tape.one_of([Kind::Open, Kind::NextNumber, Kind::Status, Kind::Renew, Kind::Close]);
+        let kind = tape.one_of([
+            Kind::Open,
+            Kind::NextNumber,
+            Kind::Status,
+            Kind::Renew,
+            Kind::Close,
+            Kind::Console,
+        ]);
         let step = u64::try_from(self.sent.len()).unwrap_or(0);
         let counter = match tape.place(8) {
             0..=3 => present + step,

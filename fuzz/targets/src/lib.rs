@@ -6,6 +6,7 @@
 //! one exception is a salt that the client draws by itself, of which nothing depends.
 #![forbid(unsafe_code)]
 
+mod console;
 mod file;
 mod gate;
 mod kernel;
@@ -15,16 +16,19 @@ pub mod policy;
 mod policy_event;
 mod scene;
 pub mod seed;
+mod site;
 mod tape;
 mod text;
 mod wire;
 
+pub use console::{channel, console};
 pub use file::{book, gate_identity, locked_profile, own_key, profile, roster_file, text_form};
 pub use gate::gate;
 pub use kernel::{flows, netlink, set_elements};
 pub use message::{message_authentic, message_raw, message_sealed};
 pub use packet::{packet_knock, packet_probe};
 pub use policy::policy_engines;
+pub use site::{owner, site};
 pub use text::{agent_config, client_settings, policy_manifest};
 pub use wire::{answer, request};
 
@@ -33,11 +37,13 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 #[rustfmt::skip]
-pub const ALL: [Target; 22] = [
-    ("agent_config", agent_config), ("answer", answer), ("book", book), ("client_settings", client_settings),
-    ("flows", flows), ("gate", gate), ("gate_identity", gate_identity), ("locked_profile", locked_profile),
-    ("message_authentic", message_authentic), ("message_raw", message_raw), ("message_sealed", message_sealed),
-    ("netlink", netlink), ("own_key", own_key), ("packet_knock", packet_knock), ("packet_probe", packet_probe),
-    ("policy_engines", policy_engines), ("policy_manifest", policy_manifest), ("profile", profile), ("request", request),
-    ("roster_file", roster_file), ("set_elements", set_elements), ("text_form", text_form),
+pub const ALL: [Target; 26] = [
+    ("agent_config", agent_config), ("answer", answer), ("book", book), ("channel", channel),
+    ("client_settings", client_settings), ("console", console), ("flows", flows), ("gate", gate),
+    ("gate_identity", gate_identity), ("locked_profile", locked_profile), ("message_authentic", message_authentic),
+    ("message_raw", message_raw), ("message_sealed", message_sealed), ("netlink", netlink), ("own_key", own_key),
+    ("owner", owner), ("packet_knock", packet_knock), ("packet_probe", packet_probe),
+    ("policy_engines", policy_engines), ("policy_manifest", policy_manifest), ("profile", profile),
+    ("request", request), ("roster_file", roster_file), ("set_elements", set_elements), ("site", site),
+    ("text_form", text_form),
 ];

@@ -208,7 +208,7 @@ fn carry_out(gate: &mut SmallGate, now: Now, verdict: knockgate_core::Verdict) -
                 opened += 1;
                 gate.handle_opened(now, grant, Outcome::Done);
             }
-            Action::Converse { .. } => panic!("this gate has no console"),
+            Action::Converse { .. } => panic!("nobody has knocked for the console"),
             Action::Close { .. } => panic!("nothing is open that could be closed"),
             Action::Answer { peer, message } => {
                 assert_eq!(peer, PEER);

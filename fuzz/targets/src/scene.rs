@@ -192,7 +192,7 @@ impl Scene {
             lockout: Duration::from_secs(60),
             lockout_scope: LockoutScope::Source,
             max_age: Some(Duration::from_secs(300)),
-            console: None,
+            console: Some(CONSOLE),
             burnt,
             services: services().into_iter().collect(),
         }
@@ -229,6 +229,9 @@ impl Scene {
         Some(Answer::decode(&payload).expect("the gate writes answers that this version reads"))
     }
 }
+
+/// The plain one stands for the gate's console, too.
+pub(crate) const CONSOLE: u16 = 1;
 
 /// One plain, one to be confirmed, one with a second factor, one that follows its connections.
 pub(crate) fn services() -> [Service; 4] {

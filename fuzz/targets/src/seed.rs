@@ -16,7 +16,7 @@ use rand_core::Rng;
 use serde::Serialize;
 
 use crate::scene::{Door, Numbers, START, Sender, scene};
-use crate::{file as files, kernel};
+use crate::{console, file as files, kernel, site};
 
 type Inputs = Vec<Vec<u8>>;
 
@@ -26,7 +26,9 @@ pub fn seeds(target: &str) -> Inputs {
         "agent_config" => texts(&[SMALL_CONFIG, LARGE_CONFIG, WRONG_CONFIG]),
         "answer" => answers().into_iter().map(|answer| answer.encode().to_vec()).collect(),
         "book" => both(&mut file_of(BOOK, &scene().books[0])),
+        "channel" => console::conversations(),
         "client_settings" => texts(&[SETTINGS, "Port 0\nColour red\nFile \"x\n"]),
+        "console" => console::said(),
         "flows" => [(6, Some(3), 2), (6, Some(7), 2), (17, None, 2), (17, None, 0)].map(any_flow).to_vec(),
         "gate" => scripts(),
         "gate_identity" => identities(),
@@ -40,6 +42,7 @@ pub fn seeds(target: &str) -> Inputs {
             [kernel::report(&packet(false)), any_flow((6, Some(3), 2)), elements().concat()].to_vec()
         }
         "own_key" => both(&mut file_of(OWN_KEY, &SecretKey::from_bytes([9; 32]))),
+        "owner" => site::owners(),
         "packet_knock" | "packet_probe" => packets(),
         // What wasm-smith makes of bytes nobody can write down; the corpus is from `examples/search.rs`.
         "policy_engines" => vec![vec![], vec![1; 600]],
@@ -48,6 +51,7 @@ pub fn seeds(target: &str) -> Inputs {
         "request" => requests().into_iter().map(|request| request.encode().to_vec()).collect(),
         "roster_file" => rosters(),
         "set_elements" => elements(),
+        "site" => site::images(),
         "text_form" => text_forms(),
         unknown => panic!("there is no target {unknown}"),
     }
@@ -149,7 +153,7 @@ fn datagram() -> Message {
 
 fn requests() -> Vec<Request> {
     let plain = |kind| Request { service: 1, ..Request::new(kind, START + 7) };
-    let kinds = [Kind::Status, Kind::NextNumber, Kind::Open, Kind::Renew, Kind::Close];
+    let kinds = [Kind::Status, Kind::NextNumber, Kind::Open, Kind::Renew, Kind::Close, Kind::Console];
     let full = Request {
         seconds: 600,
         source: Some([192, 0, 2, 1].into()),
@@ -213,6 +217,8 @@ const ALICE_OPENS: [u8; 13] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// One of Bob by packet, which he is to confirm, and the same with the token.
 const BOB_OPENS: [u8; 13] = [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const BOB_CONFIRMS: [u8; 14] = [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+/// Alice, to whom that is open, asks for the console.
+const ALICE_CONVERSES: [u8; 13] = [0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// Alice asks for a number, and knocks it.
 const ALICE_ASKS: [u8; 13] = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const ALICE_KNOCKS: [u8; 6] = [13, 0, 0, 0, 0, 0];
@@ -226,13 +232,14 @@ fn scripts() -> Inputs {
     let after_a_crash: [&[u8]; 6] = [&NEW_LEASE, &ALICE_OPENS, &SETTLE, &CRASH, &FIRST_AGAIN, &SETTLE];
     let confirmed: [&[u8]; 4] = [&BOB_OPENS, &SETTLE, &BOB_CONFIRMS, &SETTLE];
     let sequence: [&[u8]; 4] = [&ALICE_ASKS, &SETTLE, &ALICE_KNOCKS, &SETTLE];
+    let console: [&[u8]; 4] = [&ALICE_OPENS, &SETTLE, &ALICE_CONVERSES, &SETTLE];
     let mut rng = Numbers(4);
     let mut any = |length| {
         let mut script = vec![0; length];
         rng.fill_bytes(&mut script);
         script
     };
-    let led = [after_a_crash.concat(), confirmed.concat(), sequence.concat()];
+    let led = [after_a_crash.concat(), confirmed.concat(), sequence.concat(), console.concat()];
     led.into_iter().chain((0..20).map(|_| any(300))).collect()
 }
 

@@ -57,7 +57,14 @@ fn assert_same(one: &Answer, two: &Answer) {
 
 fn any_request(tape: &mut Tape<'_>) -> Request {
     Request {
-        kind: tape.one_of([Kind::Status, Kind::NextNumber, Kind::Open, Kind::Renew, Kind::Close]),
+        kind: tape.one_of([
+            Kind::Status,
+            Kind::NextNumber,
+            Kind::Open,
+            Kind::Renew,
+            Kind::Close,
+            Kind::Console,
+        ]),
         counter: tape.u64(),
         service: tape.u16(),
         seconds: tape.u32(),

@@ -1,6 +1,8 @@
 //! The host: does what the gate asks for, sooner or later, well or badly.
 
-use knockgate_core::{Action, Decision, Effect, GrantId, Outcome, Record, Verdict};
+use knockgate_core::envelope::Message;
+use knockgate_core::message::{self, Kind};
+use knockgate_core::{Action, Decision, Effect, GrantId, Outcome, Peer, Record, Verdict};
 
 use super::laws::Asked;
 use super::{Element, Job, World};
@@ -76,17 +78,28 @@ impl World {
             }
             Action::Close { grant, to, service } => self.jobs.push_back(Job::Close { grant, to, service }),
             Action::Answer { peer, message } => {
-                let place = usize::try_from(peer.0).ok().and_then(|at| self.peers.get(at).copied());
-                let sent =
-                    place.and_then(|place| self.sent.get(place)).expect("only who has asked is answered");
-                let answer = scene().answer(&sent.initiator, sent.door, &message);
-                let answer = answer.expect("whoever has asked can read the answer, and nobody else");
-                self.laws.answered(peer, sent, &answer, &self.gate, self.time);
-                if let knockgate_core::message::Verdict::Confirm(token) = answer.verdict {
-                    self.token = Some(token);
-                }
+                let (kind, verdict) = self.answered(peer, &message);
+                let welcome = (kind, verdict) == (Kind::Console, message::Verdict::Granted);
+                assert!(!welcome, "whoever is welcomed goes on");
+            }
+            Action::Converse { peer, message, client, source, .. } => {
+                self.laws.converses(client, source, &self.gate, self.time);
+                assert_eq!(self.answered(peer, &message), (Kind::Console, message::Verdict::Granted));
             }
         }
+    }
+
+    /// What was asked, and the gist of what the client reads.
+    fn answered(&mut self, peer: Peer, message: &Message) -> (Kind, message::Verdict) {
+        let place = usize::try_from(peer.0).ok().and_then(|at| self.peers.get(at).copied());
+        let sent = place.and_then(|place| self.sent.get(place)).expect("only who has asked is answered");
+        let answer = scene().answer(&sent.initiator, sent.door, message);
+        let answer = answer.expect("whoever has asked can read the answer, and nobody else");
+        self.laws.answered(peer, sent, &answer, &self.gate, self.time);
+        if let message::Verdict::Confirm(token) = answer.verdict {
+            self.token = Some(token);
+        }
+        (sent.request.kind, answer.verdict)
     }
 
     pub(super) fn time_passes(&mut self) {

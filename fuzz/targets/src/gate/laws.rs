@@ -10,7 +10,7 @@ use knockgate_core::replay::Used;
 use knockgate_core::{ClientId, Effect, GrantId, Network, Now, Origin, Peer, Roster, Way};
 
 use super::{Sent, World};
-use crate::scene::{CLIENTS, SmallGate, at, scene, services};
+use crate::scene::{CLIENTS, CONSOLE, SmallGate, at, scene, services};
 
 /// What the policy was asked about.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,15 @@ impl Laws {
             agreed.client == client && agreed.service == service && to.contains(agreed.source)
         };
         assert!(self.agreed.iter().any(allows), "nobody has agreed to {service} for {client:?} at {to}");
+    }
+
+    /// Nobody speaks with the console to whom it is not open.
+    pub(super) fn converses(&self, client: ClientId, source: IpAddr, gate: &SmallGate, time: u64) {
+        let lets_in = |grant: &knockgate_core::grant::Grant| {
+            let his = grant.client() == client && grant.to().contains(source);
+            his && grant.service() == CONSOLE && grant.deadline() > at(time).instant
+        };
+        assert!(gate.open_grants().any(lets_in), "{client:?} at {source} has no grant of the console");
     }
 
     /// An answer goes to whoever has asked, once, and is true.
