@@ -6,7 +6,8 @@
 //!
 //! Wear: on a chip with words of 32 bytes (STM32H743) the counter of a client with a calendar takes 64 bytes. So a page bears
 //! 1006 stores, less what is carried over from the page before, until the next one is erased; that store then takes as long
-//! as an erasure.
+//! as an erasure. What is stored of a client stays after its enrolment has ended, so that its number can never be used again;
+//! a journal that is full of such takes nothing new, and refuses.
 
 use alloc::vec::Vec;
 use core::fmt;

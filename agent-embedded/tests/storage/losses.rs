@@ -1,5 +1,7 @@
 //! A journal that is lost is noticed, and a fresh one is begun only where nothing was ever stored.
 
+use knockgate_core::replay::Used;
+use knockgate_core::{ClientId, Outcome, Record};
 use knockgate_gateway::storage::JournalError;
 
 use crate::script::{Model, installed, is_fresh, layout, start};
@@ -63,4 +65,22 @@ fn a_flash_that_fails_is_told_and_the_next_store_is_tried_again() {
     assert!(model.run(&mut journal, 30, &mut Noise(10)));
     let (_, recalled) = start(&chip, 2).unwrap();
     model.check(&recalled, "after a failure");
+}
+
+#[test]
+fn a_full_journal_refuses_what_is_new_and_forgets_nothing() {
+    let chip = installed::<4, 1024>(2);
+    let (mut journal, _) = start(&chip, 2).unwrap();
+    let record = |client| {
+        let used = Used { last: 1000 + u64::from(client), ahead: None, code_step: 0 };
+        Record::Counter { client: ClientId(client), used }
+    };
+    let stored = (0..200).take_while(|client| journal.remember(&record(*client)) == Outcome::Done).count();
+    assert!((20..60).contains(&stored), "{stored} clients fit");
+
+    let (mut journal, recalled) = start(&chip, 2).unwrap();
+    for client in 0..u32::try_from(stored).unwrap() {
+        assert_eq!(recalled.used(ClientId(client)).last, 1000 + u64::from(client));
+    }
+    assert_eq!(journal.remember(&record(900)), Outcome::Failed);
 }
