@@ -179,7 +179,7 @@ fn show_tells_what_is_in_an_image_and_none_of_its_secrets() {
         "image     1 of site gate.example, ",
         "services  web (1): tcp/8080 at 192.0.2.100\n",
         "console (100): tcp/62202 at the gateway itself",
-        "alice (1): services 1, until 2101-02-",
+        "alice (1): web, until 2101-02-",
         "with a second factor",
         "policy    default, ",
         "packets   udp/62201\n",

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::image::{build, demo_file, knockgated};
+use super::image::{demo_file, knockgated};
 use crate::step::{Steps, note};
-use crate::tool;
+use crate::{test, tool};
 
 /// A board, as far as writing to it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Board {
 }
 
 pub(crate) fn run(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
-    build(steps)?;
+    test::build_binaries(steps)?;
     let Wanted { board, image, public_key } = wanted;
     let owner = public_key.clone().unwrap_or_else(|| demo_file("owner.pub"));
     let file = Path::new("target/gateway").join(format!("{}.flash", board.name()));
@@ -67,7 +67,7 @@ pub(crate) fn run(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
     match board {
         Board::Qemu => {
             note(format_args!(
-                "next: cargo xtask gateway run, or -drive if=pflash,unit=1,format=raw,file={}",
+                "next: start QEMU with -drive if=pflash,unit=1,format=raw,file={}",
                 file.display()
             ));
             Ok(())

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::step::{Steps, note};
-use crate::tool;
+use crate::{test, tool};
 
 /// Everything of the demo site: configuration, state, keys, profile, images.
 const SITE: &str = "target/gateway/site";
@@ -36,21 +36,13 @@ impl Wanted {
 }
 
 pub(crate) fn run(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
-    build(steps)?;
+    test::build_binaries(steps)?;
     match wanted {
         Wanted::Demo => demo(steps),
         Wanted::Configured { options, from } => {
             tool::run(knockgated()?.current_dir(from).args(["gateway", "image"]).args(options))
         }
     }
-}
-
-/// The programs that make images and keys.
-pub(super) fn build(steps: &mut Steps) -> Result<()> {
-    steps.step("build: knockgated and knockgate-policy", || {
-        let packages = ["-p", "knockgate-agent", "-p", "knockgate-policy-cli"];
-        tool::run(tool::cargo().args(["build", "--quiet", "--locked", "--bins"]).args(packages))
-    })
 }
 
 /// The demo site's image, owner and profile.

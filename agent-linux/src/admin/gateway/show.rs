@@ -42,9 +42,10 @@ fn describe(site: &Site<'_>, length: usize) -> anyhow::Result<String> {
     writeln!(text, "packets   {}", packets(&head.packet_ports))?;
     writeln!(text, "central   {}", port(head.central_port))?;
     writeln!(text, "console   {}", port(head.console.map(|console| console.port)))?;
-    let services: Vec<_> = site.services().map(|service| service_line(&service)).collect();
-    writeln!(text, "services  {}", services.join("\n          "))?;
-    let clients: Vec<_> = site.clients().map(|client| client_line(&client)).collect();
+    let services: Vec<_> = site.services().collect();
+    let lines: Vec<_> = services.iter().map(service_line).collect();
+    writeln!(text, "services  {}", lines.join("\n          "))?;
+    let clients: Vec<_> = site.clients().map(|client| client_line(&client, &services)).collect();
     let books = counted(site.books().count(), "book");
     writeln!(text, "clients   {}, {books}", counted(clients.len(), "client"))?;
     clients.iter().try_for_each(|line| writeln!(text, "          {line}"))?;
@@ -93,10 +94,14 @@ fn service_line(service: &SiteService) -> String {
     format!("{} ({id}): {word}/{} at {hosts}", service.name, ports.join(","))
 }
 
-fn client_line(entry: &SiteClient) -> String {
+fn client_line(entry: &SiteClient, services: &[SiteService]) -> String {
     let client = &entry.client;
-    let services: Vec<_> = client.services.iter().map(u16::to_string).collect();
+    let name = |id: &u16| {
+        let known = services.iter().find(|known| known.service.id == *id);
+        known.map_or(format!("#{id}"), |known| known.name.to_string())
+    };
+    let may_use: Vec<_> = client.services.iter().map(name).collect();
     let end = client.expires.map_or(String::new(), |end| format!(", until {}", moment::shown(end)));
     let factor = if entry.totp.is_some() { ", with a second factor" } else { "" };
-    format!("{} ({}): services {}{end}{factor}", client.name, client.id.0, services.join(", "))
+    format!("{} ({}): {}{end}{factor}", client.name, client.id.0, may_use.join(" "))
 }
