@@ -185,7 +185,7 @@ fn an_address_outside_that_has_more_than_its_share_makes_room_for_itself() {
 fn places_are_used_again_and_again() {
     let mut flows = Flows::new(7);
     for round in 0..20 {
-        let now = |offset| at(round * 1_000 + offset);
+        let now = |offset: u64| at(round * 1_000 + offset);
         for port in (1..).take(FLOWS) {
             flows.begin(now(0), flow(Udp, port), Inwards);
         }

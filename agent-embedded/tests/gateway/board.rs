@@ -1,10 +1,10 @@
 //! What a board gives to a gateway: a store, a policy, an audit log, random numbers.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
-
-use knockgate_core::action::Effect;
 use std::net::IpAddr;
 
+use knockgate_core::action::Effect;
 use knockgate_core::channel::Channel;
 use knockgate_core::{
     ClientId, Consultation, Decision, Happening, Name, Note, Now, Occasion, Outcome, Record, Standing,
@@ -14,6 +14,8 @@ use knockgate_gateway::environment::{Health, Over, Reaction};
 use knockgate_gateway::{Decide, Journal, Operate, Store};
 use rand_core::{TryCryptoRng, TryRng};
 
+use crate::sys::unwatched;
+
 /// A board whose store and policy do what the test wants.
 pub(crate) struct Board {
     pub(crate) stored: Vec<Record>,
@@ -21,6 +23,12 @@ pub(crate) struct Board {
     pub(crate) verdict: Verdict,
     pub(crate) asked: usize,
     pub(crate) notes: Vec<Note>,
+    /// What was said to the console.
+    pub(crate) heard: Vec<u8>,
+    /// What the console has still to say.
+    pub(crate) to_say: VecDeque<u8>,
+    /// How often somebody came to it and left.
+    pub(crate) visits: (usize, usize),
 }
 
 impl Board {
@@ -32,6 +40,9 @@ impl Board {
             verdict: Verdict::Commit,
             asked: 0,
             notes: Vec::new(),
+            heard: Vec::new(),
+            to_say: VecDeque::new(),
+            visits: (0, 0),
         }
     }
 }
@@ -39,7 +50,7 @@ impl Board {
 impl Store for Board {
     fn remember(&mut self, record: &Record) -> Outcome {
         if self.store == Outcome::Done {
-            self.stored.push(*record);
+            unwatched(|| self.stored.push(*record));
         }
         self.store
     }
@@ -61,25 +72,31 @@ impl Decide for Board {
     }
 }
 
+/// Says what it has to say, and hears everything until somebody says "over".
 impl Operate for Board {
     fn welcome(&mut self, _: Now, _: ClientId, _: IpAddr, _: Channel) {
-        unreachable!("this gateway has no console")
+        self.visits.0 += 1;
     }
 
-    fn hear(&mut self, _: Now, _: Health, _: &[u8]) -> Result<usize, Over> {
-        Err(Over)
+    fn hear(&mut self, _: Now, _: Health, bytes: &[u8]) -> Result<usize, Over> {
+        unwatched(|| self.heard.extend(bytes));
+        if self.heard.ends_with(b"over") { Err(Over) } else { Ok(bytes.len()) }
     }
 
-    fn say(&mut self, _: Now, _: &mut [u8]) -> Result<usize, Over> {
-        Err(Over)
+    fn say(&mut self, _: Now, buffer: &mut [u8]) -> Result<usize, Over> {
+        let length = buffer.len().min(self.to_say.len());
+        buffer.iter_mut().zip(self.to_say.drain(..length)).for_each(|(to, byte)| *to = byte);
+        Ok(length)
     }
 
-    fn leave(&mut self) {}
+    fn leave(&mut self) {
+        self.visits.1 += 1;
+    }
 }
 
 impl Journal for Board {
     fn note(&mut self, _: Now, note: &Note, _: Option<&Name>) {
-        self.notes.push(note.clone());
+        unwatched(|| self.notes.push(note.clone()));
     }
 }
 

@@ -1,4 +1,4 @@
-//! What passes between the two ports.
+//! Connections through the bridge, between real stacks.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -6,19 +6,17 @@ use std::time::Duration;
 use knockgate_core::message::Mode;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
-use smoltcp::wire::IpProtocol;
 
 use crate::knocker::Knocker;
-use crate::raw::{self, Ends};
-use crate::world::{GATEWAY, GATEWAY_V4, GATEWAY_V6, Who, World};
+use crate::world::{GATEWAY_V4, GATEWAY_V6, Who, World};
 
 const SOON: Duration = Duration::from_secs(3);
 
-fn machine(world: &mut World, family: IpAddr, port: u16) -> SocketAddr {
+pub(crate) fn machine(world: &mut World, family: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(world.host(Who::Machine).address_towards(family), port)
 }
 
-fn connects(world: &mut World, who: Who, to: SocketAddr) -> Option<SocketHandle> {
+pub(crate) fn connects(world: &mut World, who: Who, to: SocketAddr) -> Option<SocketHandle> {
     let handle = world.host(who).connect(to);
     let connected = world.run_until(SOON, |world| world.host(who).state(handle) == State::Established);
     if !connected {
@@ -27,7 +25,12 @@ fn connects(world: &mut World, who: Who, to: SocketAddr) -> Option<SocketHandle>
     connected.then_some(handle)
 }
 
-fn says(world: &mut World, from: (Who, SocketHandle), to: (Who, SocketHandle), words: &[u8]) -> bool {
+pub(crate) fn says(
+    world: &mut World,
+    from: (Who, SocketHandle),
+    to: (Who, SocketHandle),
+    words: &[u8],
+) -> bool {
     world.host(from.0).socket(from.1).send_slice(words).unwrap();
     let mut heard = Vec::new();
     world.run_until(SOON, |world| {
@@ -70,94 +73,5 @@ fn a_connection_begun_inside_passes_and_its_answers_too() {
         let client = connects(&mut world, Who::Machine, to).expect("frames from inside pass");
         assert!(says(&mut world, (Who::Machine, client), (Who::Mallory, server), b"hello"));
         assert!(says(&mut world, (Who::Mallory, server), (Who::Machine, client), b"good day"));
-    }
-}
-
-/// Whether a frame that `from` sends comes out of the gateway's other port.
-fn passes(world: &mut World, from: Who, frame: Vec<u8>) -> bool {
-    let cable = |world: &World| match from {
-        Who::Machine => world.outside.log.len(),
-        Who::Alice | Who::Mallory => world.inside.log.len(),
-    };
-    let mark = cable(world);
-    world.host(from).port.send(frame.clone());
-    world.run_until(Duration::ZERO, |_| true);
-    let log = match from {
-        Who::Machine => &world.outside.log,
-        Who::Alice | Who::Mallory => &world.inside.log,
-    };
-    log.iter().skip(mark).any(|(end, sent)| *end == GATEWAY && *sent == frame)
-}
-
-/// From Mallory's port `from` to the machine's port `to`.
-fn inwards(world: &mut World, family: IpAddr, from: u16, to: u16) -> Ends {
-    let mallory = world.host(Who::Mallory);
-    let (hardware, address) = (mallory.hardware, mallory.address_towards(family));
-    let machine = world.host(Who::Machine);
-    Ends {
-        hardware: (hardware, machine.hardware),
-        from: (address, from),
-        to: (machine.address_towards(family), to),
-    }
-}
-
-fn back(ends: Ends) -> Ends {
-    Ends { hardware: (ends.hardware.1, ends.hardware.0), from: ends.to, to: ends.from }
-}
-
-#[test]
-fn nothing_but_address_talk_comes_in_uninvited() {
-    for family in [GATEWAY_V4, GATEWAY_V6] {
-        let mut world = World::new(Mode::Connect);
-        let ends = inwards(&mut world, family, 40_000, 22);
-        let mut cases = vec![
-            (1, raw::tcp(ends, raw::SYN)),
-            (2, raw::tcp(ends, raw::ACK)),
-            (3, raw::tcp(ends, raw::SYN_ACK)),
-            (4, raw::tcp(ends, raw::RST)),
-            (5, raw::udp(ends)),
-            (6, raw::echo(ends)),
-            (7, raw::ip(ends, IpProtocol::Unknown(99), 64, &[0; 8])),
-            // ICMPv6 beyond neighbour discovery, with the hop limit of the latter.
-            (8, raw::ip(ends, IpProtocol::Icmpv6, 255, &[137, 0, 0, 0, 0, 0, 0, 0])),
-        ];
-        if family.is_ipv4() {
-            cases.push((9, raw::fragment(raw::udp(ends))));
-        }
-        for (case, frame) in cases {
-            assert!(!passes(&mut world, Who::Mallory, frame), "case {case} in {family}");
-        }
-    }
-}
-
-#[test]
-fn a_datagram_from_inside_invites_its_answer_and_no_other() {
-    for family in [GATEWAY_V4, GATEWAY_V6] {
-        let mut world = World::new(Mode::Connect);
-        let answer = inwards(&mut world, family, 123, 40_000);
-        assert!(passes(&mut world, Who::Machine, raw::udp(back(answer))));
-        let other = inwards(&mut world, family, 124, 40_000);
-        assert!(!passes(&mut world, Who::Mallory, raw::udp(other)));
-        assert!(!passes(&mut world, Who::Mallory, raw::tcp(answer, raw::SYN)));
-        assert!(passes(&mut world, Who::Mallory, raw::udp(answer)));
-        world.pass(Duration::from_secs(301));
-        assert!(!passes(&mut world, Who::Mallory, raw::udp(answer)), "a silent flow is forgotten");
-    }
-}
-
-#[test]
-fn a_late_segment_from_inside_invites_nobody() {
-    let mut world = World::new(Mode::Connect);
-    let ends = inwards(&mut world, GATEWAY_V4, 40_000, 22);
-    assert!(passes(&mut world, Who::Machine, raw::tcp(back(ends), raw::ACK)));
-    assert!(!passes(&mut world, Who::Mallory, raw::tcp(ends, raw::ACK)));
-}
-
-#[test]
-fn whatever_is_sent_inside_goes_out() {
-    let mut world = World::new(Mode::Connect);
-    let ends = back(inwards(&mut world, GATEWAY_V4, 40_000, 22));
-    for frame in [raw::echo(ends), raw::fragment(raw::udp(ends)), vec![0xff; 60]] {
-        assert!(passes(&mut world, Who::Machine, frame));
     }
 }

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use knockgate_core::Instant;
 use knockgate_core::message::Mode;
-use knockgate_core::roster::FixedRoster;
 use knockgate_core::profile::PortRange;
+use knockgate_core::roster::FixedRoster;
 use knockgate_core::site::{Console, OuterAddress, PacketPorts};
 use knockgate_gateway::{Config, ConfigError, Gateway};
 use smoltcp::wire::EthernetAddress;
@@ -80,7 +80,11 @@ fn every_wrong_figure_is_refused_and_named() {
             }),
             ConfigError::ConsoleService(CONSOLE),
         ),
-        (15, Box::new(|c| c.packet_ports = ports(5, 4)), ConfigError::PacketPorts(PortRange { first: 5, last: 4 })),
+        (
+            15,
+            Box::new(|c| c.packet_ports = ports(5, 4)),
+            ConfigError::PacketPorts(PortRange { first: 5, last: 4 }),
+        ),
         (
             16,
             Box::new(move |c| {

@@ -18,11 +18,13 @@ pub(crate) struct Host {
     sockets: SocketSet<'static>,
     /// The next connection leaves from the port after this one.
     pub(crate) next_port: u16,
+    is_mute: bool,
 }
 
 impl Host {
     /// The host `last` of 192.0.2.0/24 and 2001:db8::/64.
-    pub(crate) fn new(mut port: Port, last: u8) -> Self {
+    pub(crate) fn new(port: Port, last: u8) -> Self {
+        let mut port = port.with_program();
         let hardware = EthernetAddress([2, 0, 0, 0, 0, last]);
         let v4 = Ipv4Addr::new(192, 0, 2, last);
         let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into());
@@ -30,7 +32,16 @@ impl Host {
         config.random_seed = last.into();
         let mut interface = Interface::new(config, &mut port, Instant::ZERO);
         interface.update_ip_addrs(|all| all.extend([IpCidr::new(v4.into(), 24), IpCidr::new(v6.into(), 64)]));
-        Self { port, hardware, v4, v6, interface, sockets: SocketSet::new(vec![]), next_port: 49_152 }
+        Self {
+            port,
+            hardware,
+            v4,
+            v6,
+            interface,
+            sockets: SocketSet::new(vec![]),
+            next_port: 49_152,
+            is_mute: false,
+        }
     }
 
     /// Its address in the family of `other`.
@@ -38,7 +49,16 @@ impl Host {
         if other.is_ipv4() { self.v4.into() } else { self.v6.into() }
     }
 
+    /// From now on the host says nothing by itself, so that a test can speak for it.
+    pub(crate) fn mute(&mut self) {
+        self.is_mute = true;
+    }
+
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Instant> {
+        if self.is_mute {
+            self.port.forget();
+            return None;
+        }
         self.interface.poll(now, &mut self.port, &mut self.sockets);
         self.interface.poll_at(now, &self.sockets)
     }

@@ -7,9 +7,11 @@ use knockgate_core::client::Keys;
 use knockgate_core::envelope::Message;
 use knockgate_core::limits::MESSAGE_LEN;
 use knockgate_core::message::{Answer, Kind, Offer, Request};
+use smoltcp::iface::SocketHandle;
 
 use crate::board::TestRng;
-use crate::world::{SSH, Who, World};
+use crate::raw::{self, Ends};
+use crate::world::{CENTRAL, SSH, Who, World};
 
 /// How long a client waits for one answer or one closing. Long enough for a few retransmissions.
 const PATIENCE: Duration = Duration::from_secs(9);
@@ -20,16 +22,87 @@ pub(crate) struct Knocker {
     counter: u64,
     rng: TestRng,
     gate: IpAddr,
+    service: u16,
+    /// Where it asks over a connection.
+    port: u16,
 }
 
 impl Knocker {
     pub(crate) fn new(world: &World, gate: IpAddr) -> Self {
-        Self { keys: Keys::of(&world.profile).unwrap(), counter: 0, rng: TestRng::new(99), gate }
+        Self {
+            keys: Keys::of(&world.profile).unwrap(),
+            counter: 0,
+            rng: TestRng::new(99),
+            gate,
+            service: SSH,
+            port: CENTRAL,
+        }
     }
 
     fn request(&mut self, kind: Kind, seconds: u32) -> Request {
         self.counter += 1;
-        Request { service: SSH, seconds, ..Request::new(kind, self.counter) }
+        Request { service: self.service, seconds, ..Request::new(kind, self.counter) }
+    }
+
+    /// A client whose counter has come further.
+    pub(crate) fn starting_at(world: &World, gate: IpAddr, counter: u64) -> Self {
+        Self { counter, ..Self::new(world, gate) }
+    }
+
+    /// The same client, knocking at another address.
+    pub(crate) fn towards(self, gate: IpAddr) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// The same client, asking at another port.
+    pub(crate) fn asking_at(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// The same client, asking for another service.
+    pub(crate) fn for_service(self, service: u16) -> Self {
+        Self { service, ..self }
+    }
+
+    /// Asks for the console over a connection to `port`: the connection and what it was told, with the means to go on.
+    pub(crate) fn call(&mut self, world: &mut World, port: u16) -> Option<(SocketHandle, Answer)> {
+        let request = self.request(Kind::Console, 0);
+        let (question, message) = self.keys.ask(&request, &mut self.rng).unwrap();
+        let handle = world.host(Who::Alice).connect(SocketAddr::new(self.gate, port));
+        let reply = exchange(world, Who::Alice, handle, &message)?;
+        let (answer, _) = question.answer_and_go_on(&reply).unwrap();
+        Some((handle, answer))
+    }
+
+    /// Asks once with one packet to `port`, and waits for nothing but what comes at once.
+    pub(crate) fn packet(
+        &mut self,
+        world: &mut World,
+        kind: Kind,
+        seconds: u32,
+        port: u16,
+    ) -> Option<Answer> {
+        let ends = world.to_gateway(Who::Alice, self.gate, 40_000, port);
+        self.packet_between(world, kind, seconds, ends)
+    }
+
+    /// The same, between given ends.
+    pub(crate) fn packet_between(
+        &mut self,
+        world: &mut World,
+        kind: Kind,
+        seconds: u32,
+        ends: Ends,
+    ) -> Option<Answer> {
+        let request = self.request(kind, seconds);
+        let (question, message) = self.keys.ask(&request, &mut self.rng).unwrap();
+        let port = &world.host(Who::Alice).port;
+        port.datagrams();
+        port.send(raw::datagram(ends, &message));
+        world.run_until(Duration::ZERO, |_| true);
+        let frames = world.host(Who::Alice).port.datagrams();
+        let mut answers = frames.iter().filter_map(|frame| raw::read_datagram(frame));
+        answers.find_map(|(_, _, reply)| question.answer(reply.try_into().ok()?).ok())
     }
 
     /// A sealed question for a number that nobody waits for an answer to.
@@ -42,7 +115,7 @@ impl Knocker {
     pub(crate) fn ask(&mut self, world: &mut World, kind: Kind, seconds: u32) -> Option<Answer> {
         let request = self.request(kind, seconds);
         let (question, message) = self.keys.ask(&request, &mut self.rng).unwrap();
-        let reply = converse(world, Who::Alice, world.central(self.gate), &message)?;
+        let reply = converse(world, Who::Alice, SocketAddr::new(self.gate, self.port), &message)?;
         Some(question.answer(&reply).unwrap())
     }
 
@@ -88,6 +161,14 @@ impl Knocker {
 /// Sends `bytes` and waits for a message; `None` if the other side is silent.
 pub(crate) fn converse(world: &mut World, who: Who, to: SocketAddr, bytes: &[u8]) -> Option<Message> {
     let handle = world.host(who).connect(to);
+    let heard = exchange(world, who, handle, bytes);
+    world.host(who).socket(handle).close();
+    world.run_until(Duration::ZERO, |_| true);
+    heard
+}
+
+/// The same over a connection that was begun and stays.
+fn exchange(world: &mut World, who: Who, handle: SocketHandle, bytes: &[u8]) -> Option<Message> {
     let (mut sent, mut heard) = (false, Vec::new());
     world.run_until(PATIENCE, |world| {
         let host = world.host(who);
@@ -98,9 +179,6 @@ pub(crate) fn converse(world: &mut World, who: Who, to: SocketAddr, bytes: &[u8]
         heard.extend(host.read(handle));
         heard.len() >= MESSAGE_LEN || (sent && !host.socket(handle).may_recv())
     });
-    let host = world.host(who);
-    host.socket(handle).close();
-    world.run_until(Duration::ZERO, |_| true);
     heard.try_into().ok()
 }
 

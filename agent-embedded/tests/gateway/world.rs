@@ -2,7 +2,7 @@
 //!
 //! Time stands still while frames are under way, and then jumps to the next deadline.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use knockgate_core::book::{Book, DecoySeed, Order, Shape};
@@ -12,7 +12,7 @@ use knockgate_core::message::Mode;
 use knockgate_core::profile::{Profile, Protocol};
 use knockgate_core::replay::{Burnt, Used};
 use knockgate_core::roster::FixedRoster;
-use knockgate_core::site::{OuterAddress, PacketPorts};
+use knockgate_core::site::{Console, OuterAddress, PacketPorts};
 use knockgate_core::{Client, ClientId, Instant, Now};
 use knockgate_gateway::{Config, Gateway, GuardedService, Target};
 use smoltcp::wire::EthernetAddress;
@@ -20,6 +20,8 @@ use smoltcp::wire::EthernetAddress;
 use crate::board::{Board, TestRng};
 use crate::cable::{Cable, Faults, Port};
 use crate::host::Host;
+use crate::raw::Ends;
+use crate::sys::watched;
 
 /// The gateway's end of either cable.
 pub(crate) const GATEWAY: usize = 0;
@@ -28,6 +30,9 @@ pub(crate) const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 pub(crate) const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 pub(crate) const CENTRAL: u16 = 62_201;
 pub(crate) const SSH: u16 = 1;
+/// The console's service and its port.
+pub(crate) const CONSOLE: u16 = 2;
+pub(crate) const CONSOLE_PORT: u16 = 4_022;
 pub(crate) const HOLD: Duration = Duration::from_secs(30);
 pub(crate) const LOCKOUT: Duration = Duration::from_secs(60);
 
@@ -57,12 +62,22 @@ impl World {
     }
 
     pub(crate) fn with_faults(mode: Mode, faults: Faults, seed: u64) -> Self {
+        Self::built(mode, faults, seed, |_| {})
+    }
+
+    /// A world in which the gateway's configuration is another one.
+    pub(crate) fn changed(mode: Mode, change: impl FnOnce(&mut Config)) -> Self {
+        Self::built(mode, Faults::default(), 0, change)
+    }
+
+    pub(crate) fn built(mode: Mode, faults: Faults, seed: u64, change: impl FnOnce(&mut Config)) -> Self {
         let (mut outside, mut inside) = (Cable::new(faults, seed), Cable::new(faults, !seed));
         let (outer, inner) = (outside.plug(), inside.plug());
         let alice = Host::new(outside.plug(), 10);
         let mallory = Host::new(outside.plug(), 66);
         let machine = Host::new(inside.plug(), 100);
-        let (config, roster, profile) = enrolled(mode, &machine);
+        let (mut config, roster, profile) = enrolled(mode, &machine);
+        change(&mut config);
         let (rng, board) = (TestRng::new(seed), Board::generous());
         let gateway =
             Gateway::new(config.clone(), outer, inner, roster, rng, board, Instant::from_micros(0)).unwrap();
@@ -118,14 +133,63 @@ impl World {
         loop {
             let hosts = [&mut self.alice, &mut self.mallory, &mut self.machine];
             let of_hosts = hosts.into_iter().filter_map(|host| host.poll(time)).min();
-            let of_gateway = self.gateway.poll(self.now()).map(Instant::as_micros);
+            let of_gateway = self.poll_gateway().map(Instant::as_micros);
             let moved = [self.outside.carry(), self.inside.carry()];
-            if moved == [false, false] {
+            let waiting = [self.outside.waiting_at(GATEWAY), self.inside.waiting_at(GATEWAY)];
+            if (moved, waiting) == ([false, false], [0, 0]) {
                 let of_hosts = of_hosts.map(|at| u64::try_from(at.total_micros()).unwrap());
                 return (any, [of_hosts, of_gateway].into_iter().flatten().min());
             }
             any = true;
         }
+    }
+
+    /// From now on tests speak for all hosts.
+    pub(crate) fn mute(&mut self) {
+        [&mut self.alice, &mut self.mallory, &mut self.machine].into_iter().for_each(Host::mute);
+    }
+
+    /// One turn of the gateway, in which it takes nothing from the heap.
+    pub(crate) fn poll_gateway(&mut self) -> Option<Instant> {
+        let now = self.now();
+        let (next, taken) = watched(|| self.gateway.poll(now));
+        assert_eq!(taken, 0, "the heap is used while a gateway is made and never afterwards");
+        next
+    }
+
+    /// Whether a frame that `from` sends comes out of the gateway's other port as it is.
+    pub(crate) fn passes(&mut self, from: Who, frame: &[u8]) -> bool {
+        let log = |world: &Self| match from {
+            Who::Machine => world.outside.log.len(),
+            Who::Alice | Who::Mallory => world.inside.log.len(),
+        };
+        let mark = log(self);
+        self.host(from).port.send(frame.to_vec());
+        self.run_until(Duration::ZERO, |_| true);
+        let log = match from {
+            Who::Machine => &self.outside.log,
+            Who::Alice | Who::Mallory => &self.inside.log,
+        };
+        log.iter().skip(mark).any(|(end, sent)| *end == GATEWAY && sent == frame)
+    }
+
+    /// From `who`'s port `from` to the machine's port `to`.
+    pub(crate) fn inwards(&mut self, who: Who, family: IpAddr, from: u16, to: u16) -> Ends {
+        let sender = self.host(who);
+        let (hardware, address) = (sender.hardware, sender.address_towards(family));
+        let machine = &self.machine;
+        Ends {
+            hardware: (hardware, machine.hardware),
+            from: (address, from),
+            to: (machine.address_towards(family), to),
+        }
+    }
+
+    /// From `who`'s port `from` to the gateway's port `to`.
+    pub(crate) fn to_gateway(&mut self, who: Who, gateway: IpAddr, from: u16, to: u16) -> Ends {
+        let sender = self.host(who);
+        let from = (sender.address_towards(gateway), from);
+        Ends { hardware: (sender.hardware, GATEWAY_MAC), from, to: (gateway, to) }
     }
 
     /// Whether `who` may reach `port` of the machine, in the family of `family`.
@@ -137,10 +201,6 @@ impl World {
             source,
             Target { protocol: Protocol::Tcp, address, port },
         )
-    }
-
-    pub(crate) fn central(&self, family: IpAddr) -> SocketAddr {
-        SocketAddr::new(family, CENTRAL)
     }
 
     /// What the gateway itself has sent outwards since `mark`, apart from ARP and neighbour discovery.
@@ -161,6 +221,19 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap()
 }
 
+/// Lets the gateway have a console.
+pub(crate) fn with_console(config: &mut Config) {
+    config.console = Some(Console { service: CONSOLE, port: CONSOLE_PORT });
+    config.gate.console = Some(CONSOLE);
+    let service = Service::new(CONSOLE, Duration::from_secs(60), Duration::from_secs(3600));
+    config.gate.services.push(service).unwrap();
+}
+
+/// Lets packet knocks come in anywhere.
+pub(crate) fn with_packets(config: &mut Config) {
+    config.packet_ports = PacketPorts::Any;
+}
+
 /// A gateway's configuration with one guarded service and one client.
 fn enrolled(mode: Mode, machine: &Host) -> (Config, FixedRoster<4>, Profile) {
     let mut rng = TestRng::new(7);
@@ -171,7 +244,7 @@ fn enrolled(mode: Mode, machine: &Host) -> (Config, FixedRoster<4>, Profile) {
     let (gate, name) = (GateId([5; 16]), "alice".parse().unwrap());
 
     let mut roster = FixedRoster::new();
-    let services = [SSH].into_iter().collect();
+    let services = [SSH, CONSOLE].into_iter().collect();
     let client = Client { services, ..Client::new(ClientId(1), name, secret.public(), book.id()) };
     roster.add_client(client.clone(), Used::NOTHING, None).unwrap();
     roster.add_book(book.clone(), 0).unwrap();

@@ -1,0 +1,492 @@
+//! What the bridge lets through, frame by frame.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use knockgate_core::message::{Kind, Mode};
+use smoltcp::wire::{EthernetAddress, IpProtocol};
+
+use crate::knocker::Knocker;
+use crate::raw::{self, EchoKind, Ends};
+use crate::world::{GATEWAY_MAC, GATEWAY_V4, GATEWAY_V6, Who, World, with_packets};
+
+const FAMILIES: [IpAddr; 2] = [GATEWAY_V4, GATEWAY_V6];
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x66);
+
+/// A world in which Alice may reach the machine's ssh for a minute.
+fn granted(family: IpAddr) -> World {
+    let mut world = World::changed(Mode::Connect, with_packets);
+    Knocker::new(&world, family).packet(&mut world, Kind::Open, 60, 1).expect("an answer");
+    assert!(world.allows(Who::Alice, family, 22));
+    world.mute();
+    world
+}
+
+/// A world in which only the gateway speaks by itself.
+fn quiet() -> World {
+    let mut world = World::new(Mode::Connect);
+    world.mute();
+    world
+}
+
+fn back(ends: Ends) -> Ends {
+    Ends { hardware: (ends.hardware.1, ends.hardware.0), from: ends.to, to: ends.from }
+}
+
+#[test]
+fn nothing_but_address_talk_comes_in_uninvited() {
+    for family in FAMILIES {
+        let mut world = quiet();
+        let ends = world.inwards(Who::Mallory, family, 40_000, 22);
+        let plain = [
+            (1, raw::tcp(ends, raw::SYN)),
+            (2, raw::tcp(ends, raw::ACK)),
+            (3, raw::tcp(ends, raw::SYN_ACK)),
+            (4, raw::tcp(ends, raw::RST)),
+            (5, raw::udp(ends)),
+            (6, raw::echo_with(ends, EchoKind::Request, 7)),
+            (7, raw::echo_with(ends, EchoKind::Reply, 7)),
+            (8, raw::ip(ends, IpProtocol::Unknown(99), 64, &[0; 8])),
+            // Redirect, with the hop limit of neighbour discovery.
+            (9, raw::icmp(ends, 255, [137, 0], &[0; 36])),
+            (10, raw::icmp(ends, 64, [5, 1], &[0; 32])),
+            (
+                11,
+                raw::pieces(ends, IpProtocol::Udp, 1, &raw::udp_part(ends, &[0; 600]), &[(0, 304)]).remove(0),
+            ),
+            (12, [&ends.hardware.1.0[..], &ends.hardware.0.0, &[0, 46], &[0x42; 46]].concat()), // spanning tree
+        ];
+        for (case, frame) in plain {
+            assert!(!world.passes(Who::Mallory, &frame), "case {case} in {family}");
+            assert!(
+                !world.passes(Who::Mallory, &raw::tagged(&frame, 5)),
+                "case {case} in a VLAN in {family}"
+            );
+        }
+    }
+}
+
+#[test]
+fn whatever_is_sent_inside_goes_out_as_it_is() {
+    for family in FAMILIES {
+        let mut world = quiet();
+        let ends = back(world.inwards(Who::Mallory, family, 40_000, 22));
+        let part = raw::udp_part(ends, &[0; 600]);
+        let mut frames = raw::pieces(ends, IpProtocol::Udp, 1, &part, &[(0, 304), (304, 608)]);
+        frames.extend([raw::echo_with(ends, EchoKind::Request, 1), vec![0xff; 60], vec![0; 14], vec![1; 3]]);
+        frames.push(raw::datagram(ends, &vec![0; 1500 - 60]));
+        for frame in frames {
+            assert!(world.passes(Who::Machine, &frame));
+            if frame.len() >= 14 {
+                assert!(world.passes(Who::Machine, &raw::tagged(&frame, 7)));
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_of_full_size_pass_with_and_without_a_tag_and_longer_ones_do_not() {
+    let mut world = quiet();
+    let ends = back(world.inwards(Who::Mallory, GATEWAY_V4, 40_000, 22));
+    let full = raw::datagram(ends, &vec![0; 1514 - 42]);
+    let beyond = raw::datagram(ends, &vec![0; 1515 - 42]);
+    #[rustfmt::skip]
+    let cases = [
+        (1, full.clone(),             true),
+        (2, raw::tagged(&full, 5),    true),
+        (3, beyond.clone(),           false),
+        (4, raw::tagged(&beyond, 5),  false),
+    ];
+    for (case, frame, passes) in cases {
+        assert_eq!(world.passes(Who::Machine, &frame), passes, "case {case}");
+    }
+}
+
+#[test]
+fn a_datagram_from_inside_invites_its_answer_and_no_other() {
+    for family in FAMILIES {
+        let mut world = quiet();
+        let answer = world.inwards(Who::Mallory, family, 123, 40_000);
+        let other = world.inwards(Who::Mallory, family, 124, 40_000);
+        assert!(world.passes(Who::Machine, &raw::udp(back(answer))));
+        #[rustfmt::skip]
+        let cases = [
+            (1, raw::udp(other),                     false),
+            (2, raw::tcp(answer, raw::SYN),          false),
+            (3, raw::tcp(answer, raw::ACK),          false),
+            (4, raw::tagged(&raw::udp(answer), 5),   false),
+            (5, raw::udp(answer),                    true),
+        ];
+        for (case, frame, passes) in cases {
+            assert_eq!(world.passes(Who::Mallory, &frame), passes, "case {case} in {family}");
+        }
+        world.pass(Duration::from_secs(301));
+        assert!(!world.passes(Who::Mallory, &raw::udp(answer)), "a silent flow is forgotten");
+    }
+}
+
+#[test]
+fn vlans_are_networks_apart() {
+    for family in FAMILIES {
+        let mut world = quiet();
+        let answer = raw::udp(world.inwards(Who::Mallory, family, 123, 40_000));
+        let question = raw::udp(back(world.inwards(Who::Mallory, family, 123, 40_000)));
+        assert!(world.passes(Who::Machine, &raw::tagged(&question, 5)));
+        #[rustfmt::skip]
+        let cases = [
+            (1, answer.clone(),                                 false),
+            (2, raw::tagged(&answer, 6),                        false),
+            (3, raw::tagged(&raw::tagged(&answer, 5), 5),       false),
+            (4, raw::tagged(&answer, 0xe005),                   true), // another priority
+        ];
+        for (case, frame, passes) in cases {
+            assert_eq!(world.passes(Who::Mallory, &frame), passes, "case {case} in {family}");
+        }
+    }
+}
+
+#[test]
+fn only_who_has_asked_gets_an_echo() {
+    for family in FAMILIES {
+        let mut world = quiet();
+        let ends = world.inwards(Who::Mallory, family, 0, 0);
+        assert!(world.passes(Who::Machine, &raw::echo_with(back(ends), EchoKind::Request, 7)));
+        #[rustfmt::skip]
+        let cases = [
+            (1, EchoKind::Reply,   8, false),
+            (2, EchoKind::Request, 7, false),
+            (3, EchoKind::Reply,   7, true),
+            (4, EchoKind::Reply,   7, true),
+        ];
+        for (case, kind, number, passes) in cases {
+            let frame = raw::echo_with(ends, kind, number);
+            assert_eq!(world.passes(Who::Mallory, &frame), passes, "case {case} in {family}");
+        }
+        world.pass(Duration::from_secs(61));
+        assert!(!world.passes(Who::Mallory, &raw::echo_with(ends, EchoKind::Reply, 7)));
+    }
+}
+
+#[test]
+fn trouble_comes_in_if_it_is_about_a_flow_and_to_whom_it_concerns() {
+    for family in FAMILIES {
+        let mut world = quiet();
+        let answer = world.inwards(Who::Mallory, family, 123, 40_000);
+        let question = raw::udp(back(answer));
+        let stranger = raw::udp(back(world.inwards(Who::Mallory, family, 124, 40_000)));
+        assert!(world.passes(Who::Machine, &question));
+        // A router on the way says it, not who was asked.
+        let mut router = world.inwards(Who::Alice, family, 0, 0);
+        let kinds: &[[u8; 2]] = if family.is_ipv4() {
+            &[[3, 4], [3, 3], [11, 0], [12, 0]]
+        } else {
+            &[[1, 4], [2, 0], [3, 0], [4, 0]]
+        };
+        let trouble = |ends, head, quoted: &[u8]| {
+            raw::icmp(ends, 64, head, &[&[0, 0, 5, 0][..], &quoted[14..]].concat())
+        };
+        for &head in kinds {
+            assert!(world.passes(Who::Mallory, &trouble(router, head, &question)), "{head:?} in {family}");
+            assert!(!world.passes(Who::Mallory, &trouble(router, head, &stranger)), "{head:?} in {family}");
+            assert!(!world.passes(Who::Mallory, &trouble(router, head, &question[..question.len() - 9])));
+        }
+        router.to.0 = world.inwards(Who::Alice, family, 0, 0).from.0;
+        assert!(
+            !world.passes(Who::Mallory, &trouble(router, kinds[0], &question)),
+            "not to whom it concerns"
+        );
+    }
+}
+
+#[test]
+fn a_flow_from_outside_counts_only_once_it_was_answered_and_a_new_beginning_takes_a_grant() {
+    for family in FAMILIES {
+        let mut world = granted(family);
+        let ends = world.inwards(Who::Alice, family, 40_000, 22);
+        let early = world.inwards(Who::Alice, family, 40_001, 22);
+        for (from, frame) in [
+            (Who::Alice, raw::tcp(ends, raw::SYN)),
+            (Who::Machine, raw::tcp(back(ends), raw::SYN_ACK)),
+            (Who::Alice, raw::tcp(ends, raw::ACK)),
+            (Who::Alice, raw::tcp(early, raw::SYN)),
+        ] {
+            assert!(world.passes(from, &frame));
+        }
+        let other = world.inwards(Who::Mallory, family, 40_000, 22);
+        assert!(!world.passes(Who::Mallory, &raw::tcp(other, raw::SYN)), "a grant is for one source");
+        world.pass(Duration::from_secs(61));
+        assert!(!world.allows(Who::Alice, family, 22));
+        #[rustfmt::skip]
+        let cases = [
+            (1, raw::tcp(early, raw::ACK),  false), // nobody has answered
+            (2, raw::tcp(early, raw::SYN),  false),
+            (3, raw::tcp(ends, raw::SYN),   false),
+            (4, raw::tcp(ends, raw::ACK),   true),
+            (5, raw::tcp(ends, raw::RST),   true), // it may be forged
+        ];
+        for (case, frame, passes) in cases {
+            assert_eq!(world.passes(Who::Alice, &frame), passes, "case {case} in {family}");
+        }
+        assert!(world.passes(Who::Machine, &raw::tcp(back(ends), raw::ACK)), "the machine goes on");
+        world.pass(Duration::from_secs(3_600));
+        assert!(world.passes(Who::Alice, &raw::tcp(ends, raw::ACK)), "and so does the flow");
+        assert!(world.passes(Who::Machine, &raw::tcp(back(ends), raw::RST)));
+        world.pass(Duration::from_secs(62));
+        assert!(!world.passes(Who::Alice, &raw::tcp(ends, raw::ACK)), "over");
+    }
+}
+
+#[test]
+fn a_port_may_be_used_again_after_the_end() {
+    let mut world = quiet();
+    let ends = world.inwards(Who::Mallory, GATEWAY_V4, 443, 40_000);
+    let say = |world: &mut World, flags| assert!(world.passes(Who::Machine, &raw::tcp(back(ends), flags)));
+    let hear = |world: &mut World, flags| world.passes(Who::Mallory, &raw::tcp(ends, flags));
+    say(&mut world, raw::SYN);
+    assert!(hear(&mut world, raw::SYN_ACK));
+    say(&mut world, raw::FIN_ACK);
+    assert!(hear(&mut world, raw::FIN_ACK));
+    say(&mut world, raw::ACK);
+    assert!(!hear(&mut world, raw::SYN), "a new one is not begun from outside");
+    say(&mut world, raw::SYN);
+    assert!(hear(&mut world, raw::SYN_ACK));
+    say(&mut world, raw::ACK);
+    world.pass(Duration::from_secs(3_600));
+    assert!(hear(&mut world, raw::ACK), "it is an established one");
+}
+
+#[test]
+fn a_late_segment_from_inside_invites_nobody() {
+    let mut world = quiet();
+    let ends = world.inwards(Who::Mallory, GATEWAY_V4, 40_000, 22);
+    assert!(world.passes(Who::Machine, &raw::tcp(back(ends), raw::ACK)));
+    assert!(!world.passes(Who::Mallory, &raw::tcp(ends, raw::ACK)));
+}
+
+#[test]
+fn fragments_pass_after_their_first_one_if_it_may() {
+    for family in FAMILIES {
+        let mut world = quiet();
+        let answer = world.inwards(Who::Mallory, family, 123, 40_000);
+        assert!(world.passes(Who::Machine, &raw::udp(back(answer))));
+        let part = raw::udp_part(answer, &[7; 1_592]);
+        let cut = |id, cuts: &[_]| raw::pieces(answer, IpProtocol::Udp, id, &part, cuts);
+        let whole = cut(1, &[(0, 800), (800, 1600)]);
+        #[rustfmt::skip]
+        let cases = [
+            (1, whole[1].clone(),                  false), // its first one has not come
+            (2, whole[0].clone(),                  true),
+            (3, whole[0].clone(),                  false), // again
+            (4, raw::tagged(&whole[1], 5),         false),
+            (5, cut(1, &[(792, 1600)]).remove(0),  false), // on top of the first
+            (6, cut(2, &[(800, 1600)]).remove(0),  false), // another packet's
+            (7, whole[1].clone(),                  true),
+            (8, whole[1].clone(),                  false),
+            (9, cut(3, &[(0, 8)]).remove(0),       false), // tiny
+            (10, cut(3, &[(8, 1600)]).remove(0),   false),
+        ];
+        for (case, frame, passes) in cases {
+            assert_eq!(world.passes(Who::Mallory, &frame), passes, "case {case} in {family}");
+        }
+        let uninvited = world.inwards(Who::Mallory, family, 124, 40_000);
+        let part = raw::udp_part(uninvited, &[7; 1_592]);
+        for frame in raw::pieces(uninvited, IpProtocol::Udp, 9, &part, &[(0, 800), (800, 1600)]) {
+            assert!(!world.passes(Who::Mallory, &frame));
+        }
+    }
+}
+
+#[test]
+fn extension_headers_are_looked_behind_and_odd_ones_are_not_let_in() {
+    let mut world = quiet();
+    let answer = world.inwards(Who::Mallory, GATEWAY_V6, 123, 40_000);
+    assert!(world.passes(Who::Machine, &raw::udp(back(answer))));
+    let part = raw::udp_part(answer, &[1]);
+    let options = |next: u8| vec![next, 0, 1, 4, 0, 0, 0, 0];
+    #[rustfmt::skip]
+    let cases = [
+        (1, IpProtocol::HopByHop,  options(17),                             true),
+        (2, IpProtocol::Ipv6Opts,  options(17),                             true),
+        (3, IpProtocol::HopByHop,  [options(60), options(17)].concat(),     true),
+        (4, IpProtocol::Ipv6Opts,  [options(0), options(17)].concat(),      false),
+        (5, IpProtocol::Ipv6Route, vec![17, 0, 0, 0, 0, 0, 0, 0],           true),
+        (6, IpProtocol::Ipv6Route, vec![17, 0, 0, 1, 0, 0, 0, 0],           false), // not at its end yet
+        (7, IpProtocol::Ipv6Opts,  options(60).repeat(100),                 false),
+        (8, IpProtocol::Unknown(51), vec![17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], false), // authentication
+    ];
+    for (case, first, headers, passes) in cases {
+        let frame = raw::ip(answer, first, 64, &[&headers[..], &part].concat());
+        assert_eq!(world.passes(Who::Mallory, &frame), passes, "case {case}");
+    }
+}
+
+#[test]
+fn neighbours_routers_and_switches_are_heard_inside_if_they_say_what_they_may() {
+    let mut world = quiet();
+    let ends = world.inwards(Who::Mallory, GATEWAY_V6, 0, 0);
+    let (mallory, machine) = (ends.from.0, ends.to.0);
+    let to_all = EthernetAddress([0x33, 0x33, 0, 0, 0, 1]);
+    let on_link = |from: IpAddr| Ends {
+        hardware: (ends.hardware.0, to_all),
+        from: (from, 0),
+        to: (ALL_NODES.into(), 0),
+    };
+    let octets = |address: IpAddr| match address {
+        IpAddr::V6(v6) => v6.octets(),
+        IpAddr::V4(_) => panic!("no IPv6 address"),
+    };
+    let about = |address: IpAddr| [&[0; 4][..], &octets(address), &[1, 1, 2, 0, 0, 0, 0, 66]].concat();
+    let from_gateway = Ends { from: (GATEWAY_V6, 0), ..ends };
+    let own_card = Ends { hardware: (GATEWAY_MAC, ends.hardware.1), ..ends };
+    #[rustfmt::skip]
+    let cases = [
+        (1, raw::icmp(on_link(mallory), 255, [135, 0], &about(machine)),           true),
+        (2, raw::icmp(on_link("::".parse().unwrap()), 255, [135, 0], &about(machine)), true), // is it free?
+        (3, raw::icmp(ends, 255, [136, 0], &about(mallory)),                       true),
+        (4, raw::icmp(ends, 64, [136, 0], &about(mallory)),                        false),
+        (5, raw::icmp(on_link(ROUTER.into()), 255, [134, 0], &[0; 12]),            true),
+        (6, raw::icmp(on_link(mallory), 255, [134, 0], &[0; 12]),                  false), // from no link-local address
+        (7, raw::icmp(on_link(ROUTER.into()), 1, [130, 0], &[0; 20]),              true), // who listens?
+        (8, raw::icmp(on_link(ROUTER.into()), 64, [130, 0], &[0; 20]),             false),
+        (9, raw::icmp(from_gateway, 255, [136, 0], &about(GATEWAY_V6)),            false), // forged
+        (10, raw::icmp(own_card, 255, [136, 0], &about(mallory)),                  false),
+    ];
+    for (case, frame, passes) in cases {
+        assert_eq!(world.passes(Who::Mallory, &frame), passes, "case {case}");
+    }
+}
+
+#[test]
+fn arp_is_heard_inside_unless_it_speaks_in_the_gateways_name() {
+    let mut world = quiet();
+    let ends = world.inwards(Who::Mallory, GATEWAY_V4, 0, 0);
+    let (mallory, card) = (ends.from.0, ends.hardware.0);
+    let octets = |address: IpAddr| match address {
+        IpAddr::V4(v4) => v4.octets(),
+        IpAddr::V6(_) => panic!("no IPv4 address"),
+    };
+    let arp = |card: EthernetAddress, hardware: EthernetAddress, sender: IpAddr, operation: u8| {
+        let head = [0, 1, 8, 0, 6, 4, 0, operation];
+        let to = [&EthernetAddress::BROADCAST.0[..], &card.0, &[8, 6]].concat();
+        [&to[..], &head, &hardware.0, &octets(sender), &[0; 6], &octets(ends.to.0)].concat()
+    };
+    #[rustfmt::skip]
+    let cases = [
+        (1, arp(card, card, mallory, 1),                            true),
+        (2, arp(card, card, mallory, 2),                            true),
+        (3, arp(card, card, Ipv4Addr::UNSPECIFIED.into(), 1),       true), // is it free?
+        (4, arp(card, card, GATEWAY_V4, 1),                         false),
+        (5, arp(card, GATEWAY_MAC, mallory, 1),                     false),
+        (6, arp(GATEWAY_MAC, card, mallory, 1),                     false),
+        (7, arp(card, EthernetAddress::BROADCAST, mallory, 1),      false),
+        (8, arp(card, card, mallory, 8),                            false),
+    ];
+    for (case, frame, passes) in cases {
+        assert_eq!(world.passes(Who::Mallory, &frame), passes, "case {case}");
+    }
+}
+
+/// A message of DHCP for IPv4: question or answer, number, card.
+fn boot(operation: u8, number: u8, card: EthernetAddress) -> Vec<u8> {
+    let mut message = vec![0; 240];
+    (message[0], message[1], message[2], message[7]) = (operation, 1, 6, number);
+    message[28..34].copy_from_slice(&card.0);
+    message
+}
+
+#[test]
+fn whoever_asks_for_an_address_gets_the_answer() {
+    for family in FAMILIES {
+        let mut world = quiet();
+        let ends = world.inwards(Who::Mallory, family, 0, 0);
+        let (card, other) = (ends.hardware.1, EthernetAddress([2, 0, 0, 0, 0, 99]));
+        let (everybody, question, answer): (
+            _,
+            Box<dyn Fn(u8, EthernetAddress) -> Vec<u8>>,
+            Box<dyn Fn(u8, EthernetAddress) -> Vec<u8>>,
+        ) = match family {
+            IpAddr::V4(_) => {
+                let to_all = Ends {
+                    hardware: (card, EthernetAddress::BROADCAST),
+                    from: (Ipv4Addr::UNSPECIFIED.into(), 68),
+                    to: (Ipv4Addr::BROADCAST.into(), 67),
+                };
+                let back = Ends {
+                    hardware: (ends.hardware.0, EthernetAddress::BROADCAST),
+                    from: (ends.from.0, 67),
+                    to: (Ipv4Addr::BROADCAST.into(), 68),
+                };
+                (
+                    to_all,
+                    Box::new(move |number, card| raw::datagram(to_all, &boot(1, number, card))),
+                    Box::new(move |number, card| raw::datagram(back, &boot(2, number, card))),
+                )
+            }
+            IpAddr::V6(_) => {
+                let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+                let to_all = Ends {
+                    hardware: (card, EthernetAddress([0x33, 0x33, 0, 1, 0, 2])),
+                    from: ("fe80::64".parse().unwrap(), 546),
+                    to: (servers.into(), 547),
+                };
+                (
+                    to_all,
+                    Box::new(move |number, card| {
+                        raw::datagram(
+                            Ends { hardware: (card, to_all.hardware.1), ..to_all },
+                            &[1, 0, 0, number],
+                        )
+                    }),
+                    Box::new(move |number, card| {
+                        raw::datagram(
+                            Ends {
+                                hardware: (ends.hardware.0, card),
+                                from: (ROUTER.into(), 547),
+                                to: (to_all.from.0, 546),
+                            },
+                            &[7, 0, 0, number],
+                        )
+                    }),
+                )
+            }
+        };
+        assert_eq!(everybody.hardware.0, card);
+        assert!(!world.passes(Who::Mallory, &answer(1, card)), "nobody has asked");
+        assert!(world.passes(Who::Machine, &question(1, card)));
+        #[rustfmt::skip]
+        let cases = [
+            (1, answer(2, card),                      false),
+            (2, answer(1, other),                     false),
+            (3, question(1, card),                    false),
+            (4, raw::tagged(&answer(1, card), 5),     false),
+            (5, answer(1, card),                      true),
+            (6, answer(1, card),                      true), // another server
+        ];
+        for (case, frame, passes) in cases {
+            assert_eq!(world.passes(Who::Mallory, &frame), passes, "case {case} in {family}");
+        }
+        world.pass(Duration::from_secs(65));
+        assert!(!world.passes(Who::Mallory, &answer(1, card)), "too late");
+    }
+}
+
+#[test]
+fn strangers_do_not_keep_anybody_from_an_address() {
+    let mut world = quiet();
+    let card = world.host(Who::Machine).hardware;
+    let all = EthernetAddress::BROADCAST;
+    let ask = Ends {
+        hardware: (card, all),
+        from: (Ipv4Addr::UNSPECIFIED.into(), 68),
+        to: (Ipv4Addr::BROADCAST.into(), 67),
+    };
+    assert!(world.passes(Who::Machine, &raw::datagram(ask, &boot(1, 1, card))));
+    let mallory = world.host(Who::Mallory).hardware;
+    for number in 0..200 {
+        let flood = Ends { hardware: (mallory, all), ..ask };
+        assert!(!world.passes(Who::Mallory, &raw::datagram(flood, &boot(1, number, mallory))));
+    }
+    let server = world.inwards(Who::Mallory, GATEWAY_V4, 67, 68);
+    assert!(world.passes(Who::Mallory, &raw::datagram(server, &boot(2, 1, card))));
+}
