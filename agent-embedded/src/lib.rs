@@ -9,15 +9,21 @@
 //!
 //! 1. `frame` reads what came in at the outer port,
 //! 2. `front` is the gateway's own address: it decides which frames the TCP stack may see at all, so that strangers are
-//!    met with silence instead of resets and unreachables,
-//! 3. `connections` holds the central port's and the decoys' sockets, made on demand from fixed pools,
+//!    met with silence instead of resets and unreachables; `packets` takes messages in datagrams and answers them,
+//! 3. `connections` holds the sockets of the central port, the decoys and the console, made on demand from fixed pools,
 //! 4. `works` carries what they hear to the core and the core's actions to the [`environment`] and the [`filter`],
-//! 5. `bridge` lets everything else through or not: what was begun inside, and what a grant covers.
+//! 5. `bridge` lets everything else through or not: what was begun inside, and what a grant covers; `flows`, `fragments` and
+//!    `dhcp` are its memory.
 //!
-//! The heap is used while a gateway is made and never afterwards: every table has the size that [`limits`] gives it.
+//! What the [`environment`] is, in the same order: [`court`] asks the site's policies, [`audit`] writes down what has happened, and
+//! [`console`] tells it to whoever may ask from afar.
 //!
-//! Left out so far, and therefore dropped on the way in: VLAN tags, DHCP, ICMP, fragments, IPv6 extension headers. Everything
-//! passes on the way out. The gateway answers at its outer port alone, so nobody can knock from inside.
+//! The heap is used while a gateway is made: every table has the size that [`limits`] gives it. Afterwards only a policy takes some,
+//! for as long as it decides.
+//!
+//! Left out, and therefore dropped on the way in: a second VLAN tag, encrypted packets (IPsec), protocols other than TCP, UDP and
+//! echoes, and datagrams to groups. Everything passes on the way out. The gateway's own network has no VLAN tag, and it answers at its
+//! outer port alone, so nobody can knock from inside.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

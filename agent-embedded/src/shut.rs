@@ -29,6 +29,16 @@ impl<Outer: Device, Inner: Device> ShutGateway<Outer, Inner> {
         Self { outer, inner, hardware, bridge, look: now.after(LOOK) }
     }
 
+    /// The port that faces everybody.
+    pub fn outer_mut(&mut self) -> &mut Outer {
+        &mut self.outer
+    }
+
+    /// The port that faces the machines to protect.
+    pub fn inner_mut(&mut self) -> &mut Inner {
+        &mut self.inner
+    }
+
     /// Takes what has come in, as [`Gateway::poll`](crate::Gateway::poll) does; returns when to call again.
     pub fn poll(&mut self, now: Instant) -> Option<Instant> {
         if self.look <= now {

@@ -6,6 +6,7 @@
 //! one exception is a salt that the client draws by itself, of which nothing depends.
 #![forbid(unsafe_code)]
 
+mod bridge;
 mod console;
 mod file;
 mod gate;
@@ -21,6 +22,7 @@ mod tape;
 mod text;
 mod wire;
 
+pub use bridge::gateway_bridge;
 pub use console::{channel, console};
 pub use file::{book, gate_identity, locked_profile, own_key, profile, roster_file, text_form};
 pub use gate::gate;
@@ -37,10 +39,10 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 #[rustfmt::skip]
-pub const ALL: [Target; 26] = [
+pub const ALL: [Target; 27] = [
     ("agent_config", agent_config), ("answer", answer), ("book", book), ("channel", channel),
     ("client_settings", client_settings), ("console", console), ("flows", flows), ("gate", gate),
-    ("gate_identity", gate_identity), ("locked_profile", locked_profile), ("message_authentic", message_authentic),
+    ("gate_identity", gate_identity), ("gateway_bridge", gateway_bridge), ("locked_profile", locked_profile), ("message_authentic", message_authentic),
     ("message_raw", message_raw), ("message_sealed", message_sealed), ("netlink", netlink), ("own_key", own_key),
     ("owner", owner), ("packet_knock", packet_knock), ("packet_probe", packet_probe),
     ("policy_engines", policy_engines), ("policy_manifest", policy_manifest), ("profile", profile),

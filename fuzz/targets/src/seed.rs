@@ -16,14 +16,16 @@ use rand_core::Rng;
 use serde::Serialize;
 
 use crate::scene::{Door, Numbers, START, Sender, scene};
-use crate::{console, file as files, kernel, site};
+use crate::{bridge, console, file as files, kernel, site};
 
 type Inputs = Vec<Vec<u8>>;
 
 /// The inputs of the target of that name.
 pub fn seeds(target: &str) -> Inputs {
     match target {
-        "agent_config" => texts(&[SMALL_CONFIG, LARGE_CONFIG, WRONG_CONFIG]),
+        "agent_config" => {
+            texts(&[SMALL_CONFIG, LARGE_CONFIG, WRONG_CONFIG, GATEWAY_CONFIG, WRONG_GATEWAY_CONFIG])
+        }
         "answer" => answers().into_iter().map(|answer| answer.encode().to_vec()).collect(),
         "book" => both(&mut file_of(BOOK, &scene().books[0])),
         "channel" => console::conversations(),
@@ -32,6 +34,7 @@ pub fn seeds(target: &str) -> Inputs {
         "flows" => [(6, Some(3), 2), (6, Some(7), 2), (17, None, 2), (17, None, 0)].map(any_flow).to_vec(),
         "gate" => scripts(),
         "gate_identity" => identities(),
+        "gateway_bridge" => bridge::scripts(),
         "locked_profile" => both(&mut files::cheaply_locked().expect("eight KiB are there")),
         "message_authentic" => authentic(),
         "message_raw" => around(datagram().to_vec()),
@@ -115,6 +118,29 @@ max-seconds = 3600
 "#;
 const WRONG_CONFIG: &str =
     "[gate]\naddress = 7\n[service.ssh]\nid = 0\nprotocol = \"icmp\"\nports = [0, 70000]\nx = 1\n";
+const GATEWAY_CONFIG: &str = r#"
+[gate]
+address = "gate.example"
+state-dir = "/s"
+[gateway]
+name = "lab"
+ipv4 = "192.0.2.1/24"
+router-v4 = "192.0.2.254"
+ipv6 = "2001:db8::1/64"
+router-v6 = "fe80::1"
+[gateway.console]
+id = 100
+port = 4000
+follow = true
+[service.plc]
+id = 1
+protocol = "udp"
+ports = [62201]
+hosts = ["192.0.2.100", "2001:db8::100"]
+"#;
+const WRONG_GATEWAY_CONFIG: &str = "[gate]\naddress = \"g\"\nstate-dir = \"/s\"\naudit-log = \"/a\"\n[gateway]\nname = \"lab\"\n\
+    ipv4 = \"192.0.2.1\"\nrouter-v4 = \"::1\"\n[gateway.console]\n[service.console]\nforward = []\nhosts = [\"224.0.0.1\"]\n\
+    [unit.a]\nid = 1\n";
 const SETTINGS: &str = "DefaultProfile home\nProfile home office-* !office-lab\n  Service ssh\n  Seconds=600\n  Family ipv6\n  \
     Timeout 20\n  Via packet\n  Port 62201\n  Address 2001:db8::1\n  Prefix yes\n  Wait 15\n  File \"~/a b.kgp\" # there\n\
     Profile *\n  PassphraseFile /run/secrets/home\n";
