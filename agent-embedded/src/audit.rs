@@ -290,6 +290,3 @@ fn some<T>(list: &[T]) -> Option<&[T]> {
 fn number(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,9 +2,9 @@
 //!
 //! Any client that may speak with the console may tell the time. What hangs on it is the end of enrolments, the codes of second
 //! factors, the age of messages and office hours, so whoever could turn it back could use them again. Therefore time begins no
-//! earlier than the site image was made, and once told it never runs backwards. What remains: after a start, and before
-//! anybody tells the time, every enrolment that ends counts as ended; and the first to tell it may be wrong by the age of the
-//! image. A board with a calendar of its own believes nobody else.
+//! earlier than the site image was made, and once told it is turned back only by what a bad clock may have gained since. What
+//! remains: after a start, and before anybody tells the time, every enrolment that ends counts as ended; and the first to tell
+//! it may be wrong by the age of the image. A board with a calendar of its own believes nobody else.
 
 use core::fmt;
 use core::time::Duration;
@@ -14,6 +14,8 @@ use knockgate_core::{Instant, Now, UnixTime};
 /// How much earlier than our own a told time may be and still be the same: clients' clocks differ, and what they say is on its way
 /// for a while. A second factor's code forgives as much.
 const TOLERANCE: Duration = Duration::from_secs(30);
+/// A clock gains one part in so many at the most. Without a crystal, a microcontroller's is one part in a hundred off.
+const DRIFT: u32 = 50;
 
 /// The calendar.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +47,8 @@ impl fmt::Display for CalendarError {
             ),
             Self::Backwards(by) => write!(
                 f,
-                "that is {} s earlier than what was told before, and time never runs backwards; restart the gateway and tell it \
-                 again",
+                "that is {} s earlier than what was told before, and time is not turned back so far; restart the gateway and tell \
+                 it again",
                 by.as_secs()
             ),
         }
@@ -77,9 +79,13 @@ impl Calendar {
         match (self.told, now.unix) {
             (None, Some(_)) => return Err(CalendarError::OwnCalendar),
             _ if unix < self.earliest => return Err(CalendarError::BeforeImage),
-            (Some(_), Some(current)) if unix < current => {
-                let by = current.left(unix);
-                return if by <= TOLERANCE { Ok(()) } else { Err(CalendarError::Backwards(by)) };
+            (Some((at, _)), Some(current)) if unix < current => {
+                let (by, gained) = (current.left(unix), now.instant.left(at) / DRIFT);
+                match (by <= gained, by <= TOLERANCE) {
+                    (true, _) => {}
+                    (false, true) => return Ok(()),
+                    (false, false) => return Err(CalendarError::Backwards(by)),
+                }
             }
             (None | Some(_), _) => {}
         }
@@ -117,7 +123,19 @@ mod tests {
     }
 
     #[test]
-    fn time_never_runs_backwards_and_forgives_what_clocks_differ_by() {
+    fn a_clock_that_runs_fast_is_corrected_by_what_it_may_have_gained_and_no_more() {
+        let mut calendar = Calendar::new(MADE);
+        told(&mut calendar, 0, later(0)).unwrap();
+        let by = CalendarError::Backwards(Duration::from_secs(2001));
+        assert_eq!(told(&mut calendar, 100_000, later(97_999)), Err(by));
+        assert_eq!(told(&mut calendar, 100_000, later(98_000)), Ok(()));
+        assert_eq!(calendar.complete(at(100_000)).unix, Some(later(98_000)));
+        let by = CalendarError::Backwards(Duration::from_secs(1000));
+        assert_eq!(told(&mut calendar, 100_000, later(97_000)), Err(by), "and then it is right");
+    }
+
+    #[test]
+    fn time_is_not_turned_back_and_forgives_what_clocks_differ_by() {
         let mut calendar = Calendar::new(MADE);
         told(&mut calendar, 0, later(1000)).unwrap();
         assert_eq!(told(&mut calendar, 10, later(990)), Ok(()), "20 s are the same");

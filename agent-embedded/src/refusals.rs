@@ -41,3 +41,37 @@ impl fmt::Display for RefusalLine<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_flood_costs_a_line_a_minute_and_silence_none() {
+        let (mut report, mut refusals) = (RefusalReport::default(), Refusals::new());
+        assert!(report.due(at(0), &refusals).is_none(), "nobody was refused");
+        let mut lines = 0;
+        for second in 0..600 {
+            refusals.add(Refusal::Unsealed, 1000);
+            lines += usize::from(report.due(at(second), &refusals).is_some());
+        }
+        assert_eq!(lines, 10);
+        assert!(report.due(at(660), &refusals).is_some(), "what has come since the last sum");
+        assert!(report.due(at(9999), &refusals).is_none(), "nothing has changed");
+    }
+
+    #[test]
+    fn a_sum_names_each_reason_and_how_often_it_was_one() {
+        let (mut report, mut refusals) = (RefusalReport::default(), Refusals::new());
+        refusals.add(Refusal::Unsealed, 10_000);
+        refusals.add(Refusal::Denied, 3);
+        let line = report.due(at(1), &refusals).map(|line| line.to_string());
+        assert_eq!(line.as_deref(), Some("refused since the start: unsealed 10000, denied 3"));
+    }
+}

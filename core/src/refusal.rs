@@ -113,11 +113,12 @@ impl Refusal {
 }
 
 /// One counter for every reason.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Refusals([u64; Refusal::TABLE]);
 
 impl Refusals {
-    pub(crate) const fn new() -> Self {
+    /// Nothing was refused yet.
+    pub const fn new() -> Self {
         Self([0; Refusal::TABLE])
     }
 
@@ -125,7 +126,8 @@ impl Refusals {
         self.add(refusal, 1);
     }
 
-    pub(crate) fn add(&mut self, refusal: Refusal, times: u64) {
+    /// `refusal` was the reason so many times more.
+    pub fn add(&mut self, refusal: Refusal, times: u64) {
         if let Some(counter) = self.0.get_mut(usize::from(refusal.code())) {
             *counter = counter.saturating_add(times);
         }

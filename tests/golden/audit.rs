@@ -17,7 +17,7 @@ const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 7));
 const BOOK: BookId = BookId([0xab; 8]);
 
 /// Notes, each with its line but for the time and the number that every line has.
-pub(crate) fn notes() -> Vec<(Note, &'static str)> {
+pub(crate) fn notes() -> [(Note, &'static str); 16] {
     let ended = |end, seen: &[u16]| Note::KnockEnded {
         client: ALICE,
         source: V4,
@@ -36,7 +36,7 @@ pub(crate) fn notes() -> Vec<(Note, &'static str)> {
         reason,
     };
     let locked = |who| Note::LockedOut { who, lasts: Duration::from_secs(60) };
-    vec![
+    [
         (
             Note::Offered { client: ALICE, source: V4, book: BOOK, number: 7, left: 992 },
             r#"{"event":"offered","client":"alice","source":"192.0.2.7","book":"abababababababab","number":7,"left":992}"#,

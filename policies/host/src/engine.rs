@@ -107,20 +107,6 @@ impl PolicyEngine {
         engine
     }
 
-    /// The engine of a gateway: it runs what was compiled ahead, in the edge profile, with what a gateway can do. Where there is a
-    /// compiler too, it is the same with wider pointers.
-    ///
-    /// # Errors
-    /// As [`PolicyEngine::new`].
-    #[cfg(feature = "pulley")]
-    pub fn of_a_gateway() -> Result<Self, EngineError> {
-        #[cfg(feature = "compile")]
-        let make = Self::on_pulley;
-        #[cfg(not(feature = "compile"))]
-        let make = Self::new;
-        make(Profile::Edge, Capabilities::GATEWAY)
-    }
-
     pub(crate) fn with_limits(
         profile: Profile,
         limits: Limits,

@@ -1,21 +1,25 @@
-use std::string::String;
-use std::vec::Vec;
+//! A gateway's audit log: the words of every agent, decisions that can be made again, and lines that are whole.
+#![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
-use heapless::Vec as Bounded;
-use knockgate_core::{Instant, UnixTime};
+#[path = "../../tests/golden/audit.rs"]
+mod golden;
+#[path = "../../policies/host/tests/stage/mod.rs"]
+mod stage;
+
+use knockgate_core::{Instant, Now, UnixTime};
+use knockgate_gateway::audit::Audit;
+use knockgate_gateway::court::{Minutes, Opinion};
+use knockgate_gateway::names::ServiceNames;
 use knockgate_policy_host::{
-    Answer, Book, Capability, Client, Failure, HostKind, LocalTime, LogLevel, Refusal, RefusedAct, Request,
-    Source, Verdict, record, text,
+    Action, Answer, Capability, Client, Decision, Event, Failure, HostKind, LogLevel, LogLine, Refusal,
+    RefusedAct, Request, Source, Verdict, record, text,
 };
 use serde_json::Value as Json;
 
-use super::*;
-
-#[path = "../../../tests/golden/audit.rs"]
-mod golden;
-
 /// Ninety seconds after the start.
 const NOW: Now = Now { instant: Instant::from_micros(90_900_000), unix: None };
+/// The same, by the calendar.
+const NOON: Now = Now { unix: Some(UnixTime::from_micros(1_767_614_400_000_000)), ..NOW };
 
 fn audit() -> Audit {
     Audit::new(ServiceNames::from_iter([(3, "ssh".parse().unwrap())]))
@@ -43,8 +47,7 @@ fn what_the_gate_notes_is_told_in_the_words_of_every_agent() {
 #[test]
 fn the_first_line_tells_what_is_guarded() {
     let mut audit = audit();
-    let unix = Some(UnixTime::from_micros(1_767_614_400_000_000));
-    audit.started(Now { unix, ..NOW }, 64);
+    audit.started(NOON, 64);
     let expected = serde_json::json!({
         "time": "2026-01-05T12:00:00.000000Z", "up": 90, "seq": 1, "event": "started",
         "version": env!("CARGO_PKG_VERSION"), "services": ["ssh"], "clients": 64,
@@ -56,10 +59,9 @@ fn the_first_line_tells_what_is_guarded() {
 fn a_decision_is_told_as_the_golden_line() {
     let mut audit = audit();
     let (event, said) = (knock(), said());
-    let now = Now { unix: Some(UnixTime::from_micros(1_767_614_400_000_000)), ..NOW };
-    audit.said(now, &opinion(&event, &said));
+    audit.said(NOON, &opinion(&event, &said));
     let (_, line) = audit.ring().after(0).next().unwrap();
-    assert_eq!(line, include_str!("../../../tests/golden/gateway-decision.jsonl").trim_end());
+    assert_eq!(line, include_str!("../../tests/golden/gateway-decision.jsonl").trim_end());
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn what_a_decision_leaves_out_means_the_same_to_whoever_makes_it_again() {
 #[test]
 fn what_does_not_fit_into_a_line_is_left_out_and_named() {
     let long_line = LogLine { level: LogLevel::Debug, text: "x".repeat(120).as_str().try_into().unwrap() };
-    let many_lines = Decision { log: repeated(&long_line), ..said() };
+    let many_lines = Decision { log: (0..8).map(|_| long_line.clone()).collect(), ..said() };
     let much_read = Decision { loaded: (0..32).map(|key| (u32::MAX - key, u64::MAX)).collect(), ..said() };
     let failed = Decision { failure: Some(Failure::Engine("\u{1}".repeat(400))), ..much_read.clone() };
     let cases: [(Decision, &[&str]); 3] = [
@@ -132,23 +134,9 @@ fn opinion<'a>(event: &'a Event, said: &'a Decision) -> Opinion<'a> {
     Opinion { policy: "limit", event, said, chain }
 }
 
+/// The stage's knock, at a gateway.
 fn knock() -> Event {
-    Event {
-        time: Some(1_767_607_200),
-        local: Some(LocalTime { weekday: 1, minute: 720 }),
-        client: Some(Client {
-            id: 7,
-            name: text("anna"),
-            failures: 0,
-            grants: 0,
-            oldest_grant: None,
-            second_factor: false,
-        }),
-        source: Some(Source { address: [192, 0, 2, 7].into(), prefix: 32, failures: 0, grants: 0 }),
-        request: Some(Request { service: 1, name: text("ssh"), seconds: 60, grants: 0, prefix: None }),
-        book: Some(Book { number: 5, left: 995 }),
-        ..Event::new(knockgate_policy_host::Cause::Sequence, HostKind::Gateway)
-    }
+    Event { host: HostKind::Gateway, ..stage::knock() }
 }
 
 fn said() -> Decision {
@@ -164,8 +152,4 @@ fn said() -> Decision {
         log: [log].into_iter().collect(),
         log_dropped: 0,
     }
-}
-
-fn repeated<T: Clone, const N: usize>(one: &T) -> Bounded<T, N> {
-    (0..N).map(|_| one.clone()).collect()
 }
