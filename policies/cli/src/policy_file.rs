@@ -84,6 +84,6 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Trouble> {
     Ok(content)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -113,6 +113,24 @@ fn parameters_are_held_against_the_manifest() {
 }
 
 #[test]
+fn inspect_shows_what_is_in_a_compiled_policy() {
+    let place = Place::new();
+    place.module("denying.wasm", DENYING);
+    place.run(&["compile", "denying.wasm"]).says("denying.kgc: denying for gateways, ");
+
+    let run = place.run(&["inspect", "denying.kgc"]);
+    run.says("denying.kgc: compiled policy for gateways, ").says("manifest:\n  abi=1.0\n  name=denying\n");
+    let json = place.run(&["inspect", "denying.kgc", "--format", "json"]).json();
+    let module = place.run(&["inspect", "denying.wasm", "--format", "json"]).json();
+    assert_eq!((&json["kind"], &json["module-sha256"]), (&"compiled".into(), &module["sha256"]));
+
+    let mut damaged = std::fs::read(place.path().join("denying.kgc")).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    place.write("damaged.kgc", damaged);
+    place.run(&["inspect", "damaged.kgc"]).complains(1, "damaged.kgc: a damaged compiled policy");
+}
+
+#[test]
 fn inspect_shows_what_is_in_a_policy() {
     let place = Place::new();
     place.module("counting.wasm", COUNTING);

@@ -150,6 +150,12 @@ impl fmt::Display for EngineVersion {
 }
 
 impl<'a> Precompiled<'a> {
+    /// Whether the bytes begin as a compiled policy does, in any version.
+    #[must_use]
+    pub fn is_meant_by(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
     /// Reads the header and holds everything against its hash.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! Shows what is in a policy.
 
+mod compiled;
+
 use knockgate_policy_abi::interface;
+use knockgate_policy_host::precompiled::Precompiled;
 use serde_json::{Value, json};
 use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 
@@ -14,6 +17,9 @@ use crate::text::count;
 
 pub(crate) fn run(inspect: &Inspect) -> Result<Told, Trouble> {
     let file = Meant::find(&inspect.subject.path)?.policy;
+    if Precompiled::is_meant_by(&file.content) {
+        return compiled::run(&file);
+    }
     let manifest = super::manifest_of(&file).map(String::from_utf8_lossy)?;
     let shape = Shape::read(&file).unwrap_or_default();
     let kind = kind(&file);
