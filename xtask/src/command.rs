@@ -16,7 +16,7 @@ usage: cargo xtask COMMAND
   test        all of the above, then every test
   demo        two namespaces, a real gate, a knock, a replay, the closing; ends with `demo: ok`;
               [--policy FILE --key FILE] shows what this signed policy decides instead
-  gateway build     the firmware of gateways, into target/gateway; [--board qemu-riscv32]
+  gateway build     the firmware of gateways, into target/gateway; [--board qemu-riscv32|cortex-m4|stm32h743]
   gateway image     a demo site's image in target/gateway/site; [--config FILE OPTIONS] what `knockgated gateway image` makes of them
   gateway run       a gateway in QEMU, somebody in front of it and a machine behind it; says how to reach whom
   gateway size      bytes of firmware and memory, instructions of a frame; fails if they are over the budget

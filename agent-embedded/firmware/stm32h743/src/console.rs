@@ -83,7 +83,12 @@ struct Patient;
 
 impl fmt::Write for Patient {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(send_patiently);
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                send_patiently(b'\r');
+            }
+            send_patiently(byte);
+        }
         Ok(())
     }
 }

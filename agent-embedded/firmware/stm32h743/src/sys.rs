@@ -134,13 +134,13 @@ extern "C" fn wasmtime_tls_set(_slot: usize, value: *mut u8) {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    console::last_words(format_args!("restart: {info}\r\n"));
+    console::last_words(format_args!("restart: {info}\n"));
     SCB::sys_reset()
 }
 
 // SAFETY: it says what it was given and restarts the board.
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    console::last_words(format_args!("restart: fault at {:#x}\r\n", frame.pc()));
+    console::last_words(format_args!("restart: fault at {:#x}\n", frame.pc()));
     SCB::sys_reset()
 }
