@@ -49,7 +49,10 @@ impl Problems {
     }
 
     pub(super) fn note(&self, line: usize, text: impl Into<String>) {
-        self.found.borrow_mut().push(Problem { line, text: text.into() });
+        // Names of tables are the writer's, and in quotes they can have any character.
+        let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
+        let text = text.into().chars().map(plain).collect();
+        self.found.borrow_mut().push(Problem { line, text });
     }
 
     pub(super) fn note_toml(&self, error: &toml::de::Error) {

@@ -71,7 +71,10 @@ fn check_config(config: &Config) {
     assert!(!config.services.is_empty());
     assert!(config.services.is_sorted_by(|one, two| one.id < two.id), "numbers are told apart");
     assert!(config.central.is_some() || config.packet.mode != PacketMode::Off, "there is a way to knock");
+    assert_eq!(config.gateway.is_none(), config.of_a_server().is_ok(), "it is for one of the two");
     for service in &config.services {
+        let is_elsewhere = config.gateway.is_some() && !config.is_console(service);
+        assert_eq!(is_elsewhere, !service.hosts.is_empty(), "a gateway has nothing but its console");
         assert_eq!(config.service(service.name.as_str()).map(|found| found.id), Some(service.id));
         check_service(service);
     }

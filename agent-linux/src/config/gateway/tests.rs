@@ -207,6 +207,13 @@ fn what_only_a_server_has_is_refused_at_its_line_with_what_a_gateway_has_instead
 }
 
 #[test]
+fn a_name_in_quotes_makes_no_second_line() {
+    let refused = refused(&with_ssh("[unit.\"a\\nb\"]\nid = 1\nunit = \"a.service\"\n"));
+    assert!(refused.contains("unit.a b is for servers"), "{refused}");
+    assert!(refused.lines().all(|line| line.starts_with("site.toml:12: ")), "{refused}");
+}
+
+#[test]
 fn a_gateway_asks_four_policies_and_no_more() {
     let chain = |count: usize| {
         let names: Vec<_> = (0..count).map(|at| format!("p{at}")).collect();
