@@ -17,6 +17,7 @@ mod packets;
 mod raw;
 mod reference;
 mod rules;
+mod shut;
 mod silence;
 mod sys;
 mod world;
