@@ -28,6 +28,7 @@ use crate::config::{Config, ConfigError};
 use crate::console::Console;
 use crate::court::Court;
 use crate::gateway::Gateway;
+use crate::heap::on_heap;
 use crate::machine::{Machine, Post};
 use crate::names::ServiceNames;
 use crate::shut::ShutGateway;
@@ -71,7 +72,7 @@ pub fn start<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
     let Parts { outer, inner, hardware, flash, layout, mut rng, console: mut wire, heap, vouch } = parts;
     say(&mut wire, format_args!("knockgate gateway {}", env!("CARGO_PKG_VERSION")));
     let opened = open(flash, layout, hardware, vouch, &mut wire).and_then(|opened| {
-        let config = Box::write(Box::new_uninit(), config(&opened.found.fit.site, hardware));
+        let config = on_heap(|| config(&opened.found.fit.site, hardware));
         config.check(&outer, &inner).map_err(Shut::Config).map(|()| (opened, config))
     });
     match opened {

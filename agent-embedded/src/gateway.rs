@@ -1,7 +1,5 @@
 //! The gateway itself: two ports and what happens between them.
 
-use alloc::boxed::Box;
-
 use knockgate_core::{Happening, Instant, Now, Roster};
 use rand_core::CryptoRng;
 use smoltcp::phy::{Device, RxToken};
@@ -12,6 +10,7 @@ use crate::config::{Config, ConfigError};
 use crate::environment::{Environment, Health};
 use crate::filter::Filter;
 use crate::front::Front;
+use crate::heap::on_heap;
 use crate::limits::{EXCHANGES, FRAMES_PER_POLL, GRANTS, HOLDS, LOCKOUTS};
 use crate::works::Works;
 
@@ -24,8 +23,7 @@ pub type Gate<R, G> = knockgate_core::Gate<R, G, EXCHANGES, HOLDS, GRANTS, LOCKO
 pub struct Gateway<Outer, Inner, R, G, E> {
     outer: Outer,
     inner: Inner,
-    /// On the heap, and the gate there too by itself: together they are larger than the stack of a small board.
-    works: Box<Works<R, G, E>>,
+    works: Works<R, G, E>,
 }
 
 impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gateway<Outer, Inner, R, G, E> {
@@ -44,12 +42,12 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
         now: Instant,
     ) -> Result<Self, ConfigError> {
         config.check(&outer, &inner)?;
-        let front = Front::new(&config, &mut outer, rng.next_u64(), now);
-        let filter = Filter::new(config.guarded(front.addresses()));
-        let bridge = Bridge::new(filter, rng.next_u32());
-        // Both are made where they stay.
-        let gate = Box::write(Box::new_uninit(), Gate::new(config.gate, roster, rng));
-        let works = Box::write(Box::new_uninit(), Works::new(gate, environment, front, bridge, now));
+        let seed = rng.next_u64();
+        let front = on_heap(|| Front::new(&config, &mut outer, seed, now));
+        let filter = config.guarded(front.addresses());
+        let bridge = on_heap(|| Bridge::new(Filter::new(filter), rng.next_u32()));
+        let gate = on_heap(|| Gate::new(config.gate.clone(), roster, rng));
+        let works = Works::new(gate, environment, front, bridge, now);
         Ok(Self { outer, inner, works })
     }
 

@@ -51,6 +51,8 @@ mod fragments;
 mod frame;
 mod front;
 mod gateway;
+mod groups;
+mod heap;
 mod json;
 pub mod limits;
 pub mod machine;

@@ -24,8 +24,8 @@ use crate::limits::{GRANTS, HANDSHAKES_PER_POLL, LOOK};
 pub(crate) struct Works<R, G, E> {
     pub(crate) gate: Box<Gate<R, G>>,
     pub(crate) environment: E,
-    pub(crate) front: Front,
-    pub(crate) bridge: Bridge,
+    pub(crate) front: Box<Front>,
+    pub(crate) bridge: Box<Bridge>,
     /// Handshakes that this turn may still take.
     effort: usize,
     /// Who speaks with the console.
@@ -38,8 +38,8 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
     pub(crate) fn new(
         gate: Box<Gate<R, G>>,
         environment: E,
-        front: Front,
-        bridge: Bridge,
+        front: Box<Front>,
+        bridge: Box<Bridge>,
         now: Instant,
     ) -> Self {
         let look = now.after(LOOK);
@@ -68,6 +68,7 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
         match self.front.addressee(&frame) {
             Addressee::Gateway => self.take_for_gateway(now, bytes, &frame, token),
             Addressee::Inside => {
+                self.front.overhear(now.instant, &frame);
                 if self.bridge.lets_in(now.instant, &frame) {
                     pass_on(now.instant, bytes, frame.tag, inner);
                 }
@@ -169,7 +170,7 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
     fn converse(&mut self, now: Now) {
         let Some(peer) = self.talking else { return };
         let health = self.health(now.instant);
-        let Front { console, sockets, .. } = &mut self.front;
+        let Front { console, sockets, .. } = &mut *self.front;
         let Some(pool) = console.as_mut().map(|console| &mut console.pool) else { return };
         let Some(socket) = pool.talking(sockets, peer) else { return self.leave() };
         match conversation::carry(socket, now, health, &mut self.environment) {
