@@ -4,7 +4,7 @@
 //! This program only brings the board up and hands it to the library. Traps of any kind are fatal here: the only interrupt that
 //! is ever taken is the watchdog's, and cards merely wake the machine from [`idle`].
 //!
-//! `agent-embedded/firmware/budget.toml` says how much memory it may use; the linker and the heap have no more.
+//! `agent-embedded/firmware/budget.toml` says how much code and memory it may use.
 #![no_std]
 #![no_main]
 
