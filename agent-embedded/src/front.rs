@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::connections::{Heard, Pool};
 use crate::filter::{Filter, Target};
 use crate::frame::{Arp, Content, Ends, Frame, Kind, Packet, Segment, Step, Transport};
+use crate::groups::Groups;
 use crate::limits::{CENTRAL_SOCKETS, CONSOLE_BUFFER, DECOY_SOCKETS, SOCKET_BUFFER};
 use crate::packets::Packets;
 use crate::watched::Watched;
@@ -68,6 +69,7 @@ pub(crate) struct Front {
     pub(crate) knocks: Pool<DECOY_SOCKETS>,
     pub(crate) console: Option<Console>,
     pub(crate) packets: Packets,
+    groups: Groups,
     central_port: Option<u16>,
     decoys: Decoys,
     mode: Mode,
@@ -81,6 +83,7 @@ impl Front {
         settings.random_seed = seed;
         let mut interface = Interface::new(settings, outer, clock::wire(now));
         set_addresses(&mut interface, config);
+        let own = config.ipv6.map(|v6| [v6.address, link_local(config.hardware)]);
         let mut sockets = SocketSet::new(vec![]);
         let console = config.console.map(|console| Console {
             pool: Pool::new(&mut sockets, CONSOLE_BUFFER, CONSOLE_PEERS),
@@ -94,6 +97,7 @@ impl Front {
             knocks: Pool::new(&mut sockets, SOCKET_BUFFER, DECOY_PEERS),
             console,
             packets: Packets::new(config.packet_ports.clone(), config.hardware, PACKET_PEERS),
+            groups: Groups::new(config.hardware, link_local(config.hardware), own.into_iter().flatten(), now),
             sockets,
             central_port: config.central_port,
             decoys: config.gate.decoys.clone(),
@@ -150,6 +154,14 @@ impl Front {
                 is_nobody || !is_single(*source) || self.owns(*source)
             }
             Kind::Other => false,
+        }
+    }
+
+    /// Takes note of a frame that is for somebody behind the gateway, and perhaps for it as well.
+    pub(crate) fn overhear(&mut self, now: Instant, frame: &Frame<'_>) {
+        let Kind::Packet(packet) = &frame.kind else { return };
+        if packet.content == Content::GroupQuery && packet.source.is_ipv6() && frame.tag.is_none() {
+            self.groups.asked(now);
         }
     }
 
@@ -256,6 +268,7 @@ impl Front {
     /// Sends what is ready, at most one frame for each socket.
     pub(crate) fn transmit(&mut self, now: Instant, outer: &mut impl Device) {
         self.packets.transmit(now, outer);
+        self.groups.transmit(now, outer);
         self.interface.poll_egress(clock::wire(now), outer, &mut self.sockets);
     }
 
@@ -272,7 +285,9 @@ impl Front {
         let stack = self.interface.poll_at(clock::wire(now), &self.sockets).map(clock::core);
         let console = self.console.as_ref().and_then(|console| console.pool.next());
         let packets = self.packets.is_waiting().then_some(now);
-        [stack, self.central.next(), self.knocks.next(), console, packets].into_iter().flatten().min()
+        let pools = [self.central.next(), self.knocks.next(), console];
+        let others = [stack, packets, self.groups.next()];
+        pools.into_iter().chain(others).flatten().min()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Frames that no stack would send, and what is in those that were sent.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4Packet, Icmpv6Packet, IpProtocol, Ipv4Packet,
@@ -210,15 +210,32 @@ fn ethernet(ends: Ends, protocol: EthernetProtocol, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Whether a frame only asks or tells who has an address.
+/// Whether a frame only asks or tells who has an address, or tells where somebody can be asked.
 pub(crate) fn is_address_talk(bytes: &[u8]) -> bool {
     let frame = EthernetFrame::new_checked(bytes).unwrap();
     match frame.ethertype() {
         EthernetProtocol::Arp => true,
         EthernetProtocol::Ipv6 => {
             let packet = Ipv6Packet::new_checked(frame.payload()).unwrap();
-            packet.next_header() == IpProtocol::Icmpv6 && matches!(packet.payload().first(), Some(133..=136))
+            match packet.next_header() {
+                IpProtocol::Icmpv6 => matches!(packet.payload().first(), Some(133..=136)),
+                IpProtocol::HopByHop => reported_groups(bytes).is_some(),
+                _ => false,
+            }
         }
         _ => false,
     }
+}
+
+/// The groups that a frame says to listen to, if its checksum is right.
+pub(crate) fn reported_groups(bytes: &[u8]) -> Option<Vec<Ipv6Addr>> {
+    let frame = EthernetFrame::new_checked(bytes).ok()?;
+    let packet = Ipv6Packet::new_checked(frame.payload()).ok()?;
+    let report = packet.payload().strip_prefix(&[58, 0, 5, 2, 0, 0, 1, 0])?;
+    let is_good = Icmpv6Packet::new_checked(report)
+        .is_ok_and(|report| report.verify_checksum(&packet.src_addr(), &packet.dst_addr()));
+    let is_report = is_good && packet.hop_limit() == 1 && report[..2] == [143, 0];
+    let records = report[8..].chunks_exact(20);
+    let groups = records.map(|record| Ipv6Addr::from(<[u8; 16]>::try_from(&record[4..]).unwrap()));
+    is_report.then(|| groups.collect())
 }

@@ -490,3 +490,28 @@ fn strangers_do_not_keep_anybody_from_an_address() {
     let server = world.inwards(Who::Mallory, GATEWAY_V4, 67, 68);
     assert!(world.passes(Who::Mallory, &raw::datagram(server, &boot(2, 1, card))));
 }
+
+#[test]
+fn a_switch_that_asks_hears_where_the_gateway_can_be_asked_for() {
+    let mut world = quiet();
+    let ends = world.inwards(Who::Mallory, GATEWAY_V6, 0, 0);
+    let to_all = EthernetAddress([0x33, 0x33, 0, 0, 0, 1]);
+    let query =
+        Ends { hardware: (ends.hardware.0, to_all), from: (ROUTER.into(), 0), to: (ALL_NODES.into(), 0) };
+    let query = raw::icmp(query, 1, [130, 0], &[0; 20]);
+    let own = ["ff02::1:ff00:1", "ff02::1:ff00:1"].map(|group| group.parse::<Ipv6Addr>().unwrap());
+    let reports = |world: &World, mark| {
+        let frames = world.outside.log.iter().skip(mark).filter_map(|(_, frame)| raw::reported_groups(frame));
+        frames.collect::<Vec<_>>()
+    };
+    world.pass(Duration::from_secs(5));
+    assert_eq!(reports(&world, 0), [own], "at the start");
+    let mark = world.mark();
+    for _ in 0..100 {
+        world.host(Who::Mallory).port.send(query.clone());
+    }
+    world.run_until(Duration::ZERO, |_| true);
+    assert_eq!(reports(&world, mark), [own], "once, however often it asks");
+    world.pass(Duration::from_secs(5));
+    assert!(reports(&world, mark).len() <= 2);
+}
