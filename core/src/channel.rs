@@ -3,9 +3,8 @@
 //! `length 2 | sealed`, the length in big-endian and of what follows it. Both sides count their messages, so one that is
 //! repeated, left out or moved does not open, and then the conversation is over. Rule: `docs/protocol.md`, section 6.10.
 
+use clatter::cipherstate::{CipherState, CipherStates};
 use clatter::crypto::cipher::ChaChaPoly;
-use clatter::crypto::hash::Blake2s;
-use clatter::transportstate::TransportState;
 
 use crate::handshake::Failed;
 use crate::limits::{MAX_SAID, TAG_LEN};
@@ -15,16 +14,27 @@ pub const LENGTH_LEN: usize = 2;
 /// Bytes of the longest message with its length in front.
 pub const MAX_FRAME: usize = LENGTH_LEN + MAX_SAID + TAG_LEN;
 
-/// What a finished handshake leaves.
-pub(crate) type Transport = TransportState<ChaChaPoly, Blake2s>;
-
 /// One side of a conversation. Without its keys once something has come that does not open: it is over then, whoever has put
 /// it there, and what comes behind it does not open either.
-pub struct Channel(Option<Transport>);
+pub struct Channel(Option<Keys>);
+
+/// A key for each direction, with the number of its next message. Wiped when dropped.
+struct Keys {
+    ours: CipherState<ChaChaPoly>,
+    theirs: CipherState<ChaChaPoly>,
+}
 
 impl Channel {
-    pub(crate) const fn new(transport: Transport) -> Self {
-        Self(Some(transport))
+    /// The client's side of what a handshake leaves.
+    pub(crate) fn of_client(states: CipherStates<ChaChaPoly>) -> Self {
+        let CipherStates { initiator_to_responder: ours, responder_to_initiator: theirs } = states;
+        Self(Some(Keys { ours, theirs }))
+    }
+
+    /// The gate's side of it.
+    pub(crate) fn of_gate(states: CipherStates<ChaChaPoly>) -> Self {
+        let CipherStates { initiator_to_responder: theirs, responder_to_initiator: ours } = states;
+        Self(Some(Keys { ours, theirs }))
     }
 
     /// Seals `said`, of at most [`MAX_SAID`] bytes, and puts its length in front.
@@ -34,10 +44,10 @@ impl Channel {
     pub fn seal<'a>(&mut self, said: &[u8], frame: &'a mut [u8]) -> Result<&'a [u8], Failed> {
         let sealed = said.len().checked_add(TAG_LEN).filter(|_| said.len() <= MAX_SAID).ok_or(Failed)?;
         let frame = frame.get_mut(..LENGTH_LEN + sealed).ok_or(Failed)?;
-        let transport = self.0.as_mut().ok_or(Failed)?;
+        let Keys { ours, .. } = self.0.as_mut().ok_or(Failed)?;
         let (length, rest) = frame.split_at_mut(LENGTH_LEN);
         length.copy_from_slice(&u16::try_from(sealed).map_err(|_| Failed)?.to_be_bytes());
-        transport.send(said, rest).map_err(|_| Failed)?;
+        ours.encrypt_with_ad(&[], said, rest).map_err(|_| Failed)?;
         Ok(frame)
     }
 
@@ -52,12 +62,12 @@ impl Channel {
     /// # Errors
     /// [`Failed`] if it is not the other side's next message, or `said` is too short for it: the conversation is over.
     pub fn open<'a>(&mut self, sealed: &[u8], said: &'a mut [u8]) -> Result<&'a [u8], Failed> {
-        let mut transport = self.0.take().ok_or(Failed)?;
+        let mut keys = self.0.take().ok_or(Failed)?;
         let length = sealed.len().checked_sub(TAG_LEN).filter(|&length| length <= MAX_SAID).ok_or(Failed)?;
         let said = said.get_mut(..length).ok_or(Failed)?;
-        let opened = transport.receive(sealed, said).map_err(|_| Failed)?;
-        self.0 = Some(transport);
-        said.get(..opened).ok_or(Failed)
+        keys.theirs.decrypt_with_ad(&[], sealed, said).map_err(|_| Failed)?;
+        self.0 = Some(keys);
+        Ok(said)
     }
 }
 

@@ -5,10 +5,12 @@
 //! gate and ends the handshake. A [`Channel`] may follow, where both sides go on over one connection. Rule: `docs/protocol.md`, section 4.
 
 use clatter::NqHandshakeCore;
+use clatter::cipherstate::CipherStates;
 use clatter::crypto::cipher::ChaChaPoly;
 use clatter::crypto::hash::Blake2s;
 use clatter::handshakepattern::noise_ik;
 use clatter::traits::Handshaker;
+use clatter::transportstate::TransportState;
 use zeroize::Zeroize;
 
 use crate::channel::Channel;
@@ -76,7 +78,7 @@ impl Initiator {
     /// As [`Initiator::finish`].
     pub fn finish_and_go_on(self, inner: &Inner) -> Result<([u8; ANSWER_LEN], Channel), Failed> {
         let (answer, noise) = self.read(inner)?;
-        Ok((answer, channel(noise)?))
+        Ok((answer, Channel::of_client(split(noise)?)))
     }
 
     fn read(mut self, inner: &Inner) -> Result<([u8; ANSWER_LEN], Noise), Failed> {
@@ -140,7 +142,7 @@ impl Responder {
     /// As [`Responder::answer`].
     pub fn answer_and_go_on(self, answer: &[u8; ANSWER_LEN]) -> Result<(Inner, Channel), Failed> {
         let (inner, noise) = self.write(answer)?;
-        Ok((inner, channel(noise)?))
+        Ok((inner, Channel::of_gate(split(noise)?)))
     }
 
     fn write(mut self, answer: &[u8; ANSWER_LEN]) -> Result<(Inner, Noise), Failed> {
@@ -153,8 +155,9 @@ impl Responder {
     }
 }
 
-fn channel(noise: Noise) -> Result<Channel, Failed> {
-    noise.finalize().map(Channel::new).map_err(|_| Failed)
+/// The keys that a finished handshake leaves.
+fn split(noise: Noise) -> Result<CipherStates<ChaChaPoly>, Failed> {
+    noise.finalize().map(TransportState::take).map_err(|_| Failed)
 }
 
 fn prologue(gate: GateId) -> [u8; PROLOGUE_LEN] {
