@@ -1,38 +1,21 @@
 //! A new image is tried once: one that does not come up is gone back from.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use knockgate_core::key::GateId;
-use knockgate_gateway::site::Judge;
-use knockgate_gateway::storage::{Journal, Slot, Verified, read_owner};
-use knockgate_gateway::update::{InForce, Updater, Updates};
+use knockgate_gateway::storage::{Slot, Verified};
 use knockgate_policy_host::precompiled::{Precompiled, Trusted};
-use knockgate_policy_host::{Capabilities, PolicyEngine};
-use spin::Mutex;
 
-use crate::bench::{Bench, HARDWARE, layout, vouch};
+use crate::bench::{Bench, layout};
 use crate::site::SiteDraft;
 use crate::stage::signer::Signer;
+use crate::updates::{send, updater};
 
 /// A board on which image 1 is in force and image 2 is to be tried.
 fn with_new_image(signer: &Signer) -> Bench {
     let bench = Bench::with(signer, &SiteDraft::new(1, 1).signed(signer));
     assert!(bench.start().machine.is_up());
-    update(&bench, &SiteDraft::new(2, 1).signed(signer));
+    send(&mut updater(&bench, Slot::A, 1), &SiteDraft::new(2, 1).signed(signer)).unwrap();
     bench
-}
-
-fn update(bench: &Bench, image: &[u8]) {
-    let (owner, used) = read_owner(&mut bench.flash.clone(), &layout().owner).unwrap();
-    let (journal, _) = Journal::open(bench.flash.clone(), layout(), used).unwrap();
-    let engine = Arc::new(PolicyEngine::of_gateway(Capabilities::GATEWAY).unwrap());
-    let judge = Judge { owner, engine, vouch, hardware: HARDWARE };
-    let in_force = InForce { slot: Slot::A, serial: 1, gate: GateId([5; 16]) };
-    let mut updater = Updater::new(Arc::new(Mutex::new(journal)), judge, in_force);
-    updater.begin(u32::try_from(image.len()).unwrap()).unwrap();
-    updater.piece(0, image).unwrap();
-    updater.finish().unwrap();
 }
 
 /// A board that does not survive the loading of a policy.

@@ -14,7 +14,7 @@ use crate::site::SiteDraft;
 use crate::stage::signer::Signer;
 
 /// What the console of a running gateway works with: image `serial` of the gate in force, in that slot.
-fn updater(bench: &Bench, slot: Slot, serial: u32) -> Updater<Flash> {
+pub(crate) fn updater(bench: &Bench, slot: Slot, serial: u32) -> Updater<Flash> {
     let (owner, used) = read_owner(&mut bench.flash.clone(), &layout().owner).unwrap();
     let (journal, _) = Journal::open(bench.flash.clone(), layout(), used).unwrap();
     let engine = Arc::new(PolicyEngine::of_gateway(Capabilities::GATEWAY).unwrap());
@@ -24,7 +24,7 @@ fn updater(bench: &Bench, slot: Slot, serial: u32) -> Updater<Flash> {
 }
 
 /// Sends it in pieces of odd lengths.
-fn send(updater: &mut Updater<Flash>, image: &[u8]) -> Result<(), UpdateError> {
+pub(crate) fn send(updater: &mut Updater<Flash>, image: &[u8]) -> Result<(), UpdateError> {
     updater.begin(u32::try_from(image.len()).unwrap())?;
     let mut at = 0;
     for piece in image.chunks(997) {
