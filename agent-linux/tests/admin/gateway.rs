@@ -1,4 +1,5 @@
 //! What an administrator does for a gateway: its configuration, its images and their numbers, and what is refused.
+#![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
