@@ -68,7 +68,7 @@ impl<'lab> Workshop<'lab> {
     pub fn update(&self, office: &Gate<'lab>, gateway: &mut Gateway<'lab>) -> Result<()> {
         let image = self.image(office)?.display().to_string();
         let seen = gateway.said().len();
-        let said = self.keeper.tell(&["console", KEEPER, "update", &image])?;
+        let said = self.keeper.tell(&["console", "update", KEEPER, &image])?;
         said.expect(0).context("the update")?;
         gateway.wait_for(UP, seen)
     }

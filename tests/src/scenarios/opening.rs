@@ -160,7 +160,7 @@ pub(super) const TABLE: &[Scenario] = &[
         play: sequence_is_told,
         found: &[
             "knock alice ssh --seconds 2: exit 0, open, sequence, for 2 s",
-            "audit offered: source 10.77.2.2, book 18b0e54326ac4cf0, number 0, left 999",
+            "audit offered: source 10.77.2.2, number 0, left 999",
             "audit knock: source 10.77.2.2, number 0, service ssh, ended complete",
             "audit decision: source 10.77.2.2, service ssh, policy default, verdict commit, actions [{\"act\":\"open\",\"seconds\":2,\"service\":1}]",
             "audit grant-opened: source 10.77.2.2, service ssh, seconds 2",
