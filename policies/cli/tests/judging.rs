@@ -116,7 +116,9 @@ fn parameters_are_held_against_the_manifest() {
 fn inspect_shows_what_is_in_a_compiled_policy() {
     let place = Place::new();
     place.module("denying.wasm", DENYING);
-    place.run(&["compile", "denying.wasm"]).says("denying.kgc: denying for gateways, ");
+    place
+        .run(&["compile", "denying.wasm", "--target", "gateway"])
+        .says("denying.kgc: denying for gateways, ");
 
     let run = place.run(&["inspect", "denying.kgc"]);
     run.says("denying.kgc: compiled policy for gateways, ").says("manifest:\n  abi=1.0\n  name=denying\n");

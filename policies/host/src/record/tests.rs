@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use knockgate_policy_abi::{Capability, Refusal};
 
 use super::*;
-use crate::RefusedAct;
+use crate::{RefusedAct, Verdict};
 
 #[test]
 fn an_event_that_was_written_is_read_back_as_it_was() {
