@@ -10,9 +10,10 @@ use virtio_drivers::transport::{DeviceStatus, Transport as _};
 
 use crate::sys::{Ring, Telling, Use};
 
-/// Buffers each way. What comes faster than the main loop turns is lost, as at any full card.
-const RECEIVING: usize = 8;
-const SENDING: usize = 4;
+/// Buffers each way. What comes faster than the main loop turns waits with QEMU, and is lost when that has no room, as at any
+/// full card.
+const RECEIVING: usize = 4;
+const SENDING: usize = 2;
 /// Bytes that VirtIO puts in front of a frame. Source: VirtIO 1.1, section 5.1.6.
 const HEADER: usize = 12;
 /// The longest frame without its check sum: 1500 bytes, addresses and type, and one VLAN tag.
