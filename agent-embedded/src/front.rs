@@ -84,7 +84,7 @@ impl Front {
         let mut interface = Interface::new(settings, outer, clock::wire(now));
         set_addresses(&mut interface, config);
         let own = config.ipv6.map(|v6| [v6.address, link_local(config.hardware)]);
-        let mut sockets = SocketSet::new(vec![]);
+        let mut sockets = SocketSet::new(vec::Vec::with_capacity(CENTRAL_SOCKETS + DECOY_SOCKETS + 1));
         let console = config.console.map(|console| Console {
             pool: Pool::new(&mut sockets, CONSOLE_BUFFER, CONSOLE_PEERS),
             port: console.port,
@@ -126,12 +126,21 @@ impl Front {
             Kind::Arp(arp) if frame.tag.is_none() && self.owns(arp.target.into()) => {
                 return Addressee::Gateway;
             }
-            Kind::Packet(packet) if frame.tag.is_none() => match packet.content {
-                Content::Neighbour { about } if self.owns(about.into()) || self.owns(packet.target) => {
-                    return Addressee::Gateway;
+            Kind::Packet(packet) if frame.tag.is_none() => {
+                let is_target = self.owns(packet.target);
+                match packet.content {
+                    Content::Neighbour { about } if is_target || self.owns(about.into()) => {
+                        return Addressee::Gateway;
+                    }
+                    Content::Neighbour { .. }
+                    | Content::Router
+                    | Content::GroupQuery
+                    | Content::Segment(_)
+                    | Content::Trouble(_)
+                    | Content::Rest
+                    | Content::Other => is_target,
                 }
-                _ => self.owns(packet.target),
-            },
+            }
             Kind::Packet(_) | Kind::Arp(_) | Kind::Other => false,
         };
         match (ours, for_card) {

@@ -192,7 +192,7 @@ fn fragment_v6(bytes: &[u8]) -> Option<Option<Piece>> {
 fn piece(id: u32, protocol: u8, offset: usize, length: usize, more: bool) -> Option<Piece> {
     let from = u16::try_from(offset).ok()?;
     let to = u16::try_from(offset + length).ok().filter(|to| *to > from)?;
-    if more && length % 8 != 0 {
+    if more && !length.is_multiple_of(8) {
         return None;
     }
     let rank = match (offset, more) {

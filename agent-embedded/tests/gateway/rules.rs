@@ -238,6 +238,21 @@ fn a_flow_from_outside_counts_only_once_it_was_answered_and_a_new_beginning_take
 }
 
 #[test]
+fn what_nobody_has_answered_ends_with_its_grant() {
+    for family in FAMILIES {
+        let mut world = World::changed(Mode::Connect, with_packets);
+        Knocker::new(&world, family).packet(&mut world, Kind::Open, 10, 1).expect("an answer");
+        world.mute();
+        let ends = world.inwards(Who::Alice, family, 40_000, 22);
+        assert!(world.passes(Who::Alice, &raw::tcp(ends, raw::SYN)));
+        world.pass(Duration::from_secs(11));
+        assert!(!world.passes(Who::Alice, &raw::tcp(ends, raw::ACK)));
+        assert!(world.passes(Who::Machine, &raw::tcp(back(ends), raw::SYN_ACK)));
+        assert!(world.passes(Who::Alice, &raw::tcp(ends, raw::ACK)), "it was begun in time");
+    }
+}
+
+#[test]
 fn a_port_may_be_used_again_after_the_end() {
     let mut world = quiet();
     let ends = world.inwards(Who::Mallory, GATEWAY_V4, 443, 40_000);
