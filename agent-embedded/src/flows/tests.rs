@@ -130,10 +130,15 @@ fn nobody_outside_keeps_alive_what_is_over() {
     assert_eq!(flows.stage(at(FLOW_CLOSING.as_secs() + 1), &flow(Tcp, 1)), None);
 }
 
+/// One of `many` addresses.
+fn last(port: u16, many: u16) -> u8 {
+    u8::try_from(port % many).unwrap()
+}
+
 fn filled(transport: Transport, direction: Direction) -> Flows {
     let mut flows = Flows::new(7);
     for (second, port) in (0..).zip(1..).take(FLOWS) {
-        flows.begin(at(second / 100), flow_of(transport, (port % 200) as u8, port), direction);
+        flows.begin(at(second / 100), flow_of(transport, last(port, 200), port), direction);
     }
     flows
 }
@@ -142,7 +147,7 @@ fn filled(transport: Transport, direction: Direction) -> Flows {
 fn a_full_table_gives_up_the_flow_that_has_been_silent_longest() {
     let mut flows = filled(Udp, Outwards);
     for port in (2..).take(FLOWS - 1) {
-        flows.take(at(6), &flow_of(Udp, (port % 200) as u8, port), Datagram, Outwards);
+        flows.take(at(6), &flow_of(Udp, last(port, 200), port), Datagram, Outwards);
     }
     flows.begin(at(7), flow_of(Udp, 250, 50_000), Outwards);
     assert_eq!((flows.count(at(7)), flows.entries.capacity()), (FLOWS, FLOWS), "memory is constant");
@@ -154,11 +159,11 @@ fn a_full_table_gives_up_the_flow_that_has_been_silent_longest() {
 #[test]
 fn what_somebody_outside_only_begins_gives_way_before_what_goes_on() {
     let mut flows = filled(Udp, Outwards);
-    for port in 1_000..1_000 + 4 * FLOWS as u16 {
-        flows.begin(at(7), flow_of(Tcp, (port % 200) as u8, port), Inwards);
+    for port in (1_000..).take(4 * FLOWS) {
+        flows.begin(at(7), flow_of(Tcp, last(port, 200), port), Inwards);
     }
     let lost = (1..).take(FLOWS).filter(|&port| {
-        let flow = flow_of(Udp, (port % 200) as u8, port);
+        let flow = flow_of(Udp, last(port, 200), port);
         flows.stage(at(7), &flow).is_none()
     });
     assert_eq!(lost.count(), 1, "the first newcomer takes a place, the others take that of the one before");
@@ -168,16 +173,16 @@ fn what_somebody_outside_only_begins_gives_way_before_what_goes_on() {
 fn an_address_outside_that_has_more_than_its_share_makes_room_for_itself() {
     let mut flows = Flows::new(7);
     for port in (1..).take(FLOWS) {
-        let last = if usize::from(port) <= FLOWS_PER_SOURCE { 66 } else { (port % 50) as u8 };
-        flows.begin(at(u64::from(last == 66)), flow_of(Udp, last, port), Inwards);
-        flows.take(at(1), &flow_of(Udp, last, port), Datagram, Outwards);
+        let address = if usize::from(port) <= FLOWS_PER_SOURCE { 66 } else { last(port, 50) };
+        flows.begin(at(u64::from(address == 66)), flow_of(Udp, address, port), Inwards);
+        flows.take(at(1), &flow_of(Udp, address, port), Datagram, Outwards);
     }
     for port in 10_000..11_000 {
         flows.begin(at(2), flow_of(Udp, 66, port), Inwards);
     }
     let others = (1..).take(FLOWS).skip(FLOWS_PER_SOURCE);
     for port in others {
-        assert!(flows.stage(at(2), &flow_of(Udp, (port % 50) as u8, port)).is_some(), "port {port}");
+        assert!(flows.stage(at(2), &flow_of(Udp, last(port, 50), port)).is_some(), "port {port}");
     }
 }
 

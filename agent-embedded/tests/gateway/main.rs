@@ -1,5 +1,6 @@
 //! The gateway between two cables in memory: real TCP stacks on both sides, virtual time, no threads and no sleeps.
 #![allow(clippy::unwrap_used, reason = "a test may panic, and so may what helps it")]
+#![allow(clippy::cast_possible_truncation, reason = "bytes and ports are made of numbers that count")]
 
 mod board;
 mod bridge;
