@@ -108,7 +108,8 @@ impl Host {
         Ok(table.lines().filter(|address| address.starts_with("fe80")).count())
     }
 
-    fn path(&self) -> PathBuf {
+    /// The file that stands for this namespace.
+    pub(crate) fn path(&self) -> PathBuf {
         Path::new("/run/netns").join(&self.namespace)
     }
 

@@ -11,8 +11,9 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 
-use crate::programs;
+use crate::{Host, programs};
 
+/// Set inside, to the number outside of the process that has the sandbox as its only child.
 const MARK: &str = "KNOCKGATE_SANDBOX";
 
 /// What the names in tests resolve to. All labs use one address plan, so one table serves them all.
@@ -30,8 +31,17 @@ pub fn enter() -> Result<()> {
     }
     unshare.args(["--net", "--mount", "--pid", "--kill-child", "--mount-proc", "--"]);
     unshare.arg(std::env::current_exe()?).args(std::env::args_os().skip(1));
-    let error = unshare.env(MARK, "1").env("PATH", path_with_sbin()).exec();
+    // It stays the same process.
+    let outside = std::process::id().to_string();
+    let error = unshare.env(MARK, outside).env("PATH", path_with_sbin()).exec();
     Err(error).context("cannot start `unshare`; install the package util-linux")
+}
+
+/// What somebody outside the sandbox types, as root, in front of a command that shall run at a host inside.
+pub fn command_into(host: &Host) -> Result<String> {
+    let outside = std::env::var(MARK).context("this program is in no sandbox")?;
+    let namespace = host.path();
+    Ok(format!("nsenter --all --target $(pgrep -P {outside}) nsenter --net={}", namespace.display()))
 }
 
 fn check_user_namespaces() -> Result<()> {

@@ -276,6 +276,14 @@ impl<'lab> Site<'lab> {
         self.clients.insert(name, client);
     }
 
+    /// The gateway and its workshop, where the site has them.
+    pub fn gateway(&mut self) -> Result<(&mut Gateway<'lab>, &Workshop<'lab>, &Gate<'lab>)> {
+        match &mut self.guard {
+            Guard::Server => bail!("this site is guarded by a server"),
+            Guard::Gateway { gateway, workshop } => Ok((gateway, workshop, &self.office)),
+        }
+    }
+
     /// Where packet knocks go.
     pub fn door(&self) -> SocketAddr {
         self.lab.gate.at(self.family, KNOCK)
