@@ -75,6 +75,7 @@ enum Restart {
 }
 
 /// What an ask is answered by. Owns what it tells, because it is written where the ask stands.
+#[allow(clippy::large_enum_variant, reason = "there is one, on the stack, for as long as an ask is answered")]
 enum Reply {
     Status(Status),
     Records {

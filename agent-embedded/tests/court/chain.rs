@@ -41,7 +41,7 @@ fn every_opinion_tells_who_was_asked_before() {
     let mut told = Told::default();
     court.judge(NOW, knock(), &mut told);
     let first = ("first".to_owned(), Answer::Abstain);
-    assert_eq!(told.0[0].3, [first.clone()]);
+    assert_eq!(told.0[0].3, std::slice::from_ref(&first));
     assert_eq!(told.0[1].3, [first, ("second".to_owned(), Answer::Commit)]);
 }
 

@@ -23,9 +23,12 @@ use knockgate_policy_host::{
 const NOW: Now =
     Now { instant: Instant::from_micros(1), unix: Some(UnixTime::from_micros(1_767_614_400_000_000)) };
 
-/// What a gateway's tests remember of what policies said.
+/// A policy, under which cause it was asked, what it said, and who was asked so far.
+type Remembered = (String, Cause, Decision, Vec<(String, Answer)>);
+
+/// What policies have said.
 #[derive(Default)]
-struct Told(Vec<(String, Cause, Decision, Vec<(String, Answer)>)>);
+struct Told(Vec<Remembered>);
 
 impl Minutes for Told {
     fn said(&mut self, _: Now, opinion: &Opinion<'_>) {
