@@ -3,18 +3,23 @@
 //! What it says on its serial port is its log here. Killing QEMU is the power cut; the flash is a file, so what was written
 //! before is there at the next start. Nothing else of a gateway lasts.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
+use crate::Lab;
 use crate::network::{INNER, OUTER};
 use crate::programs::{self, Log, Running};
-use crate::{Lab, waiting};
 
 const QEMU: &str = "qemu-system-riscv32";
 /// By these the firmware knows its ports.
@@ -26,11 +31,21 @@ const START: Duration = Duration::from_secs(60);
 /// What the firmware says once it hears knocks.
 pub const UP: &str = "gate up";
 
+/// What a gateway's ports are plugged into.
+#[derive(Clone, Copy)]
+enum Cabling {
+    /// The lab.
+    Lab,
+    /// The hands of a test: [`Wire`]s.
+    Wires,
+}
+
 /// A gateway with its flash.
 pub struct Gateway<'lab> {
     lab: &'lab Lab,
     flash: PathBuf,
     log: Log,
+    cabling: Cabling,
     more: Vec<String>,
     running: Option<Running>,
 }
@@ -39,7 +54,14 @@ impl<'lab> Gateway<'lab> {
     /// Not started yet. The file is changed by it.
     pub fn with_flash(lab: &'lab Lab, flash: &Path) -> Self {
         let log = lab.log("gateway");
-        Self { lab, flash: flash.to_path_buf(), log, more: Vec::new(), running: None }
+        let (flash, cabling) = (flash.to_path_buf(), Cabling::Lab);
+        Self { lab, flash, log, cabling, more: Vec::new(), running: None }
+    }
+
+    /// From its next start on its ports are in the hands of the test: the outer one, the inner one.
+    pub fn take_ports(&mut self) -> Result<[Wire; 2]> {
+        self.cabling = Cabling::Wires;
+        Ok([Wire::plugged(self.lab, OUTER_WIRE)?, Wire::plugged(self.lab, INNER_WIRE)?])
     }
 
     /// From its next start on QEMU gets these options, too.
@@ -72,6 +94,32 @@ impl<'lab> Gateway<'lab> {
     pub fn cut_power(&mut self) -> Result<()> {
         let Some(mut running) = self.running.take() else { bail!("the gateway is off") };
         running.kill()
+    }
+
+    /// Waits until QEMU ends by itself, which it is about to do.
+    pub fn wait_for_its_end(&mut self) -> Result<()> {
+        let Some(mut running) = self.running.take() else { bail!("the gateway is off") };
+        running.wait().map(drop)
+    }
+
+    /// [`start`](Self::start), with somebody who watches what is written to the flash.
+    pub fn start_watched(&mut self) -> Result<FlashWatch> {
+        let report = self.lab.path("flash-writes");
+        if !report.exists() {
+            programs::run("mkfifo", &[&report.display().to_string()])?;
+        }
+        let kept = std::mem::take(&mut self.more);
+        let events = WRITES.iter().flat_map(|event| ["-trace", event]).map(str::to_owned);
+        self.more = kept.iter().cloned().chain(events).collect();
+        self.more.extend(["-D".to_owned(), report.display().to_string()]);
+        let watch = FlashWatch::on(&report);
+        let seen = self.said().len();
+        let on = self.switch_on();
+        self.more = kept;
+        on?;
+        watch.victim.store(self.pid()?, Ordering::Relaxed);
+        self.wait_for(UP, seen)?;
+        Ok(watch)
     }
 
     /// Presses the reset button and waits until the gate is up again.
@@ -148,8 +196,17 @@ impl<'lab> Gateway<'lab> {
         command.arg("-bios").arg(programs::firmware()?);
         command.arg("-drive").arg(format!("if=pflash,unit=1,format=raw,file={}", self.flash.display()));
         command.args(["-global", "virtio-mmio.force-legacy=false", "-device", "virtio-rng-device"]);
-        for (port, hardware) in [(OUTER, OUTER_HARDWARE), (INNER, INNER_HARDWARE)] {
-            command.arg("-netdev").arg(format!("tap,id={port},ifname={port},script=no,downscript=no"));
+        for (port, hardware, wire) in
+            [(OUTER, OUTER_HARDWARE, OUTER_WIRE), (INNER, INNER_HARDWARE, INNER_WIRE)]
+        {
+            let cable = match self.cabling {
+                Cabling::Lab => format!("tap,id={port},ifname={port},script=no,downscript=no"),
+                Cabling::Wires => {
+                    let [near, far] = wire;
+                    format!("socket,id={port},udp=127.0.0.1:{far},localaddr=127.0.0.1:{near}")
+                }
+            };
+            command.arg("-netdev").arg(cable);
             command.arg("-device").arg(format!("virtio-net-device,netdev={port},mac={hardware}"));
         }
         command.args(&self.more);
@@ -157,9 +214,95 @@ impl<'lab> Gateway<'lab> {
     }
 }
 
-/// Waits until the gateway has printed an audit record for which the condition holds.
-pub fn wait_for_audit(gateway: &Gateway<'_>, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
-    waiting::until(&format!("{what} in the audit log"), Duration::from_secs(5), || {
-        gateway.audit().into_iter().find(|record| holds(record))
-    })
+/// What QEMU reports for each word that is written to the flash, and each page that is erased.
+const WRITES: [&str; 2] = ["pflash_data_write", "pflash_sector_erase_start"];
+
+/// Counts what is written to a gateway's flash, and can cut the power at any of it.
+pub struct FlashWatch {
+    victim: Arc<AtomicU32>,
+    written: Arc<AtomicU64>,
+    last: Arc<AtomicU64>,
+}
+
+impl FlashWatch {
+    /// Reads a report of QEMU, which is a pipe, until QEMU ends.
+    fn on(report: &Path) -> Self {
+        let report = report.to_path_buf();
+        let watch = Self {
+            victim: Arc::default(),
+            written: Arc::default(),
+            last: Arc::new(AtomicU64::new(u64::MAX)),
+        };
+        let (victim, written, last) =
+            (Arc::clone(&watch.victim), Arc::clone(&watch.written), Arc::clone(&watch.last));
+        std::thread::spawn(move || {
+            let Ok(pipe) = File::open(report) else { return };
+            for line in BufReader::new(pipe).split(b'\n') {
+                if line.is_err() {
+                    return;
+                }
+                if written.fetch_add(1, Ordering::Relaxed) + 1 == last.load(Ordering::Relaxed) {
+                    kill(victim.load(Ordering::Relaxed));
+                }
+            }
+        });
+        watch
+    }
+
+    /// How often the flash was written to since the start.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Cuts the power once so much more was written.
+    pub fn cut_after(&self, more: u64) {
+        self.last.store(self.written() + more, Ordering::Relaxed);
+    }
+}
+
+/// It fails only if the process has ended, which is what is wanted.
+fn kill(process: u32) {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let _ = process.map(|process| rustix::process::kill_process(process, Signal::KILL));
+}
+
+/// UDP ports that carry the frames of a wire: QEMU's end, the test's end.
+const OUTER_WIRE: [u16; 2] = [7001, 8001];
+const INNER_WIRE: [u16; 2] = [7002, 8002];
+
+/// A port of the gateway in the hands of a test: every frame as it is.
+pub struct Wire {
+    socket: UdpSocket,
+    gateway: u16,
+}
+
+impl Wire {
+    fn plugged(lab: &Lab, [gateway, here]: [u16; 2]) -> Result<Self> {
+        let socket = lab.gate.inside(|| Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, here))?))?;
+        Ok(Self { socket, gateway })
+    }
+
+    pub fn send(&self, frame: &[u8]) -> Result<()> {
+        self.socket.send_to(frame, (Ipv4Addr::LOCALHOST, self.gateway))?;
+        Ok(())
+    }
+
+    /// Whether this very frame comes in time. Others are overlooked.
+    pub fn hears(&self, frame: &[u8], patience: Duration) -> Result<bool> {
+        let deadline = Instant::now() + patience;
+        let mut buffer = [0; 2048];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            self.socket.set_read_timeout(Some(left))?;
+            match self.socket.recv(&mut buffer) {
+                Ok(length) if buffer.get(..length) == Some(frame) => return Ok(true),
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }

@@ -29,6 +29,7 @@ pub mod harness;
 pub mod network;
 pub mod packets;
 pub mod peers;
+pub mod pings;
 pub mod programs;
 pub mod sandbox;
 pub mod scenarios;

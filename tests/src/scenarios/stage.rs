@@ -219,7 +219,7 @@ impl<'lab> Prepared<'lab> {
                 let workshop = Workshop::open(lab, &office)?;
                 let mut gateway = Gateway::with_flash(lab, &workshop.flash(&office)?);
                 gateway.start()?;
-                Guard::Gateway { gateway, workshop }
+                Guard::Gateway(Box::new(Appliance { gateway, workshop }))
             }
         };
         let host = guard.host(lab);
@@ -232,17 +232,20 @@ impl<'lab> Prepared<'lab> {
 enum Guard<'lab> {
     /// The office itself.
     Server,
-    Gateway {
-        gateway: Gateway<'lab>,
-        workshop: Workshop<'lab>,
-    },
+    Gateway(Box<Appliance<'lab>>),
+}
+
+/// A gateway and where it was made.
+struct Appliance<'lab> {
+    gateway: Gateway<'lab>,
+    workshop: Workshop<'lab>,
 }
 
 impl Guard<'_> {
     fn host<'lab>(&self, lab: &'lab Lab) -> &'lab Host {
         match self {
             Self::Server => &lab.gate,
-            Self::Gateway { .. } => &lab.inner,
+            Self::Gateway(_) => &lab.inner,
         }
     }
 }
@@ -262,7 +265,7 @@ impl<'lab> Site<'lab> {
     pub fn agent(&self) -> Agent {
         match self.guard {
             Guard::Server => Agent::Linux,
-            Guard::Gateway { .. } => Agent::Gateway,
+            Guard::Gateway(_) => Agent::Gateway,
         }
     }
 
@@ -280,7 +283,7 @@ impl<'lab> Site<'lab> {
     pub fn gateway(&mut self) -> Result<(&mut Gateway<'lab>, &Workshop<'lab>, &Gate<'lab>)> {
         match &mut self.guard {
             Guard::Server => bail!("this site is guarded by a server"),
-            Guard::Gateway { gateway, workshop } => Ok((gateway, workshop, &self.office)),
+            Guard::Gateway(it) => Ok((&mut it.gateway, &it.workshop, &self.office)),
         }
     }
 
@@ -319,7 +322,7 @@ impl<'lab> Site<'lab> {
                 self.office.stop()?;
                 self.office.start()
             }
-            Guard::Gateway { gateway, .. } => gateway.reset(),
+            Guard::Gateway(it) => it.gateway.reset(),
         }
     }
 
@@ -333,7 +336,7 @@ impl<'lab> Site<'lab> {
     pub fn come_back(&mut self) -> Result<()> {
         match &mut self.guard {
             Guard::Server => self.office.start(),
-            Guard::Gateway { gateway, .. } => gateway.start(),
+            Guard::Gateway(it) => it.gateway.start(),
         }
     }
 
@@ -341,7 +344,7 @@ impl<'lab> Site<'lab> {
     pub fn die(&mut self) -> Result<()> {
         match &mut self.guard {
             Guard::Server => self.office.kill(),
-            Guard::Gateway { gateway, .. } => gateway.cut_power(),
+            Guard::Gateway(it) => it.gateway.cut_power(),
         }
     }
 
@@ -351,7 +354,7 @@ impl<'lab> Site<'lab> {
         act(&self.office)?;
         match &mut self.guard {
             Guard::Server => Ok(()),
-            Guard::Gateway { gateway, workshop } => workshop.update(&self.office, gateway),
+            Guard::Gateway(it) => it.workshop.update(&self.office, &mut it.gateway),
         }
     }
 
@@ -378,7 +381,7 @@ impl<'lab> Site<'lab> {
     pub fn audit(&self) -> Result<Vec<Value>> {
         match &self.guard {
             Guard::Server => self.office.audit(),
-            Guard::Gateway { gateway, .. } => Ok(gateway.audit()),
+            Guard::Gateway(it) => Ok(it.gateway.audit()),
         }
     }
 
@@ -407,7 +410,7 @@ impl<'lab> Site<'lab> {
         match &mut self.guard {
             Guard::Server if self.office.is_alive() => Ok(()),
             Guard::Server => bail!("the agent has ended"),
-            Guard::Gateway { gateway, .. } => gateway.must_be_healthy(),
+            Guard::Gateway(it) => it.gateway.must_be_healthy(),
         }
     }
 }

@@ -1,13 +1,35 @@
 //! The gateway end to end: the scenarios that it shares with the agent on Linux, and what only a gateway does. The firmware runs
 //! in QEMU between a real client and a real service.
 
+mod bridge;
+mod console;
+mod floods;
+mod power;
+mod wires;
+
 use std::process::ExitCode;
 
-use knockgate_tests::{harness, scenarios};
+use anyhow::Result;
+use knockgate_tests::scenarios::stage::{Agent, Plan, Site, Stage};
+use knockgate_tests::{Lab, harness, scenarios};
 
-/// Emulated machines want a core each.
-const LABS_AT_ONCE: usize = 3;
+/// Emulated machines want a core each, and most of the time everybody waits.
+const LABS_AT_ONCE: usize = 4;
 
 fn main() -> ExitCode {
-    harness::run_in(LABS_AT_ONCE, scenarios::stories)
+    harness::run_in(LABS_AT_ONCE, || {
+        // The longest first.
+        let mut stories = power::stories();
+        stories.extend(bridge::stories());
+        stories.extend(wires::stories());
+        stories.extend(floods::stories());
+        stories.extend(console::stories());
+        stories.extend(scenarios::stories());
+        stories
+    })
+}
+
+/// A site whose gateway is up.
+fn site<'lab>(lab: &'lab Lab, plan: &Plan) -> Result<Site<'lab>> {
+    Stage::new(lab, Agent::Gateway).set(plan)
 }
