@@ -33,7 +33,7 @@ const KIB: u32 = 1024;
 
 /// QEMU's riscv32 machine `virt`: its second flash chip, which the firmware leaves alone.
 pub const QEMU: Board = Board {
-    name: "qemu",
+    name: "qemu-riscv32",
     address: 0,
     erase: 256 * KIB,
     owner: 0..256 * KIB,

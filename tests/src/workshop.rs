@@ -58,7 +58,7 @@ impl<'lab> Workshop<'lab> {
         let flash = self.lab.path("flash.bin");
         let [image, owner, out] = [&self.image(office)?, &self.lab.path("owner.pub"), &flash]
             .map(|path| path.display().to_string());
-        let mut arguments = vec!["gateway", "flash-file", &image, "--board", "qemu", "--force"];
+        let mut arguments = vec!["gateway", "flash-file", &image, "--board", "qemu-riscv32", "--force"];
         arguments.extend(["--public-key", &owner, "--out", &out]);
         office.tell(&arguments)?.expect(0)?;
         Ok(flash)

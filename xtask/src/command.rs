@@ -20,7 +20,7 @@ usage: cargo xtask COMMAND
   gateway image     a demo site's image in target/gateway/site; [--config FILE OPTIONS] what `knockgated gateway image` makes of them
   gateway run       a gateway in QEMU, somebody in front of it and a machine behind it; says how to reach whom
   gateway size      bytes of firmware and memory, instructions of a frame; fails if they are over the budget
-  gateway flash     write a site to a board: --board qemu|stm32h743 FILE.kgi [--public-key KEY]
+  gateway flash     write a site to a board: --board qemu-riscv32|stm32h743 FILE.kgi [--public-key KEY]
   bench       time from knock to open port, beside knockd and fwknop if installed; [--reps N] [--profile release|dev]
   bench policy  what a policy's decision costs, on both engines, beside shell commands; [--profile release|dev]
 ";

@@ -63,7 +63,7 @@ pub(super) struct FlashFile {
     /// The site image
     #[arg(value_name = "FILE.kgi")]
     image: PathBuf,
-    /// The kind of board: qemu or stm32h743
+    /// The kind of board: qemu-riscv32 or stm32h743
     #[arg(long, value_name = "BOARD", value_parser = flash::board)]
     board: &'static Board,
     /// The owner's public key, or the .pub file that has it; it must be the one that has signed the image

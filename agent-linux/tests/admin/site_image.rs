@@ -218,7 +218,7 @@ fn an_image_that_was_changed_anywhere_is_not_taken_for_the_owners() {
                 "flash-file",
                 "site.kgi",
                 "--board",
-                "qemu",
+                "qemu-riscv32",
                 "--public-key",
                 "owner.pub",
                 "--out",
@@ -283,7 +283,7 @@ fn a_boards_region_is_owner_and_image_and_nothing_used_up() {
             "x",
         ])
         .bad(2);
-    assert!(said.contains("there is no board \"toaster\"; known are qemu, stm32h743"), "{said}");
+    assert!(said.contains("there is no board \"toaster\"; known are qemu-riscv32, stm32h743"), "{said}");
 }
 
 #[test]

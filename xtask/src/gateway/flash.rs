@@ -48,7 +48,7 @@ impl Board {
 
     fn name(self) -> &'static str {
         match self {
-            Self::Qemu => "qemu",
+            Self::Qemu => "qemu-riscv32",
             Self::Stm32h743 => "stm32h743",
         }
     }
@@ -115,6 +115,7 @@ fn dfu_util(file: &Path) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::firmware;
 
     #[test]
     fn the_region_is_where_the_table_of_boards_says() {
@@ -125,20 +126,29 @@ mod tests {
     }
 
     #[test]
+    fn a_board_has_the_same_name_for_its_firmware_and_for_its_flash() {
+        let table = include_str!("../../../core/src/board.rs");
+        for name in [Board::Qemu, Board::Stm32h743].map(Board::name) {
+            assert!(table.contains(&format!("name: \"{name}\",")), "{name}");
+            assert!(firmware::Board::named(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
     fn a_board_a_file_and_perhaps_a_key_are_asked_for() {
         let from = |line: &str| Wanted::from(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        assert_eq!(from("--board qemu a.kgi").map(|wanted| wanted.board), Some(Board::Qemu));
+        assert_eq!(from("--board qemu-riscv32 a.kgi").map(|wanted| wanted.board), Some(Board::Qemu));
         assert!(
             from("--board stm32h743 a.kgi --public-key owner.pub")
                 .is_some_and(|wanted| wanted.public_key.is_some())
         );
         for line in [
             "",
-            "--board qemu",
+            "--board qemu-riscv32",
             "--board toaster a.kgi",
             "a.kgi",
-            "--board qemu a.kgi --public-key",
-            "--board qemu a b c",
+            "--board qemu-riscv32 a.kgi --public-key",
+            "--board qemu-riscv32 a b c",
         ] {
             assert!(from(line).is_none(), "{line}");
         }

@@ -71,7 +71,7 @@ fn demo(steps: &mut Steps) -> Result<()> {
     })?;
     let [image, owner, profile] = ["site.kgi", "owner.pub", "demo.kgp"].map(demo_file);
     note(format_args!("owner {}, profile of client demo {}", owner.display(), profile.display()));
-    note(format_args!("next: cargo xtask gateway flash --board qemu {}", image.display()));
+    note(format_args!("next: cargo xtask gateway flash --board qemu-riscv32 {}", image.display()));
     Ok(())
 }
 
