@@ -64,6 +64,8 @@ pub(crate) struct Packet<'a> {
     pub(crate) source: IpAddr,
     pub(crate) target: IpAddr,
     pub(crate) piece: Option<Piece>,
+    /// Whether IPv6 extension headers stand before what it carries.
+    pub(crate) is_extended: bool,
     pub(crate) content: Content<'a>,
 }
 

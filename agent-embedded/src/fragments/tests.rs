@@ -8,7 +8,7 @@ fn at(seconds: u64) -> Instant {
 
 fn packet(last: u8) -> Packet<'static> {
     let (source, target) = ([198, 51, 100, last].into(), [192, 0, 2, 100].into());
-    Packet { source, target, piece: None, content: Content::Rest }
+    Packet { source, target, piece: None, is_extended: false, content: Content::Rest }
 }
 
 fn piece(id: u32, from: u16, to: u16) -> Piece {

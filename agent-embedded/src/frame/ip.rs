@@ -38,6 +38,7 @@ pub(super) struct Head<'a> {
     pub(super) hops: u8,
     pub(super) protocol: u8,
     pub(super) piece: Option<Piece>,
+    is_extended: bool,
     /// Bytes that the header says to follow.
     length: usize,
     pub(super) rest: &'a [u8],
@@ -76,6 +77,7 @@ pub(super) fn head_v4(bytes: &[u8]) -> Option<Head<'_>> {
         hops: *bytes.get(8)?,
         protocol,
         piece,
+        is_extended: false,
         length,
         rest: at_most(bytes.get(header..)?, length),
     })
@@ -138,6 +140,7 @@ pub(super) fn head_v6(bytes: &[u8]) -> Option<Head<'_>> {
         hops: *bytes.get(7)?,
         protocol: *bytes.get(6)?,
         piece: None,
+        is_extended: false,
         length,
         rest: at_most(bytes.get(V6_HEADER..)?, length),
     })
@@ -167,6 +170,7 @@ pub(super) fn extensions(mut head: Head<'_>) -> Option<Walked<'_>> {
             }
             _ => return Some(Walked::To(head)),
         };
+        head.is_extended = true;
         head.protocol = *head.rest.first()?;
         head.rest = head.rest.get(length..)?;
         // The headers behind that of a later fragment are in the first one.
@@ -204,7 +208,7 @@ fn piece(id: u32, protocol: u8, offset: usize, length: usize, more: bool) -> Opt
 }
 
 fn packet<'a>(head: &Head<'a>, extras: Extras) -> Option<Packet<'a>> {
-    let &Head { source, target, hops, protocol, piece, rest, .. } = head;
+    let &Head { source, target, hops, protocol, piece, is_extended, rest, .. } = head;
     let is_later = piece.is_some_and(|piece| piece.rank != Rank::First);
     let content = match extras {
         Extras::Odd => Content::Other,
@@ -214,7 +218,7 @@ fn packet<'a>(head: &Head<'a>, extras: Extras) -> Option<Packet<'a>> {
             transport::content(around, protocol, rest)?
         }
     };
-    Some(Packet { source, target, piece, content })
+    Some(Packet { source, target, piece, is_extended, content })
 }
 
 fn at_most(bytes: &[u8], length: usize) -> &[u8] {

@@ -18,6 +18,13 @@ fn to_gateway(world: &mut World, gateway: IpAddr, port: u16) -> Ends {
     world.to_gateway(Who::Mallory, gateway, 40_000, port)
 }
 
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
 fn reply_to(world: &mut World, frame: Vec<u8>) -> usize {
     let mark = world.mark();
     world.host(Who::Mallory).port.send(frame);
@@ -55,6 +62,29 @@ fn a_stranger_gets_no_frame_in_reply() {
             for (case, frame) in cases {
                 assert_eq!(reply_to(&mut world, frame), 0, "case {case} in {mode:?} mode at {gateway}");
             }
+        }
+    }
+}
+
+#[test]
+fn nobody_hears_that_the_gateway_does_not_know_his_extension_headers() {
+    let mut world = World::new(Mode::Connect);
+    let ends = to_gateway(&mut world, GATEWAY_V6, CENTRAL);
+    let segment = raw::tcp(ends, raw::SYN).split_off(14 + 40);
+    let about =
+        raw::icmp(ends, 255, [135, 0], &[&[0; 4][..], &octets(GATEWAY_V6)].concat()).split_off(14 + 40);
+    for (part, next) in [(segment, 6), (about, 58)] {
+        #[rustfmt::skip]
+        let cases = [
+            (1, IpProtocol::HopByHop,  [next, 0, 0x80, 4, 0, 0, 0, 0]), // an option that must be complained of
+            (2, IpProtocol::HopByHop,  [next, 0, 0xc0, 4, 0, 0, 0, 0]),
+            (3, IpProtocol::Ipv6Opts,  [next, 0, 1, 4, 0, 0, 0, 0]),
+            (4, IpProtocol::Ipv6Route, [next, 0, 0, 0, 0, 0, 0, 0]),
+            (5, IpProtocol::Ipv6Frag,  [next, 0, 0, 0, 0, 0, 0, 7]),
+        ];
+        for (case, first, header) in cases {
+            let frame = raw::ip(ends, first, 255, &[&header[..], &part].concat());
+            assert_eq!(reply_to(&mut world, frame), 0, "case {case} before {next}");
         }
     }
 }
