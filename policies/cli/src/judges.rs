@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use knockgate_policy_host::second::SecondPolicy;
 use knockgate_policy_host::{
-    Capabilities, Decision, Event, Policy, PolicyEngine, Profile, Rights, StateStore, record,
+    Capabilities, Decision, Event, Policy, PolicyEngine, Profile, Rights, StateStore,
 };
 
 use crate::answer::{Section, Trouble};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use knockgate_policy_host::{Event, MemoryState, Policy, StateStore, record};
+use knockgate_policy_host::{Event, MemoryState, Policy, StateStore};
 use serde_json::{Map, json};
 
 use super::{manifest_of, parse_manifest, title};
