@@ -185,6 +185,8 @@ impl Front {
     ) -> Option<Caught<'f>> {
         let admitted = match &frame.kind {
             Kind::Arp(_) => true,
+            // The stack complains of headers that it does not know, to whoever sends them.
+            Kind::Packet(Packet { is_extended: true, .. }) => false,
             Kind::Packet(Packet { content: Content::Neighbour { .. } | Content::Router, .. }) => true,
             // Whoever has no more than 200 bytes to say needs no fragments.
             Kind::Packet(Packet { content: Content::Segment(segment), piece: None, .. }) => {
