@@ -7,6 +7,7 @@ mod bridge;
 mod cable;
 mod config;
 mod console;
+mod dhcp;
 mod faults;
 mod floods;
 mod follow;
