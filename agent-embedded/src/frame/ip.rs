@@ -119,7 +119,7 @@ fn options_v4(bytes: &[u8]) -> Option<Extras> {
 
 pub(super) fn v6(bytes: &[u8]) -> Option<Packet<'_>> {
     let head = head_v6(bytes)?;
-    if head.rest.len() < head.length {
+    if head.rest.len() < head.length || is_mapped(head.source) || is_mapped(head.target) {
         return None;
     }
     match extensions(head)? {
@@ -144,6 +144,15 @@ pub(super) fn head_v6(bytes: &[u8]) -> Option<Head<'_>> {
         length,
         rest: at_most(bytes.get(V6_HEADER..)?, length),
     })
+}
+
+/// An IPv4 address as programs write it in IPv6. In a packet it could pass for the end of an IPv4 flow. Source: RFC 4291,
+/// section 2.5.5.2.
+fn is_mapped(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().is_some(),
+    }
 }
 
 /// How a walk over extension headers has ended.

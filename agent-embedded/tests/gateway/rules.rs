@@ -373,6 +373,24 @@ fn neighbours_routers_and_switches_are_heard_inside_if_they_say_what_they_may() 
 }
 
 #[test]
+fn an_ipv4_address_in_an_ipv6_packet_passes_for_nobody() {
+    let mut world = quiet();
+    let answer = world.inwards(Who::Mallory, GATEWAY_V4, 123, 40_000);
+    assert!(world.passes(Who::Machine, &raw::udp(back(answer))));
+    let mapped = |address: IpAddr| match address {
+        IpAddr::V4(v4) => IpAddr::V6(v4.to_ipv6_mapped()),
+        IpAddr::V6(v6) => IpAddr::V6(v6),
+    };
+    let disguised = Ends {
+        from: (mapped(answer.from.0), answer.from.1),
+        to: (mapped(answer.to.0), answer.to.1),
+        ..answer
+    };
+    assert!(!world.passes(Who::Mallory, &raw::udp(disguised)));
+    assert!(world.passes(Who::Mallory, &raw::udp(answer)));
+}
+
+#[test]
 fn arp_is_heard_inside_unless_it_speaks_in_the_gateways_name() {
     let mut world = quiet();
     let ends = world.inwards(Who::Mallory, GATEWAY_V4, 0, 0);
