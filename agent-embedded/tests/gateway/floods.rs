@@ -43,7 +43,7 @@ fn ten_thousand_spoofed_probes_and_as_much_junk_stop_neither_a_knock_nor_a_flow(
             let before = world.gateway.health(world.now().instant);
             let decoys = world.config.gate.decoys.ports().to_vec();
             let inside = world.inwards(Who::Mallory, family, 0, 22);
-            let own = world.to_gateway(Who::Mallory, family, 0, CENTRAL);
+            let own = world.towards_gateway(Who::Mallory, family, 0, CENTRAL);
             let mark = world.mark();
 
             for n in 0..FLOOD {
@@ -89,7 +89,7 @@ fn alice_heard(world: &World, mark: usize) -> usize {
 #[test]
 fn spoofed_syns_at_the_central_port_do_not_stop_a_knock() {
     let mut world = World::new(Mode::Connect);
-    let own = world.to_gateway(Who::Mallory, GATEWAY_V4, 0, CENTRAL);
+    let own = world.towards_gateway(Who::Mallory, GATEWAY_V4, 0, CENTRAL);
     for n in 0..FLOOD {
         let from = (spoofed(GATEWAY_V4, n), 40_000);
         world.host(Who::Mallory).port.send(raw::tcp(Ends { from, ..own }, raw::SYN));

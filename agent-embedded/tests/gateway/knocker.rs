@@ -82,7 +82,7 @@ impl Knocker {
         seconds: u32,
         port: u16,
     ) -> Option<Answer> {
-        let ends = world.to_gateway(Who::Alice, self.gate, 40_000, port);
+        let ends = world.towards_gateway(Who::Alice, self.gate, 40_000, port);
         self.packet_between(world, kind, seconds, ends)
     }
 

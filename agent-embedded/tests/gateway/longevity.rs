@@ -22,7 +22,7 @@ fn a_day_of_knocks_flows_questions_and_strangers_leaves_nothing_behind() {
     let mut round: u16 = 0;
     while world.elapsed() < end {
         round += 1;
-        let family = if round % 2 == 0 { GATEWAY_V4 } else { GATEWAY_V6 };
+        let family = if round.is_multiple_of(2) { GATEWAY_V4 } else { GATEWAY_V6 };
         alice = alice.towards(family);
         if round % 4 < 2 {
             alice.packet(&mut world, Kind::Open, 120, round).expect("an answer");
@@ -79,7 +79,7 @@ fn ask_from_inside(world: &mut World, family: std::net::IpAddr, round: u16) {
 
 fn strangers(world: &mut World, family: std::net::IpAddr, round: u16) {
     for n in 0..50 {
-        let own = world.to_gateway(Who::Mallory, family, 1_024 + n, CENTRAL);
+        let own = world.towards_gateway(Who::Mallory, family, 1_024 + n, CENTRAL);
         let inside = world.inwards(Who::Mallory, family, 1_024 + n, round);
         let frames =
             [raw::tcp(own, raw::SYN), raw::datagram(own, &[n as u8; 200]), raw::tcp(inside, raw::SYN)];

@@ -30,7 +30,7 @@ fn one_packet_opens_to_its_sender_and_is_answered_from_where_it_was_sent() {
             assert_eq!(answer.verdict, Verdict::Granted, "{gateway}");
             assert!(world.allows(Who::Alice, gateway, 22));
             assert!(!world.allows(Who::Mallory, gateway, 22));
-            let asked = world.to_gateway(Who::Alice, gateway, 40_000, PORT);
+            let asked = world.towards_gateway(Who::Alice, gateway, 40_000, PORT);
             let said = world.said_since(mark);
             let (back, hops, message) = raw::read_datagram(said[0]).expect("checksums are right");
             assert_eq!((said.len(), hops, message.len()), (1, 64, 200));
@@ -49,7 +49,7 @@ fn whoever_asks_from_behind_a_router_is_answered_by_way_of_it() {
     for gateway in [GATEWAY_V4, GATEWAY_V6] {
         let mut world = World::changed(Mode::Connect, with_packets);
         let mut alice = Knocker::new(&world, gateway);
-        let ends = world.to_gateway(Who::Alice, gateway, 40_000, PORT);
+        let ends = world.towards_gateway(Who::Alice, gateway, 40_000, PORT);
         let mark = world.mark();
         let ends = Ends { from: (far(gateway), 40_000), ..ends };
         alice.packet_between(&mut world, Kind::Open, 20, ends).expect("an answer");
@@ -85,7 +85,7 @@ fn whatever_is_no_whole_message_in_one_datagram_is_met_with_silence() {
     for gateway in [GATEWAY_V4, GATEWAY_V6] {
         let mut world = World::changed(Mode::Connect, with_packets);
         let sealed = Knocker::new(&world, gateway).sealed();
-        let ends = world.to_gateway(Who::Alice, gateway, 40_000, PORT);
+        let ends = world.towards_gateway(Who::Alice, gateway, 40_000, PORT);
         let whole = raw::datagram(ends, &sealed);
         let mut damaged = whole.clone();
         *damaged.last_mut().unwrap() ^= 1;
@@ -119,7 +119,7 @@ fn whatever_is_no_whole_message_in_one_datagram_is_met_with_silence() {
 fn noise_is_counted_and_a_replay_is_met_with_silence() {
     let mut world = World::changed(Mode::Connect, with_packets);
     let sealed = Knocker::new(&world, GATEWAY_V4).sealed();
-    let ends = world.to_gateway(Who::Mallory, GATEWAY_V4, 40_000, PORT);
+    let ends = world.towards_gateway(Who::Mallory, GATEWAY_V4, 40_000, PORT);
     let mark = world.mark();
     for message in [&sealed, &sealed, &[0x55; 200]] {
         world.host(Who::Mallory).port.send(raw::datagram(ends, message));
@@ -134,7 +134,7 @@ fn noise_is_counted_and_a_replay_is_met_with_silence() {
 fn a_turn_takes_few_handshakes_and_asks_for_the_next_turn_at_once() {
     let mut world = World::changed(Mode::Connect, with_packets);
     let mut alice = Knocker::new(&world, GATEWAY_V4);
-    let ends = world.to_gateway(Who::Alice, GATEWAY_V4, 40_000, PORT);
+    let ends = world.towards_gateway(Who::Alice, GATEWAY_V4, 40_000, PORT);
     for _ in 0..3 * HANDSHAKES_PER_POLL {
         let frame = raw::datagram(ends, &alice.sealed());
         world.host(Who::Alice).port.send(frame);
@@ -162,7 +162,7 @@ fn a_sequence_may_be_asked_for_by_packet_where_there_is_no_central_port() {
             Mode::Closed => alice.probe_all(&mut world, &ports, offer.gap_ms),
         }
         assert!(world.allows(Who::Alice, GATEWAY_V4, 22));
-        let syn = raw::tcp(world.to_gateway(Who::Mallory, GATEWAY_V4, 40_000, PORT), raw::SYN);
+        let syn = raw::tcp(world.towards_gateway(Who::Mallory, GATEWAY_V4, 40_000, PORT), raw::SYN);
         let mark = world.mark();
         world.host(Who::Mallory).port.send(syn);
         world.pass(Duration::from_secs(5));
@@ -178,7 +178,7 @@ fn a_datagram_to_a_decoy_is_a_probe_unless_it_is_a_message() {
     let ports = alice.ports(&world, offer);
     assert!(alice.packet(&mut world, Kind::Status, 0, ports[0]).is_some());
     for port in ports {
-        let probe = raw::udp(world.to_gateway(Who::Alice, GATEWAY_V4, 40_000, port));
+        let probe = raw::udp(world.towards_gateway(Who::Alice, GATEWAY_V4, 40_000, port));
         world.host(Who::Alice).port.send(probe);
         world.pass(Duration::from_millis(20));
     }
@@ -190,7 +190,7 @@ fn nobody_speaks_in_the_gateways_own_name() {
     for gateway in [GATEWAY_V4, GATEWAY_V6] {
         let mut world = World::changed(Mode::Connect, with_packets);
         let sealed = Knocker::new(&world, gateway).sealed();
-        let ends = world.to_gateway(Who::Mallory, gateway, 40_000, PORT);
+        let ends = world.towards_gateway(Who::Mallory, gateway, 40_000, PORT);
         let mark = world.mark();
         let group = if gateway.is_ipv4() { "224.0.0.1" } else { "ff02::1" };
         let nobody = if gateway.is_ipv4() { "0.0.0.0" } else { "::" };

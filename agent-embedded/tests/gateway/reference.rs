@@ -204,7 +204,7 @@ fn quiet() -> World {
 /// Alice is mute here, so her datagrams do not reach a program: that it worked is seen at the filter.
 fn knock(world: &mut World, alice: Knocker, v6: bool, seconds: u32) -> Knocker {
     let mut alice = alice.towards(family(v6));
-    let ends = world.to_gateway(Who::Alice, family(v6), 40_000, 1);
+    let ends = world.towards_gateway(Who::Alice, family(v6), 40_000, 1);
     alice.packet_between(world, Kind::Open, seconds, ends);
     assert!(world.allows(Who::Alice, family(v6), 22));
     alice
@@ -245,14 +245,14 @@ proptest! {
     fn bytes_that_mean_nothing_harm_nobody_and_stay_outside(
         frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..30),
         kinds in prop::collection::vec(prop::sample::select(vec![0x0800_u16, 0x86dd, 0x8100, 0x88a8, 0x0026]), 30),
-        to_gateway in any::<bool>(),
+        towards_gateway in any::<bool>(),
     ) {
         let mut world = quiet();
         let ends = world.inwards(Who::Mallory, GATEWAY_V4, 0, 0);
-        let own = world.to_gateway(Who::Mallory, GATEWAY_V4, 0, 0);
+        let own = world.towards_gateway(Who::Mallory, GATEWAY_V4, 0, 0);
         let mark = world.mark();
         for (bytes, kind) in frames.iter().zip(kinds) {
-            let (to, from) = (if to_gateway { own.hardware.1 } else { ends.hardware.1 }, ends.hardware.0);
+            let (to, from) = (if towards_gateway { own.hardware.1 } else { ends.hardware.1 }, ends.hardware.0);
             let frame = [&to.0[..], &from.0, &kind.to_be_bytes(), bytes].concat();
             prop_assert!(!world.passes(Who::Mallory, &frame));
             prop_assert!(!world.passes(Who::Mallory, bytes));

@@ -74,7 +74,7 @@ fn it_lets_out_what_is_begun_inside_and_in_what_answers_that() {
 fn it_answers_nothing_and_lets_nobody_use_its_card() {
     for family in [GATEWAY_V4, GATEWAY_V6] {
         let mut world = World::new(Mode::Connect);
-        let ends = world.to_gateway(Who::Mallory, family, 40_000, 62_201);
+        let ends = world.towards_gateway(Who::Mallory, family, 40_000, 62_201);
         let mut shut = Shut::new();
         let frames = [
             raw::tcp(ends, raw::SYN),

@@ -14,8 +14,8 @@ use crate::raw::{self, Ends};
 use crate::world::{CENTRAL, GATEWAY, GATEWAY_V4, GATEWAY_V6, Who, World};
 
 /// Mallory's frames to `port` of the gateway.
-fn to_gateway(world: &mut World, gateway: IpAddr, port: u16) -> Ends {
-    world.to_gateway(Who::Mallory, gateway, 40_000, port)
+fn towards_gateway(world: &mut World, gateway: IpAddr, port: u16) -> Ends {
+    world.towards_gateway(Who::Mallory, gateway, 40_000, port)
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {
@@ -41,8 +41,8 @@ fn a_stranger_gets_no_frame_in_reply() {
             // While somebody holds a number the decoys are visible, but to him alone.
             Knocker::new(&world, gateway).offered(&mut world, 20);
             let (at_decoy, elsewhere) =
-                (to_gateway(&mut world, gateway, decoy), to_gateway(&mut world, gateway, 80));
-            let central = to_gateway(&mut world, gateway, CENTRAL);
+                (towards_gateway(&mut world, gateway, decoy), towards_gateway(&mut world, gateway, 80));
+            let central = towards_gateway(&mut world, gateway, CENTRAL);
             #[rustfmt::skip]
             let cases = [
                 (1, raw::tcp(at_decoy, raw::SYN)),
@@ -69,7 +69,7 @@ fn a_stranger_gets_no_frame_in_reply() {
 #[test]
 fn nobody_hears_that_the_gateway_does_not_know_his_extension_headers() {
     let mut world = World::new(Mode::Connect);
-    let ends = to_gateway(&mut world, GATEWAY_V6, CENTRAL);
+    let ends = towards_gateway(&mut world, GATEWAY_V6, CENTRAL);
     let segment = raw::tcp(ends, raw::SYN).split_off(14 + 40);
     let about =
         raw::icmp(ends, 255, [135, 0], &[&[0; 4][..], &octets(GATEWAY_V6)].concat()).split_off(14 + 40);
@@ -94,7 +94,7 @@ fn a_damaged_frame_gets_no_reply() {
     let mut world = World::new(Mode::Connect);
     // IPv6 has no checksum over the first eight bytes of its header.
     for (gateway, covered) in [(GATEWAY_V4, 14), (GATEWAY_V6, 14 + 8)] {
-        let whole = raw::tcp(to_gateway(&mut world, gateway, CENTRAL), raw::SYN);
+        let whole = raw::tcp(towards_gateway(&mut world, gateway, CENTRAL), raw::SYN);
         for at in covered..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x11;
@@ -153,7 +153,7 @@ fn a_crowd_of_strangers_on_the_central_port_does_not_delay_a_client() {
 fn a_connection_that_was_never_complete_leaves_nothing_behind() {
     for gateway in [GATEWAY_V4, GATEWAY_V6] {
         let mut world = World::new(Mode::Connect);
-        let ends = to_gateway(&mut world, gateway, CENTRAL);
+        let ends = towards_gateway(&mut world, gateway, CENTRAL);
         // Mallory's own stack knows nothing of this SYN and resets what comes back.
         assert_eq!(reply_to(&mut world, raw::tcp(ends, raw::SYN)), 1);
         world.host(Who::Mallory).port.send(raw::tcp(ends, raw::SYN));
@@ -184,7 +184,7 @@ fn a_flood_is_worked_off_in_small_bites_and_a_client_is_served_meanwhile() {
     let mut world = World::new(Mode::Connect);
     let mut alice = Knocker::new(&world, GATEWAY_V4);
     let spoofed = |world: &mut World, n: u16| {
-        let ends = to_gateway(world, GATEWAY_V4, CENTRAL);
+        let ends = towards_gateway(world, GATEWAY_V4, CENTRAL);
         let [high, low] = n.to_be_bytes();
         raw::tcp(Ends { from: (IpAddr::from([198, 51, high, low]), 40_000), ..ends }, raw::SYN)
     };

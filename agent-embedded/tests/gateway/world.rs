@@ -186,7 +186,7 @@ impl World {
     }
 
     /// From `who`'s port `from` to the gateway's port `to`.
-    pub(crate) fn to_gateway(&mut self, who: Who, gateway: IpAddr, from: u16, to: u16) -> Ends {
+    pub(crate) fn towards_gateway(&mut self, who: Who, gateway: IpAddr, from: u16, to: u16) -> Ends {
         let sender = self.host(who);
         let from = (sender.address_towards(gateway), from);
         Ends { hardware: (sender.hardware, GATEWAY_MAC), from, to: (gateway, to) }
