@@ -1,5 +1,7 @@
 //! The profile: the one file that a client needs to knock at a gate. It is made by the gate and holds secrets.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +49,47 @@ pub struct ProfileService {
     pub protocol: Protocol,
     /// Its first port.
     pub port: u16,
+    /// Where it is.
+    pub hosts: Hosts,
+}
+
+impl ProfileService {
+    /// The address to connect to once it is open at the address `gate` of the gate; `None` if it has none in that family.
+    pub fn address(&self, gate: IpAddr) -> Option<IpAddr> {
+        let Hosts { v4, v6 } = self.hosts;
+        match gate {
+            _ if self.hosts == Hosts::AT_GATE => Some(gate),
+            IpAddr::V4(_) => v4.map(IpAddr::V4),
+            IpAddr::V6(_) => v6.map(IpAddr::V6),
+        }
+    }
+}
+
+/// The machines behind a gateway that offer a service, one of each family at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hosts {
+    /// Where it is for those who come over IPv4.
+    pub v4: Option<Ipv4Addr>,
+    /// Likewise for IPv6.
+    pub v6: Option<Ipv6Addr>,
+}
+
+impl Hosts {
+    /// Nobody behind the gate: the service is at the gate's own addresses.
+    pub const AT_GATE: Self = Self { v4: None, v6: None };
+
+    /// The first of each family.
+    pub fn first_of(hosts: &[IpAddr]) -> Self {
+        let v4 = hosts.iter().find_map(|host| match host {
+            IpAddr::V4(host) => Some(*host),
+            IpAddr::V6(_) => None,
+        });
+        let v6 = hosts.iter().find_map(|host| match host {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(host) => Some(*host),
+        });
+        Self { v4, v6 }
+    }
 }
 
 /// Ports from `first` to `last`, both included.
@@ -90,6 +133,46 @@ pub struct Profile {
     pub book: Book,
 }
 
+/// The second version: every service is at the gate.
+#[derive(Deserialize)]
+struct ProfileV2 {
+    client: Name,
+    address: String<MAX_ADDRESS>,
+    central_port: u16,
+    packet_ports: Option<PortRange>,
+    gate: GateId,
+    gate_key: PublicKey,
+    door_key: DoorKey,
+    secret: Option<SecretKey>,
+    services: Vec<ServiceV2, MAX_CLIENT_SERVICES>,
+    book: Book,
+}
+
+/// Of the first and the second version.
+#[derive(Deserialize)]
+struct ServiceV2 {
+    id: u16,
+    name: Name,
+    protocol: Protocol,
+    port: u16,
+}
+
+impl From<ServiceV2> for ProfileService {
+    fn from(old: ServiceV2) -> Self {
+        let ServiceV2 { id, name, protocol, port } = old;
+        Self { id, name, protocol, port, hosts: Hosts::AT_GATE }
+    }
+}
+
+impl From<ProfileV2> for Profile {
+    fn from(old: ProfileV2) -> Self {
+        let ProfileV2 { client, address, central_port, packet_ports, gate, gate_key, .. } = old;
+        let ProfileV2 { door_key, secret, services, book, .. } = old;
+        let services = services.into_iter().map(ProfileService::from).collect();
+        Self { client, address, central_port, packet_ports, gate, gate_key, door_key, secret, services, book }
+    }
+}
+
 /// The first version: a secret key always, no packet knocks.
 #[derive(Deserialize)]
 struct ProfileV1 {
@@ -100,7 +183,7 @@ struct ProfileV1 {
     gate_key: PublicKey,
     door_key: DoorKey,
     secret: SecretKey,
-    services: Vec<ProfileService, MAX_CLIENT_SERVICES>,
+    services: Vec<ServiceV2, MAX_CLIENT_SERVICES>,
     book: Book,
 }
 
@@ -109,16 +192,28 @@ impl From<ProfileV1> for Profile {
         let ProfileV1 { client, address, central_port, gate, gate_key, door_key, secret, services, book } =
             old;
         let (packet_ports, secret) = (None, Some(secret));
-        Self { client, address, central_port, packet_ports, gate, gate_key, door_key, secret, services, book }
+        Self::from(ProfileV2 {
+            client,
+            address,
+            central_port,
+            packet_ports,
+            gate,
+            gate_key,
+            door_key,
+            secret,
+            services,
+            book,
+        })
     }
 }
 
-const FORMAT: Format = Format { mark: *b"KGpr", version: 2 };
+const FORMAT: Format = Format { mark: *b"KGpr", version: 3 };
+const FORMAT_V2: Format = Format { version: 2, ..FORMAT };
 const FORMAT_V1: Format = Format { version: 1, ..FORMAT };
 
 impl Profile {
     /// Longest file of a profile, in bytes.
-    pub const MAX_FILE: usize = 1280;
+    pub const MAX_FILE: usize = 1536;
 
     /// The service of that name.
     pub fn service(&self, name: &str) -> Option<&ProfileService> {
@@ -139,6 +234,7 @@ impl Profile {
     /// [`FileError`] says what is wrong with it.
     pub fn decode(bytes: &[u8]) -> Result<Self, FileError> {
         match file::decode(FORMAT, bytes) {
+            Err(FileError::Version(2)) => file::decode::<ProfileV2>(FORMAT_V2, bytes).map(Self::from),
             Err(FileError::Version(1)) => file::decode::<ProfileV1>(FORMAT_V1, bytes).map(Self::from),
             read => read,
         }
@@ -157,8 +253,13 @@ mod tests {
         let name: Name = "n2345678901234567890123456789012".parse().unwrap();
         let shape = Shape::new(65_536, 16, 1024, 60_000..=65_535).unwrap();
         let decoy_seed = DecoySeed::from_bytes([255; 32]);
-        let service =
-            ProfileService { id: u16::MAX, name: name.clone(), protocol: Protocol::Udp, port: u16::MAX };
+        let service = ProfileService {
+            id: u16::MAX,
+            name: name.clone(),
+            protocol: Protocol::Udp,
+            port: u16::MAX,
+            hosts: Hosts { v4: Some(Ipv4Addr::BROADCAST), v6: Some(Ipv6Addr::LOCALHOST) },
+        };
         let profile = Profile {
             client: name,
             address: "a".repeat(MAX_ADDRESS).as_str().try_into().unwrap(),
@@ -175,7 +276,32 @@ mod tests {
         let mut buffer = [0; Profile::MAX_FILE];
         let file = profile.encode(&mut buffer).unwrap();
 
-        assert_eq!(file.len(), 1149);
+        assert_eq!(file.len(), 1501);
         assert_eq!(Profile::decode(file).unwrap().services, profile.services);
+    }
+    #[test]
+    fn a_service_is_where_its_host_of_that_family_is_and_else_at_the_gate() {
+        let at = |text: &str| text.parse::<IpAddr>().unwrap();
+        let [v4, v6] = ["192.0.2.1", "2001:db8::1"].map(at);
+        #[rustfmt::skip]
+        let cases: [(u32, &[&str], [Option<&str>; 2]); 5] = [
+            (1, &[], [Some("192.0.2.1"), Some("2001:db8::1")]),
+            (2, &["192.0.2.100"], [Some("192.0.2.100"), None]),
+            (3, &["2001:db8::100"], [None, Some("2001:db8::100")]),
+            (4, &["2001:db8::100", "192.0.2.100"], [Some("192.0.2.100"), Some("2001:db8::100")]),
+            (5, &["192.0.2.101", "192.0.2.100"], [Some("192.0.2.101"), None]),
+        ];
+        for (case, hosts, expected) in cases {
+            let hosts: std::vec::Vec<_> = hosts.iter().copied().map(at).collect();
+            let service = ProfileService {
+                id: 1,
+                name: "ssh".parse().unwrap(),
+                protocol: Protocol::Tcp,
+                port: 22,
+                hosts: Hosts::first_of(&hosts),
+            };
+            let found = [v4, v6].map(|gate| service.address(gate));
+            assert_eq!(found, expected.map(|address| address.map(at)), "case {case}");
+        }
     }
 }

@@ -10,17 +10,18 @@
 
 mod bytes;
 mod console;
+mod profile;
 mod site;
 
 use knockgate_core::book::{Book, BookId, Order};
 use knockgate_core::client::Keys;
 use knockgate_core::envelope::{self, Direction, Message};
 use knockgate_core::handshake::Responder;
-use knockgate_core::key::{DoorKey, GateId, Identity, PublicKey, SecretKey};
+use knockgate_core::key::{DoorKey, GateId, Identity, SecretKey};
 use knockgate_core::message::{Answer, Kind, Mode, Offer, OpenService, Reach, Request, Token, Verdict};
-use knockgate_core::profile::{PortRange, Profile, ProfileService, Protocol};
 
 use bytes::{Fields, Generator, address, bytes, counting_from, flat, hex, padded, unhex};
+use profile::profile;
 
 const REQUEST: &Fields = &[
     ("02", "kind: next number"),
@@ -98,63 +99,6 @@ const ANSWER_WITH_DOOR_KEY: &Fields = &[
     ("01", "door_key: some"),
     ("202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f", "the one in force"),
 ];
-
-const PROFILE_HEAD: &Fields = &[
-    ("4b477072", "mark: KGpr"),
-    ("02", "version: 2"),
-    ("05616c696365", "client: alice"),
-    ("0c676174652e6578616d706c65", "address: gate.example"),
-    ("f9e503", "central_port: 62 201"),
-    ("01", "packet_ports: some"),
-    ("e0d403", "first: 60 000"),
-    ("ffff03", "last: 65 535"),
-    ("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf", "gate"),
-    ("358072d6365880d1aeea329adf9121383851ed21a28e3b75e965d0d2cd166254", "gate_key"),
-    ("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "door_key"),
-];
-const PROFILE_SECRET: &Fields = &[
-    ("01", "secret: some"),
-    ("404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f", "the client's"),
-];
-const PROFILE_WITHOUT_SECRET: &Fields = &[("00", "secret: none, the client has made its key itself")];
-const PROFILE_SERVICES: &Fields = &[
-    ("02", "services: two"),
-    ("01", "id: 1"),
-    ("03737368", "name: ssh"),
-    ("00", "protocol: TCP"),
-    ("16", "port: 22"),
-    ("02", "id: 2"),
-    ("03646e73", "name: dns"),
-    ("01", "protocol: UDP"),
-    ("35", "port: 53"),
-    // The book follows, without mark, version and checksum of its own.
-];
-const PROFILE_TAIL: &Fields = &[("22aebb4cb9b6676c", "checksum")];
-const PROFILE_WITHOUT_SECRET_TAIL: &Fields = &[("0da2ab4ba507473e", "checksum")];
-
-/// The first version is still read.
-const PROFILE_V1_HEAD: &Fields = &[
-    ("4b477072", "mark: KGpr"),
-    ("01", "version: 1"),
-    ("05616c696365", "client: alice"),
-    ("0c676174652e6578616d706c65", "address: gate.example"),
-    ("f9e503", "central_port: 62 201"),
-    ("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf", "gate"),
-    ("358072d6365880d1aeea329adf9121383851ed21a28e3b75e965d0d2cd166254", "gate_key"),
-    ("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "door_key"),
-    ("404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f", "secret"),
-    ("02", "services: two"),
-    ("01", "id: 1"),
-    ("03737368", "name: ssh"),
-    ("00", "protocol: TCP"),
-    ("16", "port: 22"),
-    ("02", "id: 2"),
-    ("03646e73", "name: dns"),
-    ("01", "protocol: UDP"),
-    ("35", "port: 53"),
-    // The book follows, without mark, version and checksum of its own.
-];
-const PROFILE_V1_TAIL: &Fields = &[("c5f9284ddc108d42", "checksum")];
 
 const FIRST_NOISE_MESSAGE: &Fields = &[
     ("675dd574ed7789310b3d2e7681f3790b466c773b1521fecf36577958371ea52f", "e"),
@@ -379,29 +323,6 @@ fn a_book_file_has_these_bytes() {
 }
 
 #[test]
-fn a_profile_file_has_these_bytes() {
-    let without = Profile { secret: None, ..profile() };
-    for (profile, file) in [(profile(), profile_file()), (without, profile_file_without_secret())] {
-        let mut buffer = [0; Profile::MAX_FILE];
-        assert_eq!(hex(profile.encode(&mut buffer).unwrap()), file);
-
-        let mut again = [0; Profile::MAX_FILE];
-        let read = Profile::decode(&unhex(&file)).ok().unwrap();
-        assert_eq!(hex(read.encode(&mut again).unwrap()), file);
-        assert_eq!(read.address, "gate.example");
-    }
-}
-
-#[test]
-fn a_profile_file_of_the_first_version_is_read_as_one_without_packet_knocks() {
-    let read = Profile::decode(&unhex(&profile_file_v1())).ok().unwrap();
-    let expected = Profile { packet_ports: None, ..profile() };
-    let mut buffers = [[0; Profile::MAX_FILE]; 2];
-    let [one, other] = &mut buffers;
-    assert_eq!(hex(read.encode(one).unwrap()), hex(expected.encode(other).unwrap()));
-}
-
-#[test]
 fn a_book_draws_these_decoys_and_sequences() {
     let (book, decoys) = (book(), book().decoys());
     let first_ten = [10_003, 10_122, 10_428, 10_434, 10_717, 10_769, 10_820, 10_961, 10_982, 11_006];
@@ -435,11 +356,9 @@ fn the_specification_shows_these_bytes() {
         ("book file", [flat(BOOK_HEAD), flat(BOOK), flat(BOOK_TAIL)].concat()),
         ("open request", flat(OPEN)),
         ("answer with a door key", flat(ANSWER_WITH_DOOR_KEY)),
-        ("profile file", profile_file()),
-        ("profile file without a secret", profile_file_without_secret()),
-        ("profile file of the first version", profile_file_v1()),
     ];
-    for (name, example) in examples.into_iter().chain(console::examples()).chain(site::examples()) {
+    let others = console::examples().into_iter().chain(profile::examples()).chain(site::examples());
+    for (name, example) in examples.into_iter().chain(others) {
         assert!(
             specification.contains(&example),
             "docs/protocol.md does not show the bytes of the {name}: {example}"
@@ -505,39 +424,6 @@ fn answer_with_door_key() -> Answer {
 
 fn book() -> Book {
     Book::decode(&unhex(&[flat(BOOK_HEAD), flat(BOOK), flat(BOOK_TAIL)].concat())).ok().unwrap()
-}
-
-fn profile_file() -> String {
-    let parts = [PROFILE_HEAD, PROFILE_SECRET, PROFILE_SERVICES, BOOK, PROFILE_TAIL];
-    parts.map(flat).concat()
-}
-
-fn profile_file_without_secret() -> String {
-    let parts = [PROFILE_HEAD, PROFILE_WITHOUT_SECRET, PROFILE_SERVICES, BOOK, PROFILE_WITHOUT_SECRET_TAIL];
-    parts.map(flat).concat()
-}
-
-fn profile_file_v1() -> String {
-    [PROFILE_V1_HEAD, BOOK, PROFILE_V1_TAIL].map(flat).concat()
-}
-
-fn profile() -> Profile {
-    let service =
-        |id, name: &str, protocol, port| ProfileService { id, name: name.parse().unwrap(), protocol, port };
-    Profile {
-        client: "alice".parse().unwrap(),
-        address: "gate.example".try_into().unwrap(),
-        central_port: 62_201,
-        packet_ports: Some(PortRange { first: 60_000, last: 65_535 }),
-        gate: GATE,
-        gate_key: PublicKey(bytes(&[PROFILE_HEAD[9]])),
-        door_key: DoorKey::from_bytes(counting_from(0x00)),
-        secret: Some(SecretKey::from_bytes(counting_from(0x40))),
-        services: [service(1, "ssh", Protocol::Tcp, 22), service(2, "dns", Protocol::Udp, 53)]
-            .into_iter()
-            .collect(),
-        book: book(),
-    }
 }
 
 /// What the client draws: its ephemeral key, then the nonce.
