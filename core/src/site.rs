@@ -195,6 +195,8 @@ pub enum SiteError {
     Algorithm,
     /// What is in it cannot be read.
     Nonsense,
+    /// Nothing that was read: what shall be written is longer than the room for it.
+    NoRoom,
 }
 
 impl core::fmt::Display for SiteError {
@@ -203,7 +205,7 @@ impl core::fmt::Display for SiteError {
             Self::NotOne => f.write_str("no site image; make one with `knockgated gateway image`"),
             Self::Version(version) => write!(
                 f,
-                "a site image of version {version}, and this firmware reads version {VERSION}; use tools and firmware of one \
+                "a site image of version {version}, and this release reads version {VERSION}; use tools and firmware of one \
                  release"
             ),
             Self::Truncated => f.write_str("a site image that is cut off; write all of it"),
@@ -212,6 +214,9 @@ impl core::fmt::Display for SiteError {
             }
             Self::Nonsense => f.write_str(
                 "a site image whose content makes no sense; use tools and firmware of one release",
+            ),
+            Self::NoRoom => f.write_str(
+                "a site that is longer than the room for it; use fewer clients, services or policies",
             ),
         }
     }
@@ -368,7 +373,7 @@ impl Draft<'_> {
     /// Writes the image, which is then to be signed and its signature put behind it.
     ///
     /// # Errors
-    /// [`SiteError::Truncated`] if `buffer` is too short.
+    /// [`SiteError::NoRoom`] if `buffer` is too short.
     pub fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], SiteError> {
         buffer.fill(0);
         let mut at = HEADER_LEN;
@@ -378,19 +383,19 @@ impl Draft<'_> {
         put_all(self.books, buffer, &mut at)?;
         put(&count(self.policies)?, buffer, &mut at)?;
         for (name, rights, code) in self.policies {
-            let length = u32::try_from(code.len()).map_err(|_| SiteError::Truncated)?;
+            let length = u32::try_from(code.len()).map_err(|_| SiteError::NoRoom)?;
             put(&SitePolicy { name: name.clone(), rights, length }, buffer, &mut at)?;
         }
         let content = at - HEADER_LEN;
         for (_, _, code) in self.policies {
             at = aligned(at);
             let place = buffer.get_mut(at..).and_then(|rest| rest.get_mut(..code.len()));
-            place.ok_or(SiteError::Truncated)?.copy_from_slice(code);
+            place.ok_or(SiteError::NoRoom)?.copy_from_slice(code);
             at += code.len();
         }
         at = aligned(at);
-        let image = buffer.get_mut(..at).ok_or(SiteError::Truncated)?;
-        let (header, _) = image.split_first_chunk_mut::<HEADER_LEN>().ok_or(SiteError::Truncated)?;
+        let image = buffer.get_mut(..at).ok_or(SiteError::NoRoom)?;
+        let (header, _) = image.split_first_chunk_mut::<HEADER_LEN>().ok_or(SiteError::NoRoom)?;
         *header = header_of(content, at)?;
         Ok(image)
     }
@@ -398,9 +403,9 @@ impl Draft<'_> {
 
 fn header_of(content: usize, whole: usize) -> Result<[u8; HEADER_LEN], SiteError> {
     let mut header = [0; HEADER_LEN];
-    let number = |value: usize| u32::try_from(value).map_err(|_| SiteError::Truncated);
+    let number = |value: usize| u32::try_from(value).map_err(|_| SiteError::NoRoom);
     let [first, second, third, fourth] = header.as_chunks_mut::<4>().0 else {
-        return Err(SiteError::Truncated);
+        return Err(SiteError::NoRoom);
     };
     *first = MARK;
     *second = [VERSION, 0, 0, 0];
@@ -415,13 +420,13 @@ fn put_all<T: Serialize>(items: &[T], buffer: &mut [u8], at: &mut usize) -> Resu
 }
 
 fn put(item: &impl Serialize, buffer: &mut [u8], at: &mut usize) -> Result<(), SiteError> {
-    let place = buffer.get_mut(*at..).ok_or(SiteError::Truncated)?;
-    *at += postcard::to_slice(item, place).map_err(|_| SiteError::Truncated)?.len();
+    let place = buffer.get_mut(*at..).ok_or(SiteError::NoRoom)?;
+    *at += postcard::to_slice(item, place).map_err(|_| SiteError::NoRoom)?.len();
     Ok(())
 }
 
 fn count<T>(items: &[T]) -> Result<u32, SiteError> {
-    u32::try_from(items.len()).map_err(|_| SiteError::Truncated)
+    u32::try_from(items.len()).map_err(|_| SiteError::NoRoom)
 }
 
 fn padded(policy: &SitePolicy<'_>) -> usize {

@@ -138,7 +138,8 @@ fn a_site_image_has_these_bytes() {
     let mut buffer = [0xff; 1024];
     assert_eq!(hex(draft.write(&mut buffer).unwrap()), image());
     for len in 0..unhex(&image()).len() {
-        assert!(draft.write(&mut buffer[..len]).is_err(), "a buffer of {len} bytes");
+        let refused = draft.write(&mut buffer[..len]).err();
+        assert_eq!(refused, Some(SiteError::NoRoom), "a buffer of {len} bytes");
     }
 }
 
@@ -249,6 +250,7 @@ fn every_refusal_of_an_image_says_what_to_do() {
         SiteError::Truncated,
         SiteError::Algorithm,
         SiteError::Nonsense,
+        SiteError::NoRoom,
     ];
     for fault in faults {
         assert!(fault.to_string().contains("; "), "{fault}");
