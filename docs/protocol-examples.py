@@ -264,15 +264,17 @@ DECOY_SEED, BOOK_SEED = count_from(0xC0), count_from(0xE0)
 REQUEST_NONCE, ANSWER_NONCE = count_from(0x01, 24), count_from(0x81, 24)
 
 BOOK = BOOK_ID + varint(1000) + bytes([6]) + varint(100) + varint(10000) + varint(32767) + DECOY_SEED + BOOK_SEED
-SERVICES = (
-    varint(2) + varint(1) + text("ssh") + varint(0) + varint(22) + varint(2) + text("dns") + varint(1) + varint(53)
-)
+SSH, DNS = varint(1) + text("ssh") + varint(0) + varint(22), varint(2) + text("dns") + varint(1) + varint(53)
+SSH_HOSTS = some(bytes([192, 0, 2, 100])) + some(bytes.fromhex("20010db8000000000000000000000100"))
+SERVICES, SERVICES_V2 = items(SSH + SSH_HOSTS, DNS + NONE + NONE), items(SSH, DNS)
 ADDRESS = text("alice") + text("gate.example") + varint(62201)
 PACKET_PORTS = some(varint(60_000) + varint(65_535))
 KEYS = GATE_ID + x25519(GATE) + DOOR_KEY
 PROFILE = ADDRESS + PACKET_PORTS + KEYS + some(CLIENT) + SERVICES + BOOK
 PROFILE_WITHOUT_SECRET = ADDRESS + PACKET_PORTS + KEYS + NONE + SERVICES + BOOK
-PROFILE_V1 = ADDRESS + KEYS + CLIENT + SERVICES + BOOK
+PROFILE_V2 = ADDRESS + PACKET_PORTS + KEYS + some(CLIENT) + SERVICES_V2 + BOOK
+PROFILE_V2_WITHOUT_SECRET = ADDRESS + PACKET_PORTS + KEYS + NONE + SERVICES_V2 + BOOK
+PROFILE_V1 = ADDRESS + KEYS + CLIENT + SERVICES_V2 + BOOK
 SOURCE = some(bytes([0, 192, 0, 2, 7]))
 TOKEN = count_from(0x70, 8)
 REQUEST = bytes([2]) + varint(1_700_000_000_000_000) + varint(1) + varint(3600) + SOURCE
@@ -389,8 +391,10 @@ def main():
     for number in (0, 1, 41, 999):
         print(f"sequence {number}:", draw_sequence(BOOK_SEED, number, 6, decoys))
     show("book file", file(b"KGbk", 1, BOOK))
-    show("profile file", file(b"KGpr", 2, PROFILE))
-    show("profile file without a secret", file(b"KGpr", 2, PROFILE_WITHOUT_SECRET))
+    show("profile file", file(b"KGpr", 3, PROFILE))
+    show("profile file without a secret", file(b"KGpr", 3, PROFILE_WITHOUT_SECRET))
+    show("profile file of the second version", file(b"KGpr", 2, PROFILE_V2))
+    show("profile file of the second version without a secret", file(b"KGpr", 2, PROFILE_V2_WITHOUT_SECRET))
     show("profile file of the first version", file(b"KGpr", 1, PROFILE_V1))
 
     request, answer = REQUEST.ljust(64, b"\0"), ANSWER.ljust(112, b"\0")
