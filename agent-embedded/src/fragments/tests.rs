@@ -39,10 +39,13 @@ fn a_piece_passes_after_the_first_one_of_the_same_packet_alone() {
     }
 }
 
+/// First byte, the one behind the last, and whether the piece passes.
+type Pieces<'a> = &'a [(u16, u16, bool)];
+
 #[test]
 fn no_byte_comes_in_twice() {
     #[rustfmt::skip]
-    let cases: [(u32, &[(u16, u16, bool)]); 7] = [
+    let cases: [(u32, Pieces<'_>); 7] = [
         (1, &[(0, 800, false)]),
         (2, &[(792, 1600, false)]),
         (3, &[(800, 1600, true), (1600, 2400, true), (800, 1600, false)]),
