@@ -129,6 +129,8 @@ trait Own: Copy + PartialEq + Display + Into<IpAddr> + std::str::FromStr {
     /// Whether a router may have it that is no neighbour by its prefix.
     fn is_on_any_link(self) -> bool;
     fn bits(self) -> u128;
+    /// Whether it names the whole network of that prefix, or everybody there.
+    fn is_of_all(self, prefix: u8) -> bool;
 }
 
 impl Own for Ipv4Addr {
@@ -147,6 +149,13 @@ impl Own for Ipv4Addr {
     fn bits(self) -> u128 {
         self.to_bits().into()
     }
+
+    /// Networks of one or two hosts have no such addresses: RFC 3021.
+    fn is_of_all(self, prefix: u8) -> bool {
+        let hosts = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+        let own = self.to_bits() & hosts;
+        prefix < 31 && (own == 0 || own == hosts)
+    }
 }
 
 impl Own for Ipv6Addr {
@@ -164,6 +173,12 @@ impl Own for Ipv6Addr {
 
     fn bits(self) -> u128 {
         self.to_bits()
+    }
+
+    /// The first one is every router's: RFC 4291, section 2.6.1.
+    fn is_of_all(self, prefix: u8) -> bool {
+        let hosts = u128::MAX.checked_shr(prefix.into()).unwrap_or(0);
+        prefix < 127 && self.to_bits() & hosts == 0
     }
 }
 
@@ -188,7 +203,8 @@ fn outer<A: Own>(
     };
     let router = read_router(router)?;
     let shared = u32::from(A::BITS - prefix);
-    let is_neighbour = (address.bits() ^ router.value.bits()).checked_shr(shared).unwrap_or(0) == 0;
+    let is_neighbour = !router.value.is_of_all(prefix)
+        && (address.bits() ^ router.value.bits()).checked_shr(shared).unwrap_or(0) == 0;
     if router.value == address || !(is_neighbour || router.value.is_on_any_link()) {
         let what = router.value;
         section.note(
@@ -215,7 +231,7 @@ fn with_prefix<A: Own>(text: &str) -> Result<(A, u8), String> {
     let Some((address, prefix)) = parts.filter(|(_, prefix)| (1..=A::BITS).contains(prefix)) else {
         return Err(format!("{text:?} is no address with a prefix; write one such as {:?}", A::EXAMPLE));
     };
-    if !address.is_one_host() {
+    if !address.is_one_host() || address.is_of_all(prefix) {
         return Err(format!(
             "{address} cannot be a gateway's own address; write the one that clients reach it at"
         ));
@@ -241,11 +257,12 @@ pub(super) fn fit(root: &Section<'_>, gateway: &Gateway, parts: &Parts<'_>) {
     fit_policies(root, parts.policy);
     for service in parts.services {
         let name = service.name.as_ref().map_or("?", Name::as_str);
-        for host in service.hosts.iter().filter(|host| gateway.has(host.value)) {
+        for host in &service.hosts {
             let address = host.value;
+            let Some(who) = gateway.whose(address) else { continue };
             root.note(
                 host.line,
-                format!("service.{name}.hosts names {address}, which is the gateway itself; name the machines behind it"),
+                format!("service.{name}.hosts names {address}, which is {who}; name the machines behind it"),
             );
         }
     }
@@ -312,8 +329,14 @@ pub(super) struct Parts<'a> {
 }
 
 impl Gateway {
-    fn has(&self, address: IpAddr) -> bool {
-        self.addresses().any(|own| own == address)
+    /// Who has this address in front of the inner port, if the configuration tells.
+    fn whose(&self, address: IpAddr) -> Option<&'static str> {
+        if self.addresses().any(|own| own == address) {
+            return Some("the gateway itself");
+        }
+        let v4 = self.ipv4.and_then(|own| own.router).map(IpAddr::from);
+        let v6 = self.ipv6.and_then(|own| own.router).map(IpAddr::from);
+        [v4, v6].contains(&Some(address)).then_some("its router")
     }
 
     /// Its own addresses.

@@ -122,12 +122,27 @@ fn a_wrong_gateway_is_refused_at_its_line_with_the_remedy() {
         (16, "[gateway]\nname = \"lab\"\nipv4 = \"192.0.2.1/24\"\n[gateway.console]\n", "4: gateway.console.id is missing; give it a number like a service's: id = 100"),
         (17, "[gateway]\nname = \"lab\"\nipv4 = \"192.0.2.1/24\"\n[gateway.console]\nid = 1\n", "services ssh and console both have id 1"),
         (18, "[gateway]\nname = \"lab\"\nipv4 = \"192.0.2.1/24\"\nmac = 1\n", "4: gateway.mac is not known; known here: "),
-        (19, "gateway = 1\n", "1: gateway is a number; write a table [gateway]"),
+        (19, "[gateway]\nname = \"lab\"\nipv4 = \"192.0.2.0/24\"\n", "192.0.2.0 cannot be a gateway's own address"),
+        (20, "[gateway]\nname = \"lab\"\nipv4 = \"192.0.2.255/24\"\n", "192.0.2.255 cannot be a gateway's own address"),
+        (21, "[gateway]\nname = \"lab\"\nipv6 = \"2001:db8::/64\"\n", "2001:db8:: cannot be a gateway's own address"),
+        (22, "[gateway]\nname = \"lab\"\nipv4 = \"192.0.2.1/24\"\nrouter-v4 = \"192.0.2.255\"\n", "which is no neighbour of 192.0.2.1/24"),
+        (23, "gateway = 1\n", "1: gateway is a number; write a table [gateway]"),
     ];
     for (case, text, expected) in cases {
         let refused = refused(&format!("{text}{GATE}{SSH}"));
         assert!(refused.contains(expected), "case {case}: {refused}");
     }
+}
+
+#[test]
+fn in_a_network_of_two_both_addresses_are_a_hosts() {
+    for (own, router) in [("192.0.2.0", "192.0.2.1"), ("192.0.2.1", "192.0.2.0")] {
+        let site = format!("[gateway]\nname = \"lab\"\nipv4 = \"{own}/31\"\nrouter-v4 = \"{router}\"\n");
+        parsed(&format!("{GATE}{site}{SSH}"));
+    }
+    parsed(&format!(
+        "{GATE}[gateway]\nname = \"lab\"\nipv4 = \"192.0.2.1/32\"\nipv6 = \"2001:db8::/127\"\n{SSH}"
+    ));
 }
 
 #[test]
@@ -145,10 +160,11 @@ fn wrong_hosts_are_refused_at_their_line_with_the_remedy() {
         (6, format!("hosts = [{}]", list(9)), "has 9 hosts; a service has at most 8, so make it two"),
         (7, "hosts = [\"192.0.2.1\"]".into(), "names 192.0.2.1, which is the gateway itself"),
         (8, "hosts = [\"224.0.0.1\"]".into(), "is not the address of one host"),
+        (9, "hosts = [\"192.0.2.254\"]".into(), "names 192.0.2.254, which is its router; name the machines behind it"),
     ];
     for (case, hosts, expected) in cases {
         let service = format!("[service.ssh]\nid = 1\nprotocol = \"tcp\"\nports = [22]\n{hosts}\n");
-        let refused = refused(&format!("{GATE}{SITE}{service}"));
+        let refused = refused(&format!("{GATE}{SITE}router-v4 = \"192.0.2.254\"\n{service}"));
         assert!(refused.contains(expected), "case {case}: {refused}");
     }
     parsed(&format!(
