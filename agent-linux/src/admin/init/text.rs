@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::{CentralPort, NewGateway, NewService, Request};
 
@@ -73,6 +73,15 @@ audit-log = {audit_log}
 }
 
 fn site(request: &Request, gateway: &NewGateway) -> anyhow::Result<String> {
+    for router in &gateway.routers {
+        let family = gateway.own.iter().filter(|own| own.contains(':') == router.is_ipv6()).count();
+        let routers = gateway.routers.iter().filter(|other| other.is_ipv6() == router.is_ipv6()).count();
+        if family == 0 || routers > 1 {
+            bail!(
+                "--router {router} goes with no --gateway; give one router at most for each address, of its family"
+            );
+        }
+    }
     let mut addresses = String::new();
     for own in &gateway.own {
         let (family, example) =
@@ -208,6 +217,20 @@ mod tests {
             Some("2001:db8::fe".parse().unwrap())
         );
         assert_same_defaults(&spelled_out, &config);
+    }
+
+    #[test]
+    fn a_router_that_goes_with_no_address_is_refused() {
+        let with = |routers: &[&str]| {
+            let routers = routers.iter().map(|router| router.parse().unwrap()).collect();
+            let own = vec!["192.0.2.1/24".into()];
+            configuration(&Request { gateway: Some(NewGateway { own, routers, ..gateway() }), ..request() })
+        };
+        assert!(with(&["192.0.2.254"]).is_ok());
+        for routers in [&["fe80::1"][..], &["192.0.2.254", "fe80::1"], &["192.0.2.254", "192.0.2.253"]] {
+            let error = with(routers).unwrap_err().to_string();
+            assert!(error.contains("goes with no --gateway; give one router"), "{routers:?}: {error}");
+        }
     }
 
     fn assert_same_defaults(spelled_out: &Config, config: &Config) {
