@@ -1,6 +1,6 @@
 //! `knockgated gateway image`: the signed site image, which a gateway gets by cable or over its console.
 //!
-//! Everything that could be wrong with it is found before the key is asked for and before a serial number is used up.
+//! Everything that could be wrong with it is found before a serial number is used up, and most of it before the key is asked for.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -30,6 +30,8 @@ pub fn run(config: &std::path::Path, request: &Request) -> anyhow::Result<String
     let mut site = site(&gate, &roster)?;
     super::refuse_to_overwrite(&request.out, request.existing)?;
     let key = key::secret(&request.key, request.passphrase_file.as_deref())?;
+    // A trial: no number is used up for what cannot be written or signed.
+    signed::sign(site.write()?, &key)?;
 
     let serial = SiteSerial::begin(&gate.dir)?;
     site.head.serial = serial.take(request.serial)?;
