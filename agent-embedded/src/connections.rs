@@ -2,8 +2,8 @@
 //!
 //! A socket listens only for the one SYN that was just let in, and the stack sees a segment only if it belongs to a socket.
 //! So there is never a reset for a stranger. When a pool is full, a connection that has done its work makes room, then
-//! one of the source that has the most of them, first one that is not even complete, then the oldest. Whoever was
-//! recognised is never pushed out.
+//! one of the source that has the most of them, first one that is not even complete or not any more, then the oldest. Whoever
+//! was recognised is never pushed out, not even while he takes his time with the closing.
 
 use alloc::vec;
 use core::net::IpAddr;
@@ -31,8 +31,10 @@ enum Stage {
     Known,
     /// It has become a conversation with the console.
     Talking,
-    /// The gateway has said all it had to say.
+    /// The gateway has said all it had to say to whom it knows.
     Closing,
+    /// It has nothing to say to a stranger.
+    Dismissed,
 }
 
 #[derive(Clone, Copy)]
@@ -121,9 +123,11 @@ impl<const N: usize> Pool<N> {
             let crowd = N - self.of_source(connection.source.0);
             match connection.stage {
                 Stage::Known | Stage::Talking => None,
-                Stage::Closing if !slot.is_over(sockets) => None,
-                Stage::Closing => Some((at, (0, 0, 0, connection.since))),
-                Stage::Opening => Some((at, (1, crowd, 0, connection.since))),
+                Stage::Closing | Stage::Dismissed if slot.is_over(sockets) => {
+                    Some((at, (0, 0, 0, connection.since)))
+                }
+                Stage::Closing => None,
+                Stage::Opening | Stage::Dismissed => Some((at, (1, crowd, 0, connection.since))),
                 Stage::Open | Stage::Silent => Some((at, (1, crowd, 1, connection.since))),
             }
         });
@@ -251,7 +255,7 @@ impl<const N: usize> Pool<N> {
             };
             match connection.stage {
                 Stage::Open | Stage::Silent | Stage::Known | Stage::Talking => slot.close(sockets, now),
-                Stage::Opening | Stage::Closing => slot.forget(sockets),
+                Stage::Opening | Stage::Closing | Stage::Dismissed => slot.forget(sockets),
             }
         }
     }
@@ -297,7 +301,8 @@ impl Slot {
         let stage = self.connection?.stage;
         let socket = sockets.get_mut::<Socket>(self.socket);
         match stage {
-            Stage::Opening | Stage::Known | Stage::Talking | Stage::Closing => return None,
+            Stage::Opening | Stage::Known | Stage::Talking => return None,
+            Stage::Closing | Stage::Dismissed => return None,
             Stage::Open if socket.recv_queue() >= MESSAGE_LEN => {
                 let mut message = [0; MESSAGE_LEN];
                 return (socket.recv_slice(&mut message) == Ok(MESSAGE_LEN)).then_some(message);
@@ -315,7 +320,10 @@ impl Slot {
     fn close(&mut self, sockets: &mut SocketSet<'static>, now: Instant) {
         sockets.get_mut::<Socket>(self.socket).close();
         if let Some(connection) = &mut self.connection {
-            connection.stage = Stage::Closing;
+            connection.stage = match connection.stage {
+                Stage::Known | Stage::Talking | Stage::Closing => Stage::Closing,
+                Stage::Opening | Stage::Open | Stage::Silent | Stage::Dismissed => Stage::Dismissed,
+            };
             connection.until = now.after(CLOSING);
         }
     }

@@ -77,7 +77,8 @@ fn whoever_was_recognised_is_never_pushed_out() {
     let (mut sockets, mut pool) = pool();
     for last in 1..=3 {
         pool.listen(&mut sockets, at(0), &syn(last, 1));
-        set_stage(&mut pool, last, if last == 1 { Stage::Talking } else { Stage::Known });
+        let stages = [Stage::Talking, Stage::Known, Stage::Closing];
+        set_stage(&mut pool, last, stages[usize::from(last) - 1]);
     }
     assert!(!pool.listen(&mut sockets, at(1), &syn(4, 1)));
     assert_eq!(places(&pool), [(1, 1), (2, 1), (3, 1)]);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use knockgate_core::Refusal;
 use knockgate_core::message::{Kind, Mode, Verdict};
+use knockgate_gateway::limits::{CENTRAL_SOCKETS, LINGER};
 use smoltcp::iface::SocketHandle;
 
 use crate::bridge::{connects, machine, says};
@@ -96,6 +97,23 @@ fn spoofed_syns_at_the_central_port_do_not_stop_a_knock() {
     }
     Knocker::new(&world, GATEWAY_V4).knock(&mut world, 20);
     assert!(world.allows(Who::Alice, GATEWAY_V4, 22));
+}
+
+#[test]
+fn strangers_who_do_not_agree_to_a_closing_keep_no_client_out() {
+    let mut world = World::new(Mode::Connect);
+    let central = SocketAddr::new(GATEWAY_V4, CENTRAL);
+    let crowd: Vec<_> = (0..CENTRAL_SOCKETS).map(|_| world.host(Who::Mallory).connect(central)).collect();
+    let is_there =
+        |world: &mut World| crowd.iter().all(|one| world.host(Who::Mallory).socket(*one).may_send());
+    assert!(world.run_until(Duration::from_secs(1), is_there));
+    world.host(Who::Mallory).mute();
+    world.pass(LINGER);
+    let before = world.elapsed();
+
+    assert!(Knocker::new(&world, GATEWAY_V4).ask(&mut world, Kind::Status, 0).is_some());
+
+    assert!(world.elapsed() - before < Duration::from_secs(1), "the first SYN is let in");
 }
 
 #[test]
