@@ -15,6 +15,7 @@ mod host;
 mod knocker;
 mod knocks;
 mod longevity;
+mod neighbours;
 mod packets;
 mod raw;
 mod reference;
