@@ -11,6 +11,7 @@ use crate::environment::{Environment, Health};
 use crate::filter::Filter;
 use crate::front::Front;
 use crate::heap::on_heap;
+use crate::jam::Jam;
 use crate::limits::{EXCHANGES, FRAMES_PER_POLL, GRANTS, HOLDS, LOCKOUTS};
 use crate::works::Works;
 
@@ -23,6 +24,8 @@ pub type Gate<R, G> = knockgate_core::Gate<R, G, EXCHANGES, HOLDS, GRANTS, LOCKO
 pub struct Gateway<Outer, Inner, R, G, E> {
     outer: Outer,
     inner: Inner,
+    outer_jam: Jam,
+    inner_jam: Jam,
     works: Works<R, G, E>,
 }
 
@@ -48,7 +51,7 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
         let bridge = on_heap(|| Bridge::new(Filter::new(filter), rng.next_u32()));
         let gate = on_heap(|| Gate::new(config.gate.clone(), roster, rng));
         let works = Works::new(gate, environment, front, bridge, now);
-        Ok(Self { outer, inner, works })
+        Ok(Self { outer, inner, outer_jam: Jam::default(), inner_jam: Jam::default(), works })
     }
 
     /// Tells the policies that the gateway has started. Its host calls it once, when nothing more can go wrong.
@@ -75,7 +78,7 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
     fn receive_outer(&mut self, now: Now) -> bool {
         for _ in 0..FRAMES_PER_POLL {
             // What costs much leaves the rest to the next turn, so that the inner port has its turn, too.
-            if self.works.is_exhausted() {
+            if self.works.is_exhausted() || self.inner_jam.holds_up(now.instant, &mut self.inner) {
                 return true;
             }
             let Some((received, token)) = self.outer.receive(clock::wire(now.instant)) else { return false };
@@ -87,6 +90,9 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
     /// Returns whether more may be waiting.
     fn receive_inner(&mut self, now: Now) -> bool {
         for _ in 0..FRAMES_PER_POLL {
+            if self.outer_jam.holds_up(now.instant, &mut self.outer) {
+                return true;
+            }
             let Some((received, _)) = self.inner.receive(clock::wire(now.instant)) else { return false };
             received.consume(|bytes| self.works.bridge.take_from_inside(now.instant, bytes, &mut self.outer));
         }

@@ -53,6 +53,7 @@ mod front;
 mod gateway;
 mod groups;
 mod heap;
+mod jam;
 mod json;
 pub mod limits;
 pub mod machine;

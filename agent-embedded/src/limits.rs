@@ -43,6 +43,9 @@ pub const CONSOLE_IDLE: Duration = Duration::from_secs(60);
 /// Frames that one call of [`Gateway::poll`](crate::Gateway::poll) takes from each port: at 100 Mbit/s and full size, 4 ms
 /// of traffic.
 pub const FRAMES_PER_POLL: usize = 32;
+/// How long a port that takes no frame holds up the other one. A card has sent what it holds in a few milliseconds at 10 Mbit/s;
+/// longer than that the cable is not plugged in.
+pub const LONGEST_JAM: Duration = Duration::from_millis(20);
 /// Messages that are not noise and that one call of [`Gateway::poll`](crate::Gateway::poll) takes. Each costs the public-key work of a
 /// handshake, perhaps a policy and a write to flash: milliseconds on a microcontroller.
 pub const HANDSHAKES_PER_POLL: usize = 2;

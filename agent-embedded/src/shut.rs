@@ -11,6 +11,7 @@ use crate::bridge::{Bridge, pass_on};
 use crate::clock;
 use crate::filter::Filter;
 use crate::frame::Frame;
+use crate::jam::Jam;
 use crate::limits::{FRAMES_PER_POLL, LOOK};
 
 /// A gateway without a site.
@@ -18,6 +19,8 @@ pub struct ShutGateway<Outer, Inner> {
     outer: Outer,
     inner: Inner,
     hardware: EthernetAddress,
+    outer_jam: Jam,
+    inner_jam: Jam,
     bridge: Bridge,
     look: Instant,
 }
@@ -26,7 +29,8 @@ impl<Outer: Device, Inner: Device> ShutGateway<Outer, Inner> {
     /// A gateway whose outer card is `hardware`. `seed` is random.
     pub fn new(outer: Outer, inner: Inner, hardware: EthernetAddress, seed: u32, now: Instant) -> Self {
         let bridge = Bridge::new(Filter::new(alloc::vec::Vec::new()), seed);
-        Self { outer, inner, hardware, bridge, look: now.after(LOOK) }
+        let (outer_jam, inner_jam) = (Jam::default(), Jam::default());
+        Self { outer, inner, hardware, outer_jam, inner_jam, bridge, look: now.after(LOOK) }
     }
 
     /// The port that faces everybody.
@@ -51,6 +55,9 @@ impl<Outer: Device, Inner: Device> ShutGateway<Outer, Inner> {
 
     fn receive_outer(&mut self, now: Instant) -> bool {
         for _ in 0..FRAMES_PER_POLL {
+            if self.inner_jam.holds_up(now, &mut self.inner) {
+                return true;
+            }
             let Some((received, _)) = self.outer.receive(clock::wire(now)) else { return false };
             let (bridge, inner) = (&mut self.bridge, &mut self.inner);
             let is_for_card = |frame: &Frame<'_>| {
@@ -68,6 +75,9 @@ impl<Outer: Device, Inner: Device> ShutGateway<Outer, Inner> {
 
     fn receive_inner(&mut self, now: Instant) -> bool {
         for _ in 0..FRAMES_PER_POLL {
+            if self.outer_jam.holds_up(now, &mut self.outer) {
+                return true;
+            }
             let Some((received, _)) = self.inner.receive(clock::wire(now)) else { return false };
             let (bridge, outer) = (&mut self.bridge, &mut self.outer);
             received.consume(|bytes| bridge.take_from_inside(now, bytes, outer));
