@@ -279,12 +279,16 @@ mod tests {
         assert_eq!(file.len(), 1501);
         assert_eq!(Profile::decode(file).unwrap().services, profile.services);
     }
+
+    /// For whoever comes over IPv4, and over IPv6.
+    type ByFamily = [Option<&'static str>; 2];
+
     #[test]
     fn a_service_is_where_its_host_of_that_family_is_and_else_at_the_gate() {
         let at = |text: &str| text.parse::<IpAddr>().unwrap();
         let [v4, v6] = ["192.0.2.1", "2001:db8::1"].map(at);
         #[rustfmt::skip]
-        let cases: [(u32, &[&str], [Option<&str>; 2]); 5] = [
+        let cases: [(u32, &[&str], ByFamily); 5] = [
             (1, &[], [Some("192.0.2.1"), Some("2001:db8::1")]),
             (2, &["192.0.2.100"], [Some("192.0.2.100"), None]),
             (3, &["2001:db8::100"], [None, Some("2001:db8::100")]),
