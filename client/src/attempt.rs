@@ -180,6 +180,7 @@ fn knock_at(
     let patience = target.choices.service_patience();
     let mut wish = target.wish(service.id, call.codes.clone());
     let mut session = target.session(voice, facts)?;
+    session.keep_to(&service)?;
     let result = knock::knock(&mut session, &mut wish);
     knock::warn_if_low(&session, &result);
     let openings = result?;
@@ -209,8 +210,13 @@ fn renew_at(
     (voice, started): (&Voice, Instant),
     facts: &mut Facts,
 ) -> Result<Done, Failure> {
-    let mut wish = Wish { grant, ..target.wish(chosen(&target, call, grant, facts)?, call.codes.clone()) };
+    let service = chosen(&target, call, grant, facts)?;
+    let id = service.as_ref().map_or(0, |service| service.id);
+    let mut wish = Wish { grant, ..target.wish(id, call.codes.clone()) };
     let mut session = target.session(voice, facts)?;
+    if let Some(service) = &service {
+        session.keep_to(service)?;
+    }
     let openings = opening::renew(&mut session, &mut wish)?;
     Ok(Done::plain(Report::opened(session.facts, &openings, started.elapsed())))
 }
@@ -233,10 +239,15 @@ fn close_at(
 }
 
 /// A grant that is named needs no service.
-fn chosen(target: &Target<'_>, call: &Call, grant: u32, facts: &mut Facts) -> Result<u16, Failure> {
+fn chosen(
+    target: &Target<'_>,
+    call: &Call,
+    grant: u32,
+    facts: &mut Facts,
+) -> Result<Option<ProfileService>, Failure> {
     match (grant, &call.choices.service) {
-        (0, _) | (_, Some(_)) => target.service(facts).map(|service| service.id),
-        (_, None) => Ok(0),
+        (0, _) | (_, Some(_)) => target.service(facts).map(Some),
+        (_, None) => Ok(None),
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) enum Unreadable {
     #[error("not a Knockgate profile; import the file that `knockgated client add` wrote with --out")]
     Foreign,
     #[error(
-        "profile format {0} is not known to this version, which reads formats 1 and 2; install a newer knockgate"
+        "profile format {0} is not known to this version, which reads formats 1 to 3; install a newer knockgate"
     )]
     Newer(u8),
     #[error(
@@ -231,7 +231,7 @@ fn parse(bytes: &[u8]) -> Result<Profile, Unreadable> {
 mod tests {
     use knockgate_core::book::{Book, DecoySeed, Shape};
     use knockgate_core::key::{DoorKey, GateId, SecretKey};
-    use knockgate_core::profile::{ProfileService, Protocol};
+    use knockgate_core::profile::{Hosts, ProfileService, Protocol};
 
     use super::*;
     use crate::locked::Cost;
@@ -239,8 +239,13 @@ mod tests {
     fn profile() -> Profile {
         let rng = &mut UnwrapErr(SysRng);
         let shape = Shape::new(1000, 6, 100, 10_000..=32_767).unwrap();
-        let service =
-            ProfileService { id: 1, name: "ssh".parse().unwrap(), protocol: Protocol::Tcp, port: 22 };
+        let service = ProfileService {
+            id: 1,
+            name: "ssh".parse().unwrap(),
+            protocol: Protocol::Tcp,
+            port: 22,
+            hosts: Hosts::AT_GATE,
+        };
         Profile {
             client: "alice".parse().unwrap(),
             address: "gate.example".try_into().unwrap(),

@@ -10,7 +10,7 @@ use knockgate_core::message::{Kind, Mode, Offer, Request, Verdict};
 use crate::exchange::{Answered, Route};
 use crate::opening::{self, BUSY_WAIT, Opening, SHORTEST_WAIT, Wish, refused, retry, wait};
 use crate::outcome::{Doubt, Failure};
-use crate::print::{Opened, knocks};
+use crate::print::knocks;
 use crate::sequence::{self, Blocked};
 use crate::session::Session;
 use crate::settings::Via;
@@ -86,13 +86,7 @@ fn knock_sequence(session: &mut Session<'_>, wish: &mut Wish) -> Result<Opening,
     let granted = answered.answer.open.iter().find(|open| open.service == wish.service);
     let granted = granted.ok_or(Failure::Unconfirmed(Doubt::NotOpen))?;
     session.facts.via = Some(BY_SEQUENCE);
-    Ok(Opening {
-        opened: Opened::new(granted, &session.kept.profile, answered.at.elapsed()),
-        route: answered.route,
-        seen: answered.answer.seen,
-        via: BY_SEQUENCE,
-        ends: answered.at + Duration::from_millis(granted.left_ms.into()),
-    })
+    Ok(Opening::new(granted, (&answered, BY_SEQUENCE), &session.kept.profile))
 }
 
 /// Warns once a book is nearly used up, where one is needed: a packet uses up nothing of it.

@@ -3,14 +3,16 @@
 //! Whatever the gate wants to know in between is told without a word: that the client is where its packet came from, and,
 //! where somebody can be asked, the code of the second factor.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use knockgate_core::Refusal;
 use knockgate_core::message::{Answer, Kind, OpenService, Reach, Request, Verdict};
+use knockgate_core::profile::{Profile, ProfileService};
 
 use crate::code::Codes;
+use crate::dial;
 use crate::exchange::{Answered, Route};
 use crate::families;
 use crate::outcome::{Doubt, Failure};
@@ -44,11 +46,46 @@ pub(crate) struct Wish {
 pub(crate) struct Opening {
     pub(crate) opened: Opened,
     pub(crate) route: Route,
+    /// Where to connect to; none if the profile does not know.
+    pub(crate) at: Option<SocketAddr>,
     /// The address that the gate has seen.
     pub(crate) seen: Option<IpAddr>,
     pub(crate) via: &'static str,
     /// When it closes.
     pub(crate) ends: Instant,
+}
+
+impl Opening {
+    pub(crate) fn new(
+        open: &OpenService,
+        (answered, via): (&Answered, &'static str),
+        profile: &Profile,
+    ) -> Self {
+        let Answered { answer, route, at: heard, .. } = answered;
+        let service = profile.services.iter().find(|service| service.id == open.service);
+        let at = service.and_then(|service| place(service, route.to));
+        Self {
+            opened: Opened::new(open, profile, heard.elapsed()),
+            route: *route,
+            at,
+            seen: answer.seen,
+            via,
+            ends: *heard + Duration::from_millis(open.left_ms.into()),
+        }
+    }
+
+    /// Whether the service is at another machine than the gate, as far as is known.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.at.is_some_and(|at| at.ip() != self.route.to.ip())
+    }
+}
+
+/// Where a service is for those who have knocked at this address of the gate.
+pub(crate) fn place(service: &ProfileService, gate: SocketAddr) -> Option<SocketAddr> {
+    let host = service.address(gate.ip())?;
+    // The gate's own address may have a scope.
+    let address = if host == gate.ip() { gate } else { SocketAddr::new(host, 0) };
+    Some(dial::with_port(address, service.port))
 }
 
 /// Has the service opened to every address family that leads to the gate.
@@ -100,14 +137,7 @@ fn act(session: &mut Session<'_>, kind: Kind, wish: &mut Wish) -> Result<Opening
     let Some(open) = find(&answered.answer, wish) else {
         return Err(Failure::Unconfirmed(Doubt::NotOpen));
     };
-    let left = Duration::from_millis(open.left_ms.into());
-    Ok(Opening {
-        opened: Opened::new(open, &session.kept.profile, answered.at.elapsed()),
-        route: answered.route,
-        seen: answered.answer.seen,
-        via: answered.way.word(),
-        ends: answered.at + left,
-    })
+    Ok(Opening::new(open, (&answered, answered.way.word()), &session.kept.profile))
 }
 
 /// Asks until the gate has said its last word, which is neither a refusal nor a wish of its own.

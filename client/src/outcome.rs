@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use knockgate_core::Refusal;
+use knockgate_core::profile::Hosts;
 
 use crate::code::CodeFault;
 use crate::console::conversation::TalkFault;
@@ -89,6 +90,11 @@ pub(crate) enum Failure {
         asked: String,
         known: Vec<String>,
     },
+    /// The service is behind the gate, and has no address in a family that the gate is asked in.
+    OtherFamily {
+        service: String,
+        hosts: Hosts,
+    },
     /// The profile's keys cannot be used.
     BadKeys,
     /// The profile names no port for packet knocks.
@@ -127,7 +133,7 @@ pub(crate) enum Failure {
     Unconfirmed(Doubt),
     /// The gate has opened the service, but it does not answer.
     ServiceSilent {
-        port: u16,
+        at: String,
         patience: Duration,
     },
     /// The gate has opened the service, but there is no connection to it.
@@ -169,7 +175,7 @@ impl Failure {
                 Outcome::Failed
             }
             Self::NoProfile { .. } => Outcome::Usage,
-            Self::BadKeys | Self::ForeignBook { .. } => Outcome::Failed,
+            Self::BadKeys | Self::ForeignBook { .. } | Self::OtherFamily { .. } => Outcome::Failed,
             Self::NoPackets | Self::NoCentral | Self::Code(_) => Outcome::Failed,
             Self::NoConsole(_) | Self::SiteImage(_) => Outcome::Failed,
             Self::Talk(fault) => fault.outcome(),
@@ -193,6 +199,7 @@ impl Failure {
             Self::Store(_) => "profile",
             Self::Ledger(_) => "state",
             Self::UnknownService { .. } => "unknown-service",
+            Self::OtherFamily { .. } => "other-family",
             Self::BadKeys => "bad-keys",
             Self::NoPackets => "no-packets",
             Self::NoCentral => "no-central-port",
@@ -232,6 +239,7 @@ impl Failure {
             Self::Settings(_) | Self::Store(_) | Self::Ledger(_) => None,
             Self::NoProfile { .. } | Self::UnknownService { .. } | Self::BadKeys => None,
             Self::ForeignBook { .. } | Self::Resolve(_) | Self::Unreachable(_) | Self::NewerGate => None,
+            Self::OtherFamily { .. } => None,
             Self::Unexpected | Self::UnknownRefusal(_) | Self::UsedNumber { .. } => None,
             Self::NoPackets | Self::NoCentral | Self::Code(_) => None,
             Self::Exhausted | Self::Unconfirmed(_) => None,
@@ -257,6 +265,13 @@ impl Failure {
                  Ask the administrator of {host} for a profile with that service",
                 known.join(", ")
             ),
+            Self::OtherFamily { service, hosts } => {
+                let (has, flag) = if hosts.v4.is_some() { ("IPv4", "-6") } else { ("IPv6", "-4") };
+                format!(
+                    "{service} is behind {host} at an {has} address alone, and {host} cannot be knocked at over {has}. Leave \
+                     {flag} away, or ask the administrator for an address of each family"
+                )
+            }
             Self::BadKeys => format!(
                 "the keys in profile \"{profile}\" cannot be used; ask the administrator of {host} for a new profile"
             ),
@@ -319,8 +334,8 @@ impl Failure {
                  ask the administrator of {host} for a new profile (`knockgated client add`)"
             ),
             Self::Unconfirmed(doubt) => doubt.sentence(facts),
-            Self::ServiceSilent { port, patience } => format!(
-                "{gate} has opened{}, but TCP port {port} accepted no connection within {}. Either the service is not \
+            Self::ServiceSilent { at, patience } => format!(
+                "{gate} has opened{}, but {at} accepted no connection within {}. Either the service is not \
                  running, or connections leave from another address than the knock; \
                  `knockgate doctor {profile}` tells which address the gate sees",
                 asked_service(facts),

@@ -98,6 +98,9 @@ impl Opened {
 pub(crate) struct OpenedAt {
     /// Of the gate.
     pub(crate) address: IpAddr,
+    /// Where to connect to.
+    #[serde(default)]
+    pub(crate) at: Option<SocketAddr>,
     /// To whom, as the gate sees it.
     pub(crate) seen: Option<IpAddr>,
     pub(crate) via: String,
@@ -110,7 +113,7 @@ impl OpenedAt {
     fn of(opening: &Opening) -> Self {
         let &Opened { until, left_seconds, grant, .. } = &opening.opened;
         let (address, via) = (opening.route.to.ip(), opening.via.to_owned());
-        Self { address, seen: opening.seen, via, until, left_seconds, grant }
+        Self { address, at: opening.at, seen: opening.seen, via, until, left_seconds, grant }
     }
 }
 
@@ -219,7 +222,7 @@ impl Report {
         let message = first.map_or_else(String::new, |opened| {
             // A packet uses up no number of the book.
             let left = facts.number.map(|_| left_in(facts)).unwrap_or_default();
-            format!("{} on {} {}{left}", opened.service, opened_at(facts, openings), is_open(opened))
+            format!("{} {} {}{left}", opened.service, opened_at(facts, openings), is_open(opened))
         });
         let report = Self::new(facts, Outcome::Open, message, elapsed);
         Self {
@@ -275,8 +278,19 @@ impl Report {
     }
 }
 
-/// `gate.example (192.0.2.7 and 2001:db8::1)`.
+/// `on gate.example (192.0.2.7 and 2001:db8::1)`, or `at 192.0.2.100:22 behind gate.example (192.0.2.7)`.
 fn opened_at(facts: &Facts, openings: &[Opening]) -> String {
+    let behind = openings.iter().filter(|opening| opening.is_behind()).filter_map(|opening| opening.at);
+    let behind: Vec<_> = behind.map(|at| at.to_string()).collect();
+    let gate = gate_and_addresses(facts, openings);
+    if behind.is_empty() {
+        format!("on {gate}")
+    } else {
+        format!("at {} behind {gate}", behind.join(" and "))
+    }
+}
+
+fn gate_and_addresses(facts: &Facts, openings: &[Opening]) -> String {
     match openings {
         [_, _, ..] => {
             let addresses: Vec<_> =
@@ -491,7 +505,8 @@ mod tests {
         };
         let at = "[::1]:1".parse().unwrap();
         let ends = std::time::Instant::now();
-        let opening = Opening { opened, route: Route { to: at, from: at }, seen: None, via: "packet", ends };
+        let route = Route { to: at, from: at };
+        let opening = Opening { opened, route, at: Some(at), seen: None, via: "packet", ends };
         let report = Report::opened(&facts, &[opening], Duration::from_millis(12));
         assert_eq!(report.gate.as_deref(), Some("[::1]:1"));
         assert_eq!(serde_json::from_str::<Report>(&report.json()).unwrap(), report);

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use knockgate_core::Name;
-use knockgate_core::profile::{Profile, Protocol};
+use knockgate_core::profile::{Hosts, Profile, ProfileService, Protocol};
 
 use crate::attempt::{Done, Target, choose, recorded};
 use crate::code::Codes;
@@ -45,7 +45,7 @@ pub(crate) fn run(call: &ProxyCall) -> u8 {
         let mut target = Target::find(store, (Some(&call.profile), &call.choices), facts, &voice)?;
         let started = Instant::now();
         let opening = open(&mut target, call, facts, &voice)?;
-        stream = Some(connect(&opening, call)?);
+        stream = Some(connect(&opening, call, facts)?);
         Ok(Done::plain(Report::opened(facts, &[opening], started.elapsed())))
     });
     let Some(stream) = stream else {
@@ -69,30 +69,45 @@ fn open(
     voice: &Voice,
 ) -> Result<Opening, Failure> {
     let named = call.choices.service.clone();
-    let meant = named.or_else(|| at_port(&target.kept.profile, call.port));
+    let meant = named.or_else(|| at_port(&target.kept.profile, call));
     let service = match meant {
         Some(name) => choose(&target.kept.profile, Some(&name), facts)?.clone(),
         None => target.service(facts)?,
     };
     let mut wish = target.wish(service.id, Codes::IfWanted);
     let mut session = target.session(voice, facts)?;
+    session.keep_to(&service)?;
     let openings = knock::knock_once(&mut session, &mut wish)?;
     openings.into_iter().next().ok_or(Failure::Unexpected)
 }
 
-/// The service that listens at `port`.
-fn at_port(profile: &Profile, port: u16) -> Option<Name> {
-    let is_it = |service: &&knockgate_core::profile::ProfileService| {
-        service.port == port && service.protocol == Protocol::Tcp
-    };
-    profile.services.iter().find(is_it).map(|service| service.name.clone())
+/// The service that listens at the port. Several machines behind a gate may have one there: then the one whose address it is.
+fn at_port(profile: &Profile, call: &ProxyCall) -> Option<Name> {
+    let is_there = |service: &&ProfileService| service.port == call.port && service.protocol == Protocol::Tcp;
+    let mut there: Vec<_> = profile.services.iter().filter(is_there).collect();
+    if there.len() > 1 {
+        let addresses = look_up(call, Family::Any).unwrap_or_default();
+        let is_meant = |service: &ProfileService| {
+            addresses.iter().any(|address| service.address(address.ip()) == Some(address.ip()))
+        };
+        // The sort is stable: if nobody's address is meant, it is the profile's first one.
+        there.sort_by_key(|service| service.hosts == Hosts::AT_GATE || !is_meant(service));
+    }
+    there.first().map(|service| service.name.clone())
 }
 
-fn connect(opening: &Opening, call: &ProxyCall) -> Result<TcpStream, Failure> {
+fn look_up(call: &ProxyCall, family: Family) -> Result<Vec<SocketAddr>, Failure> {
+    dial::resolve(&call.host, call.port, family, Instant::now() + LOOK_UP).map_err(Failure::Resolve)
+}
+
+fn connect(opening: &Opening, call: &ProxyCall, facts: &Facts) -> Result<TcpStream, Failure> {
     let gate = opening.route.to;
     let family = if gate.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-    let mut addresses =
-        dial::resolve(&call.host, call.port, family, Instant::now() + LOOK_UP).map_err(Failure::Resolve)?;
+    let mut addresses = match opening.at {
+        // Whoever names the gate means what is behind it.
+        Some(at) if opening.is_behind() && call.host == facts.host => vec![dial::with_port(at, call.port)],
+        Some(_) | None => look_up(call, family)?,
+    };
     // Where the name is the gate's own, it is the address that was opened.
     addresses.sort_by_key(|address| address.ip() != gate.ip());
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);

@@ -16,14 +16,13 @@ const ATTEMPT: Duration = Duration::from_millis(1500);
 /// Pause after a refusal.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Connects to the service until it accepts, at any of the addresses that were opened.
+/// Connects to the service until it accepts, at any of the addresses that were opened, or behind them.
 pub(crate) fn await_service(
     openings: &[Opening],
     service: &ProfileService,
     patience: Duration,
     voice: &Voice,
 ) -> Result<(), Failure> {
-    let port = service.port;
     match service.protocol {
         Protocol::Tcp => {}
         Protocol::Udp => {
@@ -31,21 +30,28 @@ pub(crate) fn await_service(
             return Ok(());
         }
     }
-    voice.step(format!("waiting for {} to answer at port {port}", service.name));
+    let place = |opening: &Opening| Some((opening.at?, opening.route.from));
+    let places: Vec<_> = openings.iter().filter_map(place).collect();
+    let at = words(&places);
+    voice.step(format!("waiting for {} to answer at {at}", service.name));
     let deadline = Instant::now() + patience;
     loop {
-        if openings.iter().any(|opening| accepts(opening, port, deadline)) {
+        if places.iter().any(|place| accepts(*place, deadline)) {
             return Ok(());
         }
         if Instant::now() + PAUSE >= deadline {
-            return Err(Failure::ServiceSilent { port, patience });
+            return Err(Failure::ServiceSilent { at, patience });
         }
         thread::sleep(PAUSE);
     }
 }
 
-fn accepts(opening: &Opening, port: u16, deadline: Instant) -> bool {
-    let to: SocketAddr = dial::with_port(opening.route.to, port);
+/// `192.0.2.100:22 and [2001:db8::100]:22`
+fn words(places: &[(SocketAddr, SocketAddr)]) -> String {
+    places.iter().map(|(to, _)| to.to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+fn accepts((to, from): (SocketAddr, SocketAddr), deadline: Instant) -> bool {
     let left = deadline.saturating_duration_since(Instant::now()).min(ATTEMPT);
-    dial::connect(to, Some(opening.route.from), left).is_ok()
+    dial::connect(to, Some(from), left).is_ok()
 }

@@ -7,7 +7,7 @@ use getrandom::SysRng;
 use knockgate_core::client::{ExchangeError, Keys};
 use knockgate_core::key::DoorKey;
 use knockgate_core::message::{Kind, Request};
-use knockgate_core::profile::{PortRange, Profile};
+use knockgate_core::profile::{Hosts, PortRange, Profile, ProfileService};
 use rand_core::{Rng, UnwrapErr};
 
 use crate::console::conversation::Conversation;
@@ -145,6 +145,20 @@ impl<'a> Session<'a> {
         let addresses = dial::resolve(&host, 0, self.family, self.deadline).map_err(Failure::Resolve)?;
         self.addresses = Some(addresses.clone());
         Ok(addresses)
+    }
+
+    /// Has only the families asked from now on in which the service can be connected to.
+    pub(crate) fn keep_to(&mut self, service: &ProfileService) -> Result<(), Failure> {
+        if service.hosts == Hosts::AT_GATE {
+            return Ok(());
+        }
+        let mut addresses = self.addresses()?;
+        addresses.retain(|gate| service.address(gate.ip()).is_some());
+        if addresses.is_empty() {
+            return Err(Failure::OtherFamily { service: service.name.to_string(), hosts: service.hosts });
+        }
+        self.turn_to(addresses);
+        Ok(())
     }
 
     /// Has only these addresses asked from now on, whatever has answered before.

@@ -27,7 +27,7 @@ fn a_file_that_is_no_good_profile_is_refused_by_import() {
         (6, [&good[..], &[0; 4096]].concat(), damaged),
         (7, book_file(&gate.profile.book),   format!("this is a knock book, not a profile; {RIGHT_FILE}")),
         (8, b"-----BEGIN OPENSSH PRIVATE KEY-----".to_vec(), format!("not a Knockgate profile; {RIGHT_FILE}")),
-        (9, with(&good, 4, 3), "profile format 3 is not known to this version, which reads formats 1 and 2; install a newer knockgate".to_owned()),
+        (9, with(&good, 4, 4), "profile format 4 is not known to this version, which reads formats 1 to 3; install a newer knockgate".to_owned()),
     ];
     for (case, bytes, what) in cases {
         let file = gate.write_file("x.kgp", &bytes);

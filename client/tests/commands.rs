@@ -5,13 +5,17 @@
 mod live_gate;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener};
 use std::process::{Child, Stdio};
 use std::thread;
 
 use knockgate_core::key::Identity;
 use knockgate_core::message::Kind;
+use knockgate_core::profile::Hosts;
 use live_gate::{Finished, LiveGate, Network, V4};
+
+/// A machine behind the gate: every address of this network is this host.
+const BEHIND: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 
 #[test]
 fn run_ends_with_the_code_of_the_command_and_closes() {
@@ -24,6 +28,19 @@ fn run_ends_with_the_code_of_the_command_and_closes() {
     assert!(run.stderr.starts_with("knockgate: ssh on 127.0.0.1 is open for 60 s"), "{run:?}");
     assert_eq!(gate.asked(), [Kind::Open, Kind::Close]);
     assert_eq!(gate.open(), []);
+}
+
+#[test]
+fn run_tells_the_command_where_a_service_behind_the_gate_is() {
+    let machine = TcpListener::bind((BEHIND, 0)).unwrap();
+    let port = machine.local_addr().unwrap().port();
+    let gate = LiveGate::new().serving_at(port).behind(BEHIND).enrolled();
+    let script = "echo $KNOCKGATE_HOST $KNOCKGATE_ADDRESS $KNOCKGATE_PORT";
+
+    let run = gate.run(&["run", "home", "ssh", "--wait=5", "--", "sh", "-c", script]);
+
+    let told = format!("{BEHIND} {BEHIND} {port}\n");
+    assert_eq!((run.code, run.stdout.as_str()), (0, told.as_str()), "{run:?}");
 }
 
 #[test]
@@ -162,6 +179,31 @@ fn proxy_ends_when_the_server_does_although_stdin_is_open() {
     serving.join().unwrap();
     drop(stdin);
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), b"bye".as_slice()));
+}
+
+#[test]
+fn proxy_reaches_the_machine_behind_the_gate_by_its_own_name_and_by_the_gates() {
+    let machine = TcpListener::bind((BEHIND, 0)).unwrap();
+    let port = machine.local_addr().unwrap().port();
+    let mut gate = LiveGate::new().serving_at(port);
+    // The first one at that port is another machine's.
+    gate.profile.services[1].port = port;
+    gate.profile.services[1].hosts = Hosts::first_of(&[BEHIND]);
+    gate.profile.services[0].hosts = Hosts::first_of(&["127.0.0.8".parse().unwrap()]);
+    let gate = gate.enrolled();
+    let serving = thread::spawn(move || {
+        for _ in 0..2 {
+            machine.accept().unwrap().0.write_all(b"bye").unwrap();
+        }
+    });
+    for (host, service) in [("127.0.0.9", None), ("127.0.0.1", Some("web"))] {
+        let port = port.to_string();
+        let named = ["proxy", "home"].into_iter().chain(service).chain([host, &port]).collect::<Vec<_>>();
+        let run = gate.run(&named);
+        assert_eq!((run.code, run.stdout.as_str()), (0, "bye"), "{host}: {run:?}");
+        assert_eq!(gate.open(), [(V4, 2)], "{host}");
+    }
+    serving.join().unwrap();
 }
 
 #[test]

@@ -3,11 +3,14 @@
 
 mod live_gate;
 
-use std::net::{TcpListener, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::thread;
 
 use knockgate_core::message::Kind;
 use live_gate::{LiveGate, Network, V4, V6};
+
+/// A machine behind the gate: every address of this network is this host.
+const BEHIND: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 
 #[test]
 fn one_packet_opens_the_service() {
@@ -35,6 +38,7 @@ fn json_tells_where_it_was_opened_and_to_whom() {
     }
     let opened = &json["opened"][0];
     assert_eq!((&opened["address"], &opened["left_seconds"]), (&"127.0.0.1".into(), &60.into()));
+    assert_eq!(opened["at"], "127.0.0.1:22", "a server is where its gate is");
     assert!(opened["grant"].is_u64() && json["opened"][1].is_null(), "{json}");
 }
 
@@ -272,6 +276,50 @@ fn the_client_waits_until_the_service_answers() {
     let accepting = thread::spawn(move || service.accept().map(|_| ()));
     assert!(late.wait_with_output().unwrap().status.success());
     accepting.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_service_behind_the_gate_is_told_and_waited_for_where_it_is() {
+    let machine = TcpListener::bind((BEHIND, 0)).unwrap();
+    let port = machine.local_addr().unwrap().port();
+    // At the gate itself something listens at that port, too, and is not what is meant.
+    let _at_the_gate = TcpListener::bind((V4, port)).unwrap();
+    let gate = LiveGate::new().serving_at(port).behind(BEHIND).enrolled();
+
+    let knock = gate.run(&["knock", "home", "--wait=5"]);
+    let told = format!("ssh at {BEHIND}:{port} behind 127.0.0.1 is open for 60 s, until ");
+    assert!(knock.code == 0 && knock.stdout.starts_with(&told), "{knock:?}");
+    let json = gate.run(&["renew", "home", "--json"]).json();
+    let opened = &json["opened"][0];
+    let expected = (&"127.0.0.1".into(), &format!("{BEHIND}:{port}").into());
+    assert_eq!((&opened["address"], &opened["at"]), expected, "{json}");
+
+    drop(machine);
+    let silent = gate.run(&["knock", "home", "--wait=1"]);
+    assert_eq!(silent.code, 8, "{silent:?}");
+    let told = format!("127.0.0.1 has opened ssh, but {BEHIND}:{port} accepted no connection within 1 s");
+    assert!(silent.stderr.contains(&told), "{silent:?}");
+}
+
+#[test]
+fn only_the_families_are_knocked_in_that_the_service_behind_the_gate_has() {
+    let both = ("localhost", 0).to_socket_addrs().unwrap();
+    let (v4, v6): (Vec<_>, Vec<_>) = both.partition(|address| address.is_ipv4());
+    if !v4.is_empty() && !v6.is_empty() {
+        let gate = LiveGate::new().named("localhost").behind(BEHIND).enrolled();
+        assert_eq!(gate.run(&["knock", "home"]).code, 0);
+        assert_eq!(gate.open(), [(V4, 1)]);
+        let renewed = gate.run(&["renew", "home"]);
+        assert_eq!((renewed.code, renewed.stderr.as_str()), (0, ""), "{renewed:?}");
+    }
+    let gate = LiveGate::new().behind("2001:db8::100".parse().unwrap()).enrolled();
+    let run = gate.run(&["knock", "home", "--json"]);
+    let json = run.json();
+    assert_eq!((run.code, json["reason"].as_str()), (1, Some("other-family")), "{json}");
+    let told = "ssh is behind 127.0.0.1 at an IPv6 address alone, and 127.0.0.1 cannot be knocked at over IPv6. \
+                Leave -4 away, or ask the administrator for an address of each family";
+    assert_eq!(json["message"], told);
+    assert_eq!(gate.asked(), [], "nothing was sent");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use knockgate_core::profile::Profile;
+use knockgate_core::profile::{Hosts, Profile};
 use knockgate_core::site::{Signed, Site};
 
 use super::scene::{Said, Scene, chmod};
@@ -239,6 +239,22 @@ fn a_client_is_no_administrator_unless_it_is_said() {
     let profile = Profile::decode(&file(&scene, "bob.kgp")).unwrap();
     let console = &profile.services[0];
     assert_eq!((console.name.as_str(), console.id, console.port), ("console", 100, 62202));
+}
+
+#[test]
+fn a_profile_names_the_first_host_of_each_family_and_none_for_the_console() {
+    let scene = Scene::new();
+    let hosts = ["2001:db8::100", "192.0.2.100", "192.0.2.101"].map(|host| ["--host", host]);
+    let own = ["--gateway", "192.0.2.1/24", "--gateway", "2001:db8::1/64", "--service", "web=tcp/8080"];
+    init(&scene, &[own.as_slice(), hosts.as_flattened()].concat()).good();
+
+    scene.run(&["client", "add", "alice", "--service", "web", "--service", "console"]).good();
+
+    let profile = Profile::decode(&file(&scene, "alice.kgp")).unwrap();
+    let hosts: Vec<_> =
+        profile.services.iter().map(|service| (service.name.as_str(), service.hosts)).collect();
+    let both = Hosts { v4: Some("192.0.2.100".parse().unwrap()), v6: Some("2001:db8::100".parse().unwrap()) };
+    assert_eq!(hosts, [("web", both), ("console", Hosts::AT_GATE)]);
 }
 
 /// A key of the owner in the files `owner.key` and `owner.pub`.

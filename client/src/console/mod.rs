@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::{Done, Target, choose, recorded, tell};
 use crate::cli::Form;
 use crate::code::Codes;
-use crate::dial;
 use crate::knock;
 use crate::opening::{Opening, refused};
 use crate::outcome::Failure;
@@ -198,7 +197,7 @@ fn converse(
     service: &ProfileService,
     opening: &Opening,
 ) -> Result<Conversation, Failure> {
-    let to = dial::with_port(opening.route.to, service.port);
+    let to = opening.at.ok_or(Failure::Unexpected)?;
     session.voice.step(format!("connecting to the console of {}", session.facts.gate_and_address()));
     let (answered, mut conversation) = session.converse(service.id, (to, opening.route.from))?;
     match answered.answer.verdict {

@@ -8,6 +8,7 @@ use knockgate_core::profile::{ProfileService, Protocol};
 
 use crate::dial;
 use crate::exchange::{Answered, NoAnswer, Way};
+use crate::opening;
 use crate::outcome::Failure;
 use crate::print::{Facts, knocks, lasting};
 use crate::session::Session;
@@ -200,7 +201,11 @@ pub(super) fn service(answered: &Answered, service: &ProfileService, facts: &Fac
             return Finding::ok("service", text);
         }
     }
-    let to = dial::with_port(answered.route.to, *port);
+    let Some(to) = opening::place(service, answered.route.to) else {
+        let flag = if answered.route.to.is_ipv4() { "-6" } else { "-4" };
+        let text = format!("{name} has no address of the family that the gate has answered in");
+        return Finding::cannot_tell("service", text, format!("look again with {flag}"));
+    };
     let answers = dial::connect(to, Some(answered.route.from), PORT_WAIT).is_ok();
     let host = &facts.host;
     match (is_open, answers) {

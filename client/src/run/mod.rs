@@ -100,6 +100,7 @@ impl<'a> Keeper<'a> {
         let service = target.service(facts)?;
         let mut wish = target.wish(service.id, codes.clone());
         let mut session = target.session(voice, facts)?;
+        session.keep_to(&service)?;
         let openings = knock::knock(&mut session, &mut wish)?;
         drop(session);
         if let Some(patience) = target.choices.service_patience() {
@@ -129,12 +130,17 @@ impl<'a> Keeper<'a> {
     }
 
     fn environment(&self, facts: &Facts) -> Vec<(&'static str, String)> {
-        let address = self.held.first().map(|held| held.opening.route.to.ip().to_string());
+        let opening = self.held.first().map(|held| &held.opening);
+        let place = opening.and_then(|opening| opening.at);
+        let behind = place.filter(|_| opening.is_some_and(Opening::is_behind));
+        let address = place.map(|place| place.ip().to_string()).unwrap_or_default();
+        // Whoever connects to this name shall not end at the gate, where nothing listens.
+        let host = behind.map_or_else(|| facts.host.clone(), |_| address.clone());
         vec![
             ("KNOCKGATE_PROFILE", facts.profile.clone()),
             ("KNOCKGATE_SERVICE", self.service.name.to_string()),
-            ("KNOCKGATE_HOST", facts.host.clone()),
-            ("KNOCKGATE_ADDRESS", address.unwrap_or_default()),
+            ("KNOCKGATE_HOST", host),
+            ("KNOCKGATE_ADDRESS", address),
             ("KNOCKGATE_PORT", self.service.port.to_string()),
             ("KNOCKGATE_PROTOCOL", self.service.protocol.word().to_owned()),
         ]

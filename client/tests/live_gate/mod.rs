@@ -27,7 +27,7 @@ use knockgate_core::key::{DoorKey, GateId, Identity, SecretKey};
 use knockgate_core::limits::MESSAGE_LEN;
 use knockgate_core::message::{Kind, Mode};
 use knockgate_core::note::Note;
-use knockgate_core::profile::{PortRange, Profile, ProfileService, Protocol};
+use knockgate_core::profile::{Hosts, PortRange, Profile, ProfileService, Protocol};
 use knockgate_core::replay::{Burnt, Used};
 use knockgate_core::roster::{Client, ClientId, FixedRoster, Roster};
 use knockgate_core::time::{self, Now, UnixTime};
@@ -157,6 +157,12 @@ impl LiveGate {
         self
     }
 
+    /// The profile's first service is at that host behind the gate.
+    pub(crate) fn behind(mut self, host: IpAddr) -> Self {
+        self.profile.services[0].hosts = Hosts::first_of(&[host]);
+        self
+    }
+
     pub(crate) fn over(self, network: Network) -> Self {
         self.host().network = network;
         self
@@ -273,7 +279,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 fn service(id: u16, name: &str, port: u16) -> ProfileService {
-    ProfileService { id, name: name.parse().unwrap(), protocol: Protocol::Tcp, port }
+    ProfileService { id, name: name.parse().unwrap(), protocol: Protocol::Tcp, port, hosts: Hosts::AT_GATE }
 }
 
 fn config(identity: &Identity, book: &Book) -> Config {

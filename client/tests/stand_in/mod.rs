@@ -23,7 +23,7 @@ use knockgate_core::handshake::Responder;
 use knockgate_core::key::{DoorKey, GateId, Identity, SecretKey};
 use knockgate_core::limits::MESSAGE_LEN;
 use knockgate_core::message::{Answer, Kind, Mode, Offer, OpenService, Request, Verdict};
-use knockgate_core::profile::{Profile, ProfileService, Protocol};
+use knockgate_core::profile::{Hosts, Profile, ProfileService, Protocol};
 use rand_core::UnwrapErr;
 use tempfile::TempDir;
 
@@ -237,7 +237,7 @@ fn private_tempdir() -> TempDir {
 }
 
 fn service(id: u16, name: &str, port: u16) -> ProfileService {
-    ProfileService { id, name: name.parse().unwrap(), protocol: Protocol::Tcp, port }
+    ProfileService { id, name: name.parse().unwrap(), protocol: Protocol::Tcp, port, hosts: Hosts::AT_GATE }
 }
 
 fn offered_number(reply: Reply) -> Option<u32> {

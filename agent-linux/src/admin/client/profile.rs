@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use knockgate_core::key::{PublicKey, SecretKey};
-use knockgate_core::profile::{Profile, ProfileService};
+use knockgate_core::profile::{Hosts, Profile, ProfileService};
 use knockgate_core::totp::TotpSecret;
 use knockgate_core::{Name, text_form};
 
@@ -68,6 +68,7 @@ pub(super) fn profile(
         name: service.name.clone(),
         protocol: service.protocol,
         port: service.ports.first().copied().unwrap_or(0),
+        hosts: Hosts::first_of(&service.hosts),
     };
     Profile {
         client: name.clone(),
