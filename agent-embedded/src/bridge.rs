@@ -3,7 +3,7 @@
 //! Outwards everything passes. Inwards pass ARP and neighbour discovery, without which nobody finds anybody; the questions of
 //! switches for multicast groups, without which they stop to carry it; answers to machines that ask for an address; flows
 //! that were begun inside, and what went wrong with them; and what a grant covers. Everything else is dropped, and nobody
-//! is told.
+//! is told. So is what comes in the name of a machine that is guarded.
 //!
 //! A connection that was begun under a grant goes on when the grant has ended, as it does on Linux. There too it counts as begun
 //! only when the machine inside has answered, and whoever begins once more needs a grant once more.
@@ -35,11 +35,34 @@ impl Bridge {
 
     /// Whether a frame from outside may pass.
     pub(crate) fn lets_in(&mut self, now: Instant, frame: &Frame<'_>) -> bool {
+        if self.is_in_a_guarded_name(frame) {
+            return false;
+        }
         match &frame.kind {
             Kind::Arp(_) => true,
             Kind::Packet(packet) => self.lets_packet_in(now, frame, packet),
             Kind::Other => false,
         }
+    }
+
+    /// Whether a frame from outside says to come from a machine that is guarded, or where that machine is. Its neighbours inside
+    /// would speak with somebody outside in its place.
+    fn is_in_a_guarded_name(&self, frame: &Frame<'_>) -> bool {
+        let names = match &frame.kind {
+            Kind::Arp(arp) => [Some(arp.sender.into()), None],
+            Kind::Packet(packet) => match packet.content {
+                Content::Neighbour { about, is_answer: true } => [Some(packet.source), Some(about.into())],
+                Content::Neighbour { is_answer: false, .. }
+                | Content::Segment(_)
+                | Content::Router
+                | Content::GroupQuery
+                | Content::Trouble(_)
+                | Content::Rest
+                | Content::Other => [Some(packet.source), None],
+            },
+            Kind::Other => [None, None],
+        };
+        names.into_iter().flatten().any(|name| self.filter.guards(name))
     }
 
     fn lets_packet_in(&mut self, now: Instant, frame: &Frame<'_>, packet: &Packet<'_>) -> bool {

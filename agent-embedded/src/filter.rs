@@ -56,6 +56,11 @@ impl Filter {
         self.services.iter().any(|known| known.id == service && known.is_at(target))
     }
 
+    /// Whether a machine behind the gateway has this address, as far as services tell.
+    pub(crate) fn guards(&self, address: IpAddr) -> bool {
+        self.services.iter().any(|service| service.hosts.contains(&address))
+    }
+
     /// Opens `service` to an address or a prefix until `until`, in place of an earlier opening of the same.
     pub(crate) fn open(&mut self, now: Instant, to: Network, service: u16, until: Instant) -> Outcome {
         if !self.services.iter().any(|known| known.id == service) {

@@ -94,8 +94,8 @@ pub(crate) enum Rank {
 pub(crate) enum Content<'a> {
     /// Something between two ends that know each other, or shall.
     Segment(Segment<'a>),
-    /// Who has this address? Or: I have.
-    Neighbour { about: Ipv6Addr },
+    /// Who has this address? Or, if `is_answer`: here is whoever has it.
+    Neighbour { about: Ipv6Addr, is_answer: bool },
     /// Where are routers? Or: here is one.
     Router,
     /// Who listens to which multicast group? A switch that hears no answer soon keeps them to itself.

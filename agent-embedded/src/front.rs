@@ -129,7 +129,7 @@ impl Front {
             Kind::Packet(packet) if frame.tag.is_none() => {
                 let is_target = self.owns(packet.target);
                 match packet.content {
-                    Content::Neighbour { about } if is_target || self.owns(about.into()) => {
+                    Content::Neighbour { about, .. } if is_target || self.owns(about.into()) => {
                         return Addressee::Gateway;
                     }
                     Content::Neighbour { .. }

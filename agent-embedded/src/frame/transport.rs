@@ -18,6 +18,8 @@ const ICMP_HEADER: usize = 8;
 /// Bytes of the shortest neighbour solicitation or advertisement, and of the shortest query for groups.
 const NEIGHBOUR: usize = 24;
 const GROUP_QUERY_V6: usize = 24;
+/// The kind of a neighbour advertisement.
+const ADVERTISEMENT: u8 = 136;
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -128,7 +130,8 @@ fn discovery(kind: u8, source: Ipv6Addr, target: Ipv6Addr, bytes: &[u8]) -> Opti
         134 => source.is_unicast_link_local().then_some(Content::Router),
         _ => {
             let about = Ipv6Addr::from(take::<16>(bytes, 8)?);
-            (bytes.len() >= NEIGHBOUR && !about.is_multicast()).then_some(Content::Neighbour { about })
+            (bytes.len() >= NEIGHBOUR && !about.is_multicast())
+                .then_some(Content::Neighbour { about, is_answer: kind == ADVERTISEMENT })
         }
     }
 }

@@ -102,3 +102,41 @@ fn a_switch_that_asks_hears_where_the_gateway_can_be_asked_for() {
     world.pass(Duration::from_secs(5));
     assert!(reports(&world, mark).len() <= 2);
 }
+
+#[test]
+fn nobody_outside_speaks_in_the_name_of_a_guarded_machine() {
+    let mut world = quiet();
+    let v4 = world.inwards(Who::Mallory, GATEWAY_V4, 123, 40_000);
+    let v6 = world.inwards(Who::Mallory, GATEWAY_V6, 123, 40_000);
+    let ((IpAddr::V4(machine), IpAddr::V6(machine_v6)), IpAddr::V4(mallory)) =
+        ((v4.to.0, v6.to.0), v4.from.0)
+    else {
+        panic!("the families are known")
+    };
+    let card = v4.hardware.0;
+    let arp = |sender: Ipv4Addr, target: Ipv4Addr| {
+        let head = [0, 1, 8, 0, 6, 4, 0, 2];
+        let to = [&EthernetAddress::BROADCAST.0[..], &card.0, &[8, 6]].concat();
+        [&to[..], &head, &card.0, &sender.octets(), &[0; 6], &target.octets()].concat()
+    };
+    let about = [&[0; 4][..], &machine_v6.octets(), &[2, 1, 2, 0, 0, 0, 0, 66]].concat();
+    let in_its_name = Ends { from: (machine_v6.into(), 0), ..v6 };
+    let neighbour = Ipv4Addr::new(192, 0, 2, 101);
+    // Two machines inside speak with each other, and a switch lets the gateway hear it.
+    let between =
+        Ends { hardware: (v4.hardware.1, card), from: (neighbour.into(), 5), to: (machine.into(), 5) };
+    assert!(world.passes(Who::Machine, &raw::udp(between)));
+    let answer = Ends { hardware: (card, v4.hardware.1), from: between.to, to: between.from };
+    #[rustfmt::skip]
+    let cases = [
+        (1, arp(machine, neighbour),                      false),
+        (2, arp(mallory, machine),                        true),
+        (3, raw::icmp(v6, 255, [136, 0], &about),         false),
+        (4, raw::icmp(v6, 255, [135, 0], &about),         true), // who has it?
+        (5, raw::icmp(in_its_name, 255, [135, 0], &about), false),
+        (6, raw::udp(answer),                             false),
+    ];
+    for (case, frame, passes) in cases {
+        assert_eq!(world.passes(Who::Mallory, &frame), passes, "case {case}");
+    }
+}
