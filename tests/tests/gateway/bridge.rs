@@ -204,7 +204,7 @@ fn dhcp(lab: &Lab) -> Result<()> {
     let _site = site(lab, &Plan::by_packet())?;
     let hardware = hardware_address(&lab.inner, "eth0")?;
     // A host that knows nothing of itself.
-    lab.inner.ip_batch("-4 addr flush dev eth0")?;
+    lab.inner.ip_batch("addr del 10.77.1.10/24 dev eth0")?;
     let client = broadcaster(&lab.inner, "eth0", bootp::CLIENT)?;
     let server = broadcaster(&lab.net, "to1", bootp::SERVER)?;
     let [to_servers, to_clients] =
