@@ -61,6 +61,15 @@ impl Toolchain {
         }
     }
 
+    /// Whether `core` and `alloc` can be compiled along, with options of one's own. Rustup is asked for what that needs.
+    pub(crate) fn has_library_source(&self) -> bool {
+        match &self.kind {
+            Kind::InUse => holds_library_source() || add_library_source(),
+            // It was made from that.
+            Kind::Debian(_) => true,
+        }
+    }
+
     pub(crate) fn target_dir(&self) -> &Path {
         &self.target_dir
     }
@@ -125,6 +134,21 @@ fn add_targets(missing: &[&str]) -> Result<()> {
     tool::output(Command::new("rustup").env("RUSTUP_MAX_RETRIES", "0").args(["target", "add"]).args(missing))
         .map(drop)
         .context("rustup cannot download here")
+}
+
+fn holds_library_source() -> bool {
+    let sysroot = tool::output(Command::new("rustc").args(["--print", "sysroot"]));
+    sysroot.is_ok_and(|sysroot| Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core").exists())
+}
+
+fn add_library_source() -> bool {
+    if tool::find("rustup").is_none() {
+        return false;
+    }
+    note("rustup component add rust-src");
+    let mut rustup = Command::new("rustup");
+    rustup.env("RUSTUP_MAX_RETRIES", "0").args(["component", "add", "rust-src"]);
+    tool::succeeds(&mut rustup) && holds_library_source()
 }
 
 fn missing(targets: &[&'static str]) -> Vec<&'static str> {

@@ -18,9 +18,9 @@ const STATIC: [&str; 2] = [".bss", ".uninit"];
 
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     setup::packages(steps)?;
-    let file = firmware::build(steps, &firmware::QEMU)?;
+    let firmware = firmware::build(steps, &firmware::QEMU)?;
     test::build_binaries(steps)?;
-    let sections = elf::sections(&std::fs::read(&file)?)?;
+    let sections = elf::sections(&std::fs::read(&firmware.file)?)?;
     let running = steps.step("gateway: a full site in QEMU", Running::measure)?;
     let sum = |names: &[&str]| -> u32 {
         let counted = sections.iter().filter(|section| names.contains(&section.name.as_str()));
@@ -30,7 +30,7 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     let code = sum(&CODE) + initial;
     let fixed = initial + sum(&STATIC);
     let memory = fixed + running.heap + running.stack;
-    println!("\nbytes of {}", file.display());
+    println!("\nbytes of {}, {}", firmware.file.display(), firmware.library);
     let rows = CODE.iter().chain([&INITIAL]).chain(&STATIC).map(|name| (*name, sum(&[name])));
     for (name, bytes) in rows.chain([("heap, at most", running.heap), ("stack, at most", running.stack)]) {
         println!("  {name:<20} {bytes:>8}");

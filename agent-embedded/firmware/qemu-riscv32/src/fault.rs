@@ -1,4 +1,7 @@
 //! What ends the program before its time: a panic, a trap, the watchdog. Each says so on the console and restarts the machine.
+//!
+//! In firmware that is made small a panic is a trap, which tells its address and no words. What an operator can mend is said by
+//! [`give_up`] instead.
 
 use core::fmt::Write as _;
 use core::panic::PanicInfo;
@@ -7,8 +10,16 @@ use crate::{console::Console, sys};
 
 /// The interrupt bit of a trap's cause.
 const INTERRUPT: usize = 1 << 31;
+/// What a panic comes to in firmware that is made small.
+const ILLEGAL_INSTRUCTION: usize = 2;
 /// Reading and writing where it is not allowed.
 const ACCESS_FAULTS: [usize; 2] = [5, 7];
+
+/// Ends the program for a reason outside of it, which the operator reads.
+pub(crate) fn give_up(why: &str) -> ! {
+    _ = writeln!(Console, "restart: {why}");
+    sys::restart()
+}
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
@@ -25,6 +36,8 @@ pub(crate) extern "C" fn trapped(cause: usize, at: usize, value: usize) -> ! {
             "restart: the watchdog, because one turn took longer than {} s",
             crate::watchdog::PATIENCE.as_secs()
         )
+    } else if cause == ILLEGAL_INSTRUCTION {
+        writeln!(Console, "restart: panicked at {at:#x}")
     } else if ACCESS_FAULTS.contains(&cause) && sys::stack_guard().contains(&value) {
         writeln!(Console, "restart: the stack is too small, at {at:#x}")
     } else {

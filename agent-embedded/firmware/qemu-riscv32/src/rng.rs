@@ -5,6 +5,7 @@ use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 use virtio_drivers::transport::mmio::MmioTransport;
 
+use crate::fault;
 use crate::net::Negotiated;
 use crate::sys::{Ring, Telling, Use};
 
@@ -30,8 +31,7 @@ impl Rng {
         Some(Self { card, ring, used: 0, filled: 0 })
     }
 
-    /// # Panics
-    /// If there are none: nothing could be kept secret without them.
+    /// Ends the program if there are none: nothing could be kept secret without them.
     fn fetch(&mut self) {
         self.ring.hand_over(0, &mut self.card, Use::Receive);
         for _ in 0..PATIENCE {
@@ -42,7 +42,7 @@ impl Rng {
             }
             self.ring.hand_over(0, &mut self.card, Use::Receive);
         }
-        panic!("virtio-rng gives no random numbers; look at what feeds it");
+        fault::give_up("virtio-rng gives no random numbers; look at what feeds it");
     }
 
     fn next(&mut self) -> u8 {

@@ -446,3 +446,6 @@ extern "C" fn wasmtime_tls_get(_slot: usize) -> *mut u8 {
 extern "C" fn wasmtime_tls_set(_slot: usize, value: *mut u8) {
     ENGINE.store(value, Ordering::Relaxed);
 }
+
+// What functions begin and end with, see there.
+core::arch::global_asm!(include_str!("saves.s"));
