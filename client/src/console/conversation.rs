@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use knockgate_core::channel::{Channel, LENGTH_LEN, MAX_FRAME};
 use knockgate_core::console::{Ask, Tell};
 use knockgate_core::limits::MAX_SAID;
+use zeroize::Zeroizing;
 
 use crate::exchange::fill;
 use crate::outcome::Outcome;
@@ -23,7 +24,8 @@ pub(crate) struct Conversation {
     stream: TcpStream,
     channel: Channel,
     frame: [u8; MAX_FRAME],
-    said: [u8; MAX_SAID],
+    /// Wiped when dropped: pieces of a site image are said, and keys are in it.
+    said: Zeroizing<[u8; MAX_SAID]>,
     prompt: Duration,
 }
 
@@ -54,7 +56,7 @@ pub(crate) enum TalkFault {
 
 impl Conversation {
     pub(crate) fn new(stream: TcpStream, channel: Channel) -> Self {
-        Self { stream, channel, frame: [0; MAX_FRAME], said: [0; MAX_SAID], prompt: PROMPT }
+        Self { stream, channel, frame: [0; MAX_FRAME], said: Zeroizing::new([0; MAX_SAID]), prompt: PROMPT }
     }
 
     /// Somebody has less patience than is usual here.
@@ -64,7 +66,7 @@ impl Conversation {
 
     /// Asks; whatever else the gate has to say about the question before must have been heard.
     pub(crate) fn ask(&mut self, ask: &Ask<'_>) -> Result<(), TalkFault> {
-        let said = ask.encode(&mut self.said).map_err(|_| TalkFault::NotUnderstood)?;
+        let said = ask.encode(self.said.as_mut_slice()).map_err(|_| TalkFault::NotUnderstood)?;
         let frame = self.channel.seal(said, &mut self.frame).map_err(|_| TalkFault::Garbled)?;
         self.stream.write_all(frame).map_err(|error| broken(error, self.prompt))
     }
@@ -82,7 +84,7 @@ impl Conversation {
         let length = Channel::sealed_len(length).ok_or(TalkFault::Garbled)?;
         let sealed = frame.get_mut(..length).ok_or(TalkFault::Garbled)?;
         fill(stream, sealed, deadline).map_err(|error| broken(error, patience))?;
-        let said = channel.open(sealed, said).map_err(|_| TalkFault::Garbled)?;
+        let said = channel.open(sealed, said.as_mut_slice()).map_err(|_| TalkFault::Garbled)?;
         match Tell::decode(said) {
             Ok(Tell::Refused { why }) => Err(TalkFault::Refused(printable(why))),
             Ok(tell) => Ok(tell),
