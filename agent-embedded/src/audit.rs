@@ -51,14 +51,21 @@ impl Audit {
         &self.ring
     }
 
-    /// The gate is up.
+    /// The gate is up. Only the names of many services are longer than a line; then it leaves them out.
     pub fn started(&mut self, now: Now, clients: usize) {
-        let services = self.services.clone();
-        self.write(now, "started", |line| {
-            line.put("version", env!("CARGO_PKG_VERSION"));
-            line.put("services", List(services.iter()));
-            line.put("clients", number(clients));
-        });
+        let mut line = Line::default();
+        for services in [Some(&self.services), None] {
+            self.draw_up(&mut line, now, "started", |object| {
+                object.put("version", env!("CARGO_PKG_VERSION"));
+                object.put_some("services", services.map(|services| List(services.iter())));
+                object.put("clients", number(clients));
+                let left_out = services.is_none().then(|| List(["services"].into_iter()));
+                object.put_some("left-out", left_out);
+            });
+            if let Some(whole) = line.whole() {
+                return self.ring.push(whole);
+            }
+        }
     }
 
     /// What the core has noted. `name` is the client's.
@@ -72,7 +79,7 @@ impl Audit {
     fn write(&mut self, now: Now, event: &str, fill: impl FnOnce(&mut Object<'_>)) {
         let mut line = Line::default();
         self.draw_up(&mut line, now, event, fill);
-        // Every line but a decision's has a length that names bound.
+        // The names of one client and one service bound its length.
         if let Some(whole) = line.whole() {
             self.ring.push(whole);
         }

@@ -56,6 +56,18 @@ fn the_first_line_tells_what_is_guarded() {
 }
 
 #[test]
+fn the_first_line_is_there_however_much_is_guarded() {
+    let name = |number: u16| format!("a-service-with-a-long-name-{number:05}").parse().unwrap();
+    let mut audit = Audit::new((1..=64).map(|number| (number, name(number))).collect());
+    audit.started(NOW, 1);
+    let expected = serde_json::json!({
+        "up": 90, "seq": 1, "event": "started", "version": env!("CARGO_PKG_VERSION"), "clients": 1,
+        "left-out": ["services"],
+    });
+    assert_eq!(lines(&audit), [expected]);
+}
+
+#[test]
 fn a_decision_is_told_as_the_golden_line() {
     let mut audit = audit();
     let (event, said) = (knock(), said());
