@@ -9,7 +9,7 @@ use knockgate_core::envelope::Message;
 use knockgate_core::file::{self, Format};
 use knockgate_core::key::{DoorKey, GateId, PublicKey, SecretKey};
 use knockgate_core::message::{Answer, Kind, Mode, Offer, OpenService, Reach, Request, Token, Verdict};
-use knockgate_core::profile::{PortRange, Profile, ProfileService, Protocol};
+use knockgate_core::profile::{Hosts, PortRange, Profile, ProfileService, Protocol};
 use knockgate_core::roster::FormerKey;
 use knockgate_core::{Client, UnixTime, text_form};
 use rand_core::Rng;
@@ -64,7 +64,7 @@ const BOOK: Format = Format { mark: *b"KGbk", version: 1 };
 const IDENTITY: Format = Format { mark: *b"KGid", version: 2 };
 const OWN_KEY: Format = Format { mark: *b"KGck", version: 1 };
 const ROSTER: Format = Format { mark: *b"KGro", version: 2 };
-const PROFILE: Format = Format { mark: *b"KGpr", version: 2 };
+const PROFILE: Format = Format { mark: *b"KGpr", version: 3 };
 
 const SMALL_CONFIG: &str = "[gate]\naddress = \"gate.example\"\nstate-dir = \"/s\"\naudit-log = \"/a\"\n[service.ssh]\nid = 1\nprotocol = \"tcp\"\nports = [22]\n";
 const LARGE_CONFIG: &str = r#"
@@ -275,6 +275,7 @@ fn profile() -> Profile {
         name: name.parse().expect("a name"),
         protocol,
         port: 22,
+        hosts: Hosts::AT_GATE,
     };
     Profile {
         client: "alice".parse().expect("a name"),
@@ -293,11 +294,22 @@ fn profile() -> Profile {
 fn profiles() -> Inputs {
     let new = profile();
     let bare = Profile { packet_ports: None, secret: None, ..profile() };
+    let mut behind = profile();
+    behind.services[0].hosts = Hosts { v4: Some([192, 0, 2, 100].into()), v6: Some([0xfd; 16].into()) };
+    behind.services[1].hosts.v6 = Some([0xfd; 16].into());
+    // As version 2 had it: services without hosts.
+    let service =
+        |service: &ProfileService| (service.id, service.name.clone(), service.protocol, service.port);
+    let services: Vec<_> = new.services.iter().map(service).collect();
+    let (who, gate) =
+        ((&new.client, &new.address, new.central_port), (new.gate, new.gate_key, &new.door_key));
+    let second = (who, new.packet_ports, gate, &new.secret, &services, &new.book);
+    let second = file_of(Format { version: 2, ..PROFILE }, &second);
     // As version 1 had it: neither packet ports nor a choice about the secret.
-    let head = (&new.client, &new.address, new.central_port, new.gate, new.gate_key, &new.door_key);
-    let old = (head, SecretKey::from_bytes([9; 32]), &new.services, &new.book);
-    let old = file_of(Format { version: 1, ..PROFILE }, &old);
-    [file_of(PROFILE, &new), file_of(PROFILE, &bare), old].iter_mut().flat_map(both).collect()
+    let first = (who, gate, SecretKey::from_bytes([9; 32]), &services, &new.book);
+    let first = file_of(Format { version: 1, ..PROFILE }, &first);
+    let files = [&new, &bare, &behind].map(|profile| file_of(PROFILE, profile));
+    files.into_iter().chain([second, first]).flat_map(|mut file| both(&mut file)).collect()
 }
 
 fn rosters() -> Inputs {
