@@ -112,7 +112,8 @@ impl<'lab> Scene<'lab> {
 
     /// Connects to decoys in ascending order as the same host, past the stall. No sequence is that long.
     pub fn knock_wrongly(&self, from: &Host) -> Result<()> {
-        sequences::knock_wrongly(&self.decoys()?, self.lab.gate.ip(self.family), from)
+        let gate = self.lab.gate.ip(self.family);
+        sequences::knock_wrongly(&self.decoys()?, gate, from, sequences::FOR_AN_ANSWER)
     }
 
     /// The agent runs, answers Alice, and opens for her as ever.

@@ -15,6 +15,10 @@ use crate::{Family, Host, Lab, waiting};
 
 /// From a client's start until its question is answered.
 const ASKING: Duration = Duration::from_secs(10);
+/// For whoever is answered at a decoy.
+pub const FOR_AN_ANSWER: Duration = Duration::from_millis(300);
+/// For whoever is not, and must be done before the client whom he watches gives up.
+pub const IN_PASSING: Duration = Duration::from_millis(50);
 /// Marks the packets of a test that acts in a client's place.
 const MARK: u32 = 7;
 
@@ -78,15 +82,15 @@ pub fn decoys(gate: &Gate<'_>) -> Result<Vec<u16>> {
     Ok(decoys.into_iter().collect())
 }
 
-/// Connects to decoys in ascending order as the same host, past a stall. No sequence is that long.
-pub fn knock_wrongly(decoys: &[u16], gate: IpAddr, from: &Host) -> Result<()> {
-    from.inside(|| decoys.iter().take(20).try_for_each(|&port| connect_marked((gate, port).into())))
+/// Connects to decoys in ascending order as the same host, past a stall, and waits so long for each. No sequence is that long.
+pub fn knock_wrongly(decoys: &[u16], gate: IpAddr, from: &Host, patience: Duration) -> Result<()> {
+    from.inside(|| decoys.iter().take(20).try_for_each(|&port| connect_marked((gate, port).into(), patience)))
 }
 
-fn connect_marked(to: SocketAddr) -> Result<()> {
+fn connect_marked(to: SocketAddr, patience: Duration) -> Result<()> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(to), socket2::Type::STREAM, None)?;
     socket.set_mark(MARK)?;
     // Refused or not: the attempt is what counts.
-    let _ = socket.connect_timeout(&to.into(), Duration::from_millis(300));
+    let _ = socket.connect_timeout(&to.into(), patience);
     Ok(())
 }

@@ -236,8 +236,7 @@ fn sequence(stage: &Stage<'_>, verdicts: &mut Verdicts, sections: &str, between:
 
 /// The attacker sees all of a sequence but its last port used, and uses it from his own address while it is held.
 fn finished_from_elsewhere(stage: &Stage<'_>, verdicts: &mut Verdicts) -> Result<()> {
-    // Where decoys are silent the attacker takes his time.
-    let site = stage.set(&Plan::by_sequence().with("[sequence]\nhold = \"30s\""))?;
+    let site = stage.set(&Plan::by_sequence())?;
     let stalled = sequences::stall(stage.lab, site.family, site.client("alice")?, "ssh")?;
     site.knocks_wrongly(Place::Stranger)?;
     site.look(verdicts, SSH)?;

@@ -392,10 +392,14 @@ impl<'lab> Site<'lab> {
         })
     }
 
-    /// Somebody connects to decoys in ascending order.
+    /// Somebody who holds a number connects to decoys in ascending order; so does somebody who has none.
     pub fn knocks_wrongly(&self, from: Place) -> Result<()> {
         let decoys = sequences::decoys(&self.office)?;
-        sequences::knock_wrongly(&decoys, self.lab.gate.ip(self.family), from.host(self.lab))
+        let patience = match from {
+            Place::Client | Place::Visitor => sequences::FOR_AN_ANSWER,
+            Place::Stranger => sequences::IN_PASSING,
+        };
+        sequences::knock_wrongly(&decoys, self.lab.gate.ip(self.family), from.host(self.lab), patience)
     }
 
     /// Waits until a port is shut; returns when.
