@@ -72,10 +72,14 @@ impl Walk {
         let home = Folder::new(&self.language)?;
         let mut shell = Command::new("bash");
         shell.args(["-euc", &self.commands]).current_dir(source_folder()).env("HOME", &home.0);
-        // Where the tools of the machine are does not depend on whose home is empty.
-        for (variable, folder) in
-            [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup"), ("XDG_DATA_HOME", ".local/share")]
-        {
+        // Where the tools of the machine are, and what compilers keep of their own libraries, does not depend on whose home is
+        // empty.
+        for (variable, folder) in [
+            ("CARGO_HOME", ".cargo"),
+            ("RUSTUP_HOME", ".rustup"),
+            ("XDG_DATA_HOME", ".local/share"),
+            ("XDG_CACHE_HOME", ".cache"),
+        ] {
             if let (None, Some(real)) = (std::env::var_os(variable), std::env::home_dir()) {
                 shell.env(variable, real.join(folder));
             }
