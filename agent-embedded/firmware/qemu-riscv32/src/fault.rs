@@ -28,8 +28,9 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     sys::restart()
 }
 
-/// Entered with an empty stack, with what the processor says of the trap.
-pub(crate) extern "C" fn trapped(cause: usize, at: usize, value: usize) -> ! {
+/// Entered with an empty stack, with what the processor says of the trap, and where the function was to return to: many panics
+/// trap in one function of the library, and only their callers differ.
+pub(crate) extern "C" fn trapped(cause: usize, at: usize, value: usize, caller: usize) -> ! {
     _ = if cause & INTERRUPT != 0 {
         writeln!(
             Console,
@@ -37,7 +38,7 @@ pub(crate) extern "C" fn trapped(cause: usize, at: usize, value: usize) -> ! {
             crate::watchdog::PATIENCE.as_secs()
         )
     } else if cause == ILLEGAL_INSTRUCTION {
-        writeln!(Console, "restart: panicked at {at:#x}")
+        writeln!(Console, "restart: panicked at {at:#x}, return address {caller:#x}")
     } else if ACCESS_FAULTS.contains(&cause) && sys::stack_guard().contains(&value) {
         writeln!(Console, "restart: the stack is too small, at {at:#x}")
     } else {

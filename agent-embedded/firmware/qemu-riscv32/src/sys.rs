@@ -428,6 +428,7 @@ core::arch::global_asm!(
     "csrr a0, mcause",
     "csrr a1, mepc",
     "csrr a2, mtval",
+    "mv a3, ra",
     "j {trapped}",
     trapped = sym crate::fault::trapped,
 );

@@ -30,27 +30,20 @@ const LIBRARY_FROM_SOURCE: [&str; 2] =
 /// The board's `memory.x` allows no more code than the budget does, unless it is told so.
 const OVER_BUDGET: &str = "-Clink-arg=--defsym=_code_at_most=0x100000";
 
-/// Adds them to a `cargo` that has no subcommand yet or takes more options after it.
+/// Adds them to a `cargo` that takes its subcommand after them.
 pub(super) fn set(
     cargo: &mut Command,
     toolchain: &bare::Toolchain,
     room: Room,
     library: Library,
 ) -> Result<()> {
+    let more: &[&[&str]] = match (room, library) {
+        (Room::Ample, Library::FromSource | Library::AsItComes) => &[],
+        (Room::Scarce, Library::FromSource) => &[&NO_DEBUG_TEXTS, &SMALL_RISCV, &PANICS_ARE_TRAPS],
+        (Room::Scarce, Library::AsItComes) => &[&NO_DEBUG_TEXTS, &SMALL_RISCV, &[OVER_BUDGET]],
+    };
     let mut flags = without_paths(toolchain)?;
-    let mut add = |more: &[&str]| flags.extend(more.iter().map(|flag| (*flag).to_owned()));
-    match room {
-        Room::Scarce => {
-            add(&NO_DEBUG_TEXTS);
-            add(&SMALL_RISCV);
-        }
-        Room::Ample => {}
-    }
-    match (library, room) {
-        (Library::FromSource, _) => add(&PANICS_ARE_TRAPS),
-        (Library::AsItComes, Room::Scarce) => add(&[OVER_BUDGET]),
-        (Library::AsItComes, Room::Ample) => {}
-    }
+    flags.extend(more.concat().into_iter().map(str::to_owned));
     match library {
         Library::FromSource => drop(cargo.args(LIBRARY_FROM_SOURCE)),
         Library::AsItComes => {}
