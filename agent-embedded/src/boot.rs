@@ -65,6 +65,9 @@ impl fmt::Display for Shut {
 }
 
 /// Starts. Never fails: without a site that is fit for use the machine stays shut, and says why on the board's console.
+///
+/// By itself, so that what a start has needed is gone from the stack when the machine runs.
+#[inline(never)]
 pub fn start<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
     parts: Parts<Outer, Inner, F, G, C>,
     now: Now,
@@ -82,8 +85,8 @@ pub fn start<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
         }
         Err(why) => {
             say(&mut wire, format_args!("the gate stays shut: {why}"));
-            let gateway = ShutGateway::new(outer, inner, hardware, rng.next_u32(), now.instant);
-            Machine::shut(Box::new(gateway))
+            let seed = rng.next_u32();
+            Machine::shut(on_heap(|| ShutGateway::new(outer, inner, hardware, seed, now.instant)))
         }
     }
 }
@@ -112,7 +115,7 @@ fn post<F: Flash, C>(opened: &Opened<F>, wire: C, boot: u64, heap: fn() -> (u32,
     }
 }
 
-/// Makes the gateway. `config` was checked with these ports. By itself, so that what a start has needed is gone from the stack.
+/// Makes the gateway. `config` was checked with these ports. By itself, so that what was read to get here is gone from the stack.
 #[inline(never)]
 fn bring_up<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
     opened: Opened<F>,
@@ -132,7 +135,7 @@ fn bring_up<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
     let roster = SiteRoster::new(&site, &recalled);
     let (clients, addresses) = (site.client_count(), Addresses(config.ipv4, config.ipv6));
     let mut gateway = Box::new(
-        Gateway::new(*config, outer, inner, roster, rng, post, now.instant)
+        Gateway::new(config, outer, inner, roster, rng, post, now.instant)
             .expect("the configuration was checked with these very ports"),
     );
     gateway.start(now);

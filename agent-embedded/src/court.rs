@@ -81,7 +81,9 @@ impl Court {
         self.judge(now, self.scene(now, Some(question.service)).knock(question), minutes)
     }
 
-    /// What the chain says about an event that somebody waits for.
+    /// What the chain says about an event that somebody waits for. By itself, so that what becomes of it has the stack when this is
+    /// done.
+    #[inline(never)]
     pub fn judge(&self, now: Now, mut event: Event, minutes: &mut impl Minutes) -> GateDecision {
         let cause = event.cause;
         let mut asked = Asked::new();

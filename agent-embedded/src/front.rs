@@ -10,7 +10,6 @@
 use alloc::vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use knockgate_core::book::Decoys;
 use knockgate_core::envelope::Message;
 use knockgate_core::message::Mode;
 use knockgate_core::{Instant, Peer, Probe, ProbeKind};
@@ -24,7 +23,7 @@ use crate::connections::{Heard, Pool};
 use crate::filter::{Filter, Target};
 use crate::frame::{Arp, Content, Ends, Frame, Kind, Packet, Segment, Step, Transport};
 use crate::groups::Groups;
-use crate::limits::{CENTRAL_SOCKETS, CONSOLE_BUFFER, DECOY_SOCKETS, SOCKET_BUFFER};
+use crate::limits::{CENTRAL_SOCKETS, CONSOLE_BUFFER, DECOY_BUFFER, DECOY_SOCKETS, SOCKET_BUFFER};
 use crate::packets::Packets;
 use crate::watched::Watched;
 
@@ -71,8 +70,6 @@ pub(crate) struct Front {
     pub(crate) packets: Packets,
     groups: Groups,
     central_port: Option<u16>,
-    decoys: Decoys,
-    mode: Mode,
     pub(crate) watched: Watched,
 }
 
@@ -94,14 +91,12 @@ impl Front {
             interface,
             capabilities: outer.capabilities(),
             central: Pool::new(&mut sockets, SOCKET_BUFFER, CENTRAL_PEERS),
-            knocks: Pool::new(&mut sockets, SOCKET_BUFFER, DECOY_PEERS),
+            knocks: Pool::new(&mut sockets, DECOY_BUFFER, DECOY_PEERS),
             console,
             packets: Packets::new(config.packet_ports.clone(), config.hardware, PACKET_PEERS),
             groups: Groups::new(config.hardware, link_local(config.hardware), own.into_iter().flatten(), now),
             sockets,
             central_port: config.central_port,
-            decoys: config.gate.decoys.clone(),
-            mode: config.gate.mode,
             watched: Watched::new(),
         }
     }
@@ -174,12 +169,13 @@ impl Front {
         }
     }
 
-    /// Takes a frame that is for the gateway. What the stack answers at once goes out through `token`.
+    /// Takes a frame that is for the gateway, which behaves like `gate`. What the stack answers at once goes out through `token`.
     pub(crate) fn receive<'f>(
         &mut self,
         now: Instant,
         bytes: &'f [u8],
         frame: &Frame<'f>,
+        gate: &knockgate_core::Config,
         filter: &Filter,
         token: impl TxToken,
     ) -> Option<Caught<'f>> {
@@ -190,10 +186,10 @@ impl Front {
             Kind::Packet(Packet { content: Content::Neighbour { .. } | Content::Router, .. }) => true,
             // Whoever has no more than 200 bytes to say needs no fragments.
             Kind::Packet(Packet { content: Content::Segment(segment), piece: None, .. }) => {
-                if let Some(caught) = self.catch(now, segment) {
+                if let Some(caught) = self.catch(now, segment, gate) {
                     return Some(caught);
                 }
-                self.admits(now, segment, filter)
+                self.admits(now, segment, gate, filter)
             }
             Kind::Packet(_) | Kind::Other => false,
         };
@@ -205,7 +201,12 @@ impl Front {
     }
 
     /// A message comes first: at a decoy, too, where every port may be knocked at with one packet.
-    fn catch<'f>(&self, now: Instant, segment: &Segment<'f>) -> Option<Caught<'f>> {
+    fn catch<'f>(
+        &self,
+        now: Instant,
+        segment: &Segment<'f>,
+        gate: &knockgate_core::Config,
+    ) -> Option<Caught<'f>> {
         if let Some(message) = self.packets.message(segment) {
             return Some(Caught::Message(message, segment.ends));
         }
@@ -213,21 +214,28 @@ impl Front {
             (Transport::Tcp, Step::Begin) | (Transport::Udp, Step::Datagram) => true,
             (Transport::Tcp | Transport::Udp | Transport::Echo, _) => false,
         };
-        let is_probe = self.mode == Mode::Closed && may_probe && self.is_watched(now, &segment.ends);
+        let is_probe = gate.mode == Mode::Closed && may_probe && self.sees(now, &segment.ends, gate);
         (is_probe && segment.is_intact()).then(|| Caught::Probe(probe(&segment.ends)))
     }
 
-    fn is_watched(&self, now: Instant, ends: &Ends) -> bool {
-        self.decoys.contains(ends.target.1) && self.watched.sees(now, ends.source.0)
+    /// Whether the sender sees the decoys and knocks at one of them.
+    fn sees(&self, now: Instant, ends: &Ends, gate: &knockgate_core::Config) -> bool {
+        gate.decoys.contains(ends.target.1) && self.watched.sees(now, ends.source.0)
     }
 
     /// Whether the stack may see a segment; if it begins a connection, a socket listens for it.
-    fn admits(&mut self, now: Instant, segment: &Segment<'_>, filter: &Filter) -> bool {
+    fn admits(
+        &mut self,
+        now: Instant,
+        segment: &Segment<'_>,
+        gate: &knockgate_core::Config,
+        filter: &Filter,
+    ) -> bool {
         let Ends { transport, source, target } = segment.ends;
         if transport != Transport::Tcp || !segment.is_intact() {
             return false;
         }
-        let for_holder = self.mode == Mode::Connect && self.is_watched(now, &segment.ends);
+        let for_holder = gate.mode == Mode::Connect && self.sees(now, &segment.ends, gate);
         let sockets = &mut self.sockets;
         if Some(target.1) == self.central_port {
             return admit(&mut self.central, sockets, now, segment, || true);

@@ -1,5 +1,7 @@
 //! The gateway itself: two ports and what happens between them.
 
+use alloc::boxed::Box;
+
 use knockgate_core::{Happening, Instant, Now, Roster};
 use rand_core::CryptoRng;
 use smoltcp::phy::{Device, RxToken};
@@ -36,7 +38,7 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
     /// # Errors
     /// [`ConfigError`] if `config` makes no sense.
     pub fn new(
-        config: Config,
+        config: Box<Config>,
         mut outer: Outer,
         inner: Inner,
         roster: R,
@@ -49,7 +51,7 @@ impl<Outer: Device, Inner: Device, R: Roster, G: CryptoRng, E: Environment> Gate
         let front = on_heap(|| Front::new(&config, &mut outer, seed, now));
         let filter = config.guarded(front.addresses());
         let bridge = on_heap(|| Bridge::new(Filter::new(filter), rng.next_u32()));
-        let gate = on_heap(|| Gate::new(config.gate.clone(), roster, rng));
+        let gate = on_heap(|| Gate::new(config.gate, roster, rng));
         let works = Works::new(gate, environment, front, bridge, now);
         Ok(Self { outer, inner, outer_jam: Jam::default(), inner_jam: Jam::default(), works })
     }

@@ -1,16 +1,12 @@
-//! Making what is large where it stays: on the heap.
+//! Making what is large: it stays on the heap, and lies on the stack only while it is made.
 //!
-//! A gate is as large as the stack of a small board, so it must never lie there, not even on its way. What a call returns is
-//! made where it shall lie, and that place is there before the call. `cargo xtask gateway size` measures the stack.
+//! The compiler makes it on the stack and moves it. So what is large is made one after the other, from shallow frames, and
+//! the room that it takes there is free again for what runs later. `cargo xtask gateway size` measures the stack.
 
 use alloc::boxed::Box;
 
-/// What `make` makes, on the heap. Calls by themselves, or the compiler joins them and makes it on the stack after all.
+/// What `make` makes, on the heap. By itself, or its room on the stack would be its caller's for good.
 #[inline(never)]
 pub(crate) fn on_heap<T>(make: impl FnOnce() -> T) -> Box<T> {
-    #[inline(never)]
-    fn called<T>(make: impl FnOnce() -> T) -> T {
-        make()
-    }
-    Box::write(Box::new_uninit(), called(make))
+    Box::new(make())
 }

@@ -4,9 +4,12 @@
 use core::time::Duration;
 
 use knockgate_core::channel::MAX_FRAME;
+use knockgate_core::limits::MESSAGE_LEN;
 
-/// Questions without an answer. Each lasts as long as one write to flash.
-pub const EXCHANGES: usize = 8;
+/// Questions without an answer. Each is answered in the turn that it came in.
+pub const EXCHANGES: usize = HANDSHAKES_PER_POLL;
+/// Answers to packet knocks that wait for a port that is busy. Who gets none asks again.
+pub const ANSWERS: usize = 4;
 /// Clients that knock at the same time, or whose result is still remembered.
 pub const HOLDS: usize = 16;
 /// Grants that are open at the same time.
@@ -27,12 +30,15 @@ pub const STRETCHES: usize = 4;
 /// Machines inside that ask for an address at the same time.
 pub const DHCP_WAITS: usize = 16;
 
-/// Connections at the central port. A stranger's is given up for a newcomer, so this need only outlast one round trip.
-pub const CENTRAL_SOCKETS: usize = 16;
+/// Connections at the central port. A stranger's is given up for a newcomer, so this need only outlast one round trip. Each takes
+/// 800 bytes of memory.
+pub const CENTRAL_SOCKETS: usize = 8;
 /// Connections at decoys. A holder has one at a time, and one or two that are still being closed.
-pub const DECOY_SOCKETS: usize = 16;
+pub const DECOY_SOCKETS: usize = 8;
 /// Bytes of a socket's buffer, each way: one message, and no segment of it is cut.
-pub const SOCKET_BUFFER: usize = 256;
+pub const SOCKET_BUFFER: usize = MESSAGE_LEN;
+/// Bytes of the buffer of a decoy's socket, each way. Nothing is said there.
+pub const DECOY_BUFFER: usize = 16;
 /// Bytes of the console's buffer, each way: the longest message of a conversation.
 pub const CONSOLE_BUFFER: usize = MAX_FRAME + 64;
 /// How often in one turn the console hears and speaks. Each time moves a whole buffer at most.

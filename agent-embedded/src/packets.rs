@@ -18,7 +18,7 @@ use smoltcp::wire::{
 
 use crate::clock;
 use crate::frame::{self, Ends, Segment, Transport};
-use crate::limits::EXCHANGES;
+use crate::limits::{ANSWERS, EXCHANGES};
 
 const UDP_HEADER: usize = 8;
 const V4_HEADER: usize = 20;
@@ -40,7 +40,7 @@ pub(crate) struct Packets {
     hardware: EthernetAddress,
     ways: Vec<Way, EXCHANGES>,
     /// What has not been sent yet.
-    answers: Vec<(Way, Message), EXCHANGES>,
+    answers: Vec<(Way, Message), ANSWERS>,
     next_peer: u64,
 }
 

@@ -1,4 +1,7 @@
 //! What happens between the two ports: frames in, actions carried out, deadlines kept.
+//!
+//! What needs much of the stack is never inlined: so the rooms of a handshake, a decision and a write to flash take turns, and do
+//! not add up.
 
 use alloc::boxed::Box;
 
@@ -78,7 +81,8 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
     }
 
     fn take_for_gateway(&mut self, now: Now, bytes: &[u8], frame: &Frame<'_>, token: impl TxToken) {
-        match self.front.receive(now.instant, bytes, frame, &self.bridge.filter, token) {
+        let (gate, filter) = (self.gate.config(), &self.bridge.filter);
+        match self.front.receive(now.instant, bytes, frame, gate, filter, token) {
             Some(Caught::Probe(probe)) => self.gate.handle_probe(now, probe),
             Some(Caught::Message(message, asked)) => {
                 let Some(unsealed) = self.unseal(message) else { return };
@@ -153,6 +157,7 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
         self.converse(now);
     }
 
+    #[inline(never)]
     fn hear_messages(&mut self, now: Now) {
         while !self.is_exhausted()
             && let Some(heard) = self.front.next_message(now.instant)
@@ -167,6 +172,7 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
     }
 
     /// Carries on the conversation with the console. A turn that could go on for long goes on in the next one.
+    #[inline(never)]
     fn converse(&mut self, now: Now) {
         let Some(peer) = self.talking else { return };
         let health = self.health(now.instant);
@@ -197,6 +203,7 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
         self.environment.leave();
     }
 
+    #[inline(never)]
     fn hear_knocks(&mut self, now: Now) {
         let front = &mut self.front;
         while let Some(knock) = front.knocks.next_knock(&mut front.sockets, now.instant) {
@@ -209,13 +216,19 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
         loop {
             // Before the next action, so that the log has a knock before what was decided about it.
             self.take_notes(now);
-            let Some(action) = self.gate.poll_action(now) else { return };
+            let Some(action) = self.next_action(now) else { return };
             self.carry_out(now, action);
         }
     }
 
+    #[inline(never)]
+    fn next_action(&mut self, now: Now) -> Option<Action> {
+        self.gate.poll_action(now)
+    }
+
     /// Writes down what has happened, and tells the policies. What comes of their answers is written down and told to nobody, or
     /// policies could chase each other for ever.
+    #[inline(never)]
     fn take_notes(&mut self, now: Now) {
         let mut untold = self.gate.notes_waiting();
         while let Some(note) = self.gate.poll_note() {
@@ -229,6 +242,7 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
     }
 
     /// Tells the policies what has happened, and does what they want about it.
+    #[inline(never)]
     pub(crate) fn tell(&mut self, now: Now, happening: &Happening) {
         let Self { gate, environment, .. } = self;
         if !environment.wants(happening.occasion) {
@@ -241,6 +255,7 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
     }
 
     /// Of a sequence the gate's notes say only that it was complete.
+    #[inline(never)]
     fn consult(&mut self, now: Now, question: Consultation) {
         let decision = self.environment.decide(now, &question);
         let Consultation { ticket, cause, client, source, service, .. } = question;
@@ -260,11 +275,13 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
         }
     }
 
+    #[inline(never)]
     fn write(&mut self, now: Now, note: &Note) {
         let client = note.client().and_then(|id| self.gate.roster().client_by_id(id));
         self.environment.note(now, note, client.map(|client| &client.name));
     }
 
+    #[inline(never)]
     fn carry_out(&mut self, now: Now, action: Action) {
         let Self { gate, environment, front, bridge, .. } = self;
         match action {

@@ -17,7 +17,8 @@ use crate::world::{CENTRAL, CONSOLE, SSH, World, with_console};
 fn refusal(config: Config) -> Option<ConfigError> {
     let (rng, roster) = (TestRng::new(1), FixedRoster::<1>::new());
     let now = Instant::from_micros(0);
-    Gateway::new(config, Port::default(), Port::default(), roster, rng, Board::generous(), now).err()
+    Gateway::new(Box::new(config), Port::default(), Port::default(), roster, rng, Board::generous(), now)
+        .err()
 }
 
 fn console(config: &mut Config, port: u16) {

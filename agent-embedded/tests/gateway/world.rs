@@ -79,8 +79,8 @@ impl World {
         let (mut config, roster, profile) = enrolled(mode, &machine);
         change(&mut config);
         let (rng, board) = (TestRng::new(seed), Board::generous());
-        let gateway =
-            Gateway::new(config.clone(), outer, inner, roster, rng, board, Instant::from_micros(0)).unwrap();
+        let (described, now) = (Box::new(config.clone()), Instant::from_micros(0));
+        let gateway = Gateway::new(described, outer, inner, roster, rng, board, now).unwrap();
         Self { micros: 0, outside, inside, gateway, alice, mallory, machine, profile, config }
     }
 
