@@ -125,6 +125,14 @@ impl Policy {
     /// wrong denies. What the policy stored is committed to `state` before this returns.
     #[must_use]
     pub fn decide(&self, event: &Event, state: &Arc<dyn StateStore>) -> Decision {
+        let mut store = self.store(event, state);
+        let outcome = self.run(&mut store);
+        self.finish(store, outcome)
+    }
+
+    /// Everything that a decision works with. By itself, so that its parts are not on the stack any more when the policy runs.
+    #[inline(never)]
+    fn store(&self, event: &Event, state: &Arc<dyn StateStore>) -> Store<Call> {
         let transaction =
             Transaction::new(event.clone(), Arc::clone(&self.rights), Arc::clone(state), self.limits);
         let growth = Growth {
@@ -132,10 +140,14 @@ impl Policy {
             pages_used: 0,
             table_elements: self.limits.table_elements.into(),
         };
-        let mut store = Store::new(self.code.engine(), Call { transaction, growth });
-        let outcome = self
-            .run(&mut store)
-            .map_err(|error| Failure::from_error(&error, self.limits.fuel, self.limits.deadline_ms));
+        Store::new(self.code.engine(), Call { transaction, growth })
+    }
+
+    /// What came of it. By itself, as [`Policy::store`].
+    #[inline(never)]
+    fn finish(&self, store: Store<Call>, outcome: Result<u32>) -> Decision {
+        let outcome =
+            outcome.map_err(|error| Failure::from_error(&error, self.limits.fuel, self.limits.deadline_ms));
         let fuel = self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         store.into_data().transaction.finish(outcome, fuel)
     }
