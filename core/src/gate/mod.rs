@@ -216,7 +216,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             doorkeeper: Doorkeeper::new(config.gate, config.door_keys.clone()),
             config,
             roster,
-            ephemeral: Some(Identity::generate(&mut rng)),
+            ephemeral: None,
             lease: None,
             token_key: SecretKey::generate(&mut rng),
             rng,
@@ -229,7 +229,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             failures: Vec::new(),
             notes: Deque::new(),
             refusals: Refusals::new(),
-            stirred: false,
+            // There is an ephemeral key to make.
+            stirred: true,
         }
     }
 
