@@ -96,6 +96,11 @@ impl<'lab> Gateway<'lab> {
         running.kill()
     }
 
+    /// [`cut_power`](Self::cut_power), unless it is off.
+    pub fn be_off(&mut self) -> Result<()> {
+        self.running.take().map_or(Ok(()), |mut running| running.kill())
+    }
+
     /// Waits until QEMU ends by itself, which it is about to do.
     pub fn wait_for_its_end(&mut self) -> Result<()> {
         let Some(mut running) = self.running.take() else { bail!("the gateway is off") };
@@ -172,15 +177,10 @@ impl<'lab> Gateway<'lab> {
         whole.lines().filter_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok()).collect()
     }
 
-    /// It has not panicked, and its watchdog has not restarted it.
+    /// It is on, and nothing has brought it down since it was first switched on.
     pub fn must_be_healthy(&mut self) -> Result<()> {
         ensure!(self.is_on(), "QEMU has ended");
-        let said = self.said();
-        for bad in ["panicked", "watchdog"] {
-            let line = said.lines().find(|line| line.contains(bad));
-            ensure!(line.is_none(), "the gateway said: {}", line.unwrap_or_default());
-        }
-        Ok(())
+        must_not_have_fallen(&self.said())
     }
 
     /// Where QEMU takes orders for the machine's buttons.
@@ -212,6 +212,13 @@ impl<'lab> Gateway<'lab> {
         command.args(&self.more);
         Ok(command)
     }
+}
+
+/// A panic, an exception or the watchdog ends with a line of its own before the machine starts again.
+pub fn must_not_have_fallen(said: &str) -> Result<()> {
+    let fall = said.lines().find(|line| line.starts_with("restart: "));
+    ensure!(fall.is_none(), "the gateway said: {}", fall.unwrap_or_default());
+    Ok(())
 }
 
 /// What QEMU reports for each word that is written to the flash, and each page that is erased.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::{Lab, sandbox};
+use crate::{Lab, gateways, sandbox};
 
 /// Labs at the same time. Stories mostly wait, but handshakes and policies want a core each.
 const LABS_AT_ONCE: usize = 4;
@@ -24,8 +24,12 @@ pub fn story(name: &str, play: impl FnOnce(&Lab) -> Result<()> + Send + 'static)
     Story { name: name.replace(' ', "_"), build: Lab::build, play: Box::new(play) }
 }
 
-/// A story in the lab of a gateway.
+/// A story in the lab of a gateway, which nothing in it may bring down.
 pub fn gateway_story(name: &str, play: impl FnOnce(&Lab) -> Result<()> + Send + 'static) -> Story {
+    let play = |lab: &Lab| {
+        play(lab)?;
+        gateways::must_not_have_fallen(&lab.all_logs())
+    };
     Story { build: Lab::build_for_gateway, ..story(name, play) }
 }
 

@@ -22,6 +22,8 @@ const CUTS_AT_KNOCKS: u64 = 50;
 const CUTS_AT_UPDATES: u64 = 26;
 /// Packets of earlier rounds that are sent again in each.
 const AGAIN: usize = 3;
+/// From a packet to a cut that waits for no write, in milliseconds at most. An answer takes about half of it.
+const LATEST_MS: u64 = 100;
 /// A packet that nobody answers because the power is gone.
 const GONE: Duration = Duration::from_secs(5);
 
@@ -33,6 +35,24 @@ pub(crate) fn stories() -> Vec<Story> {
         gateway_story(&format!("power cuts at updates, {which} twenty-six: it always comes up"), at_updates)
     });
     updates.into_iter().chain(knocks).collect()
+}
+
+/// When the power is cut.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// At so many writes to the flash.
+    Writes(u64),
+    /// So long after the packet: mostly while it is answered, or just after.
+    Later(Duration),
+}
+
+impl Moment {
+    fn by_chance(writes: u64) -> Result<Self> {
+        match by_chance(2)? {
+            1 => by_chance(writes).map(Self::Writes),
+            _ => Ok(Self::Later(Duration::from_millis(by_chance(LATEST_MS)?))),
+        }
+    }
 }
 
 /// A number from 1 to `most`.
@@ -49,10 +69,9 @@ fn at_knocks(lab: &Lab) -> Result<()> {
     let most = writes_of_a_knock(&site, &watch, &bob)?;
     let mut used: Vec<Vec<u8>> = Vec::new();
     for cut in 1..=CUTS_AT_KNOCKS {
-        let after = by_chance(most)?;
-        let round = cut_at_a_knock(&mut site, &watch, (&bob, &alice), after, &used);
-        let (message, running) =
-            round.with_context(|| format!("cut {cut}, after {after} of {most} writes"))?;
+        let moment = Moment::by_chance(most)?;
+        let round = cut_at_a_knock(&mut site, &watch, (&bob, &alice), moment, &used);
+        let (message, running) = round.with_context(|| format!("cut {cut}, {moment:?}, of {most} writes"))?;
         used.push(message);
         watch = running;
     }
@@ -64,10 +83,10 @@ fn at_knocks(lab: &Lab) -> Result<()> {
     site.is_healthy()
 }
 
-/// Switches it off and on.
+/// Switches it off, unless that was done, and on.
 fn restarted(site: &mut Site<'_>) -> Result<FlashWatch> {
     let (gateway, ..) = site.gateway()?;
-    gateway.cut_power()?;
+    gateway.be_off()?;
     gateway.start_watched()
 }
 
@@ -93,18 +112,26 @@ fn cut_at_a_knock(
     site: &mut Site<'_>,
     watch: &FlashWatch,
     (bob, alice): (&Hand, &Hand),
-    after: u64,
+    moment: Moment,
     used: &[Vec<u8>],
 ) -> Result<(Vec<u8>, FlashWatch)> {
     let (lab, door) = (site.lab, site.door());
     let knock = bob.seal(&bob.open_ssh(1))?;
     let heard = Capture::on(&lab.visitor)?;
     let opened = opened_for_bob(site)?;
-    watch.cut_after(after);
+    if let Moment::Writes(writes) = moment {
+        watch.cut_after(writes);
+    }
     packets::send_all(&lab.visitor, door, [knock.message.as_slice()])?;
-    waiting::until_true("the power is cut", GONE, || {
-        site.gateway().is_ok_and(|(gateway, ..)| !gateway.is_on())
-    })?;
+    match moment {
+        Moment::Writes(_) => waiting::until_true("the power is cut", GONE, || {
+            site.gateway().is_ok_and(|(gateway, ..)| !gateway.is_on())
+        })?,
+        Moment::Later(time) => {
+            waiting::let_pass(time);
+            site.die()?;
+        }
+    }
     let answers = heard.datagrams(lab.gate.ip(Family::V4), lab.visitor.ip(Family::V4))?.len();
     let had_an_effect = answers > 0 || opened_for_bob(site)? > opened;
     let watch = restarted(site)?;
