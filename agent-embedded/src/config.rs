@@ -183,7 +183,10 @@ impl Config {
             hosts: own.take(MAX_SERVICE_HOSTS).collect(),
         });
         let others = self.services.iter().filter(|service| !self.is_console(service.id)).cloned();
-        others.chain(console).collect()
+        // Exactly as long as it needs to be, and not what growing leaves.
+        let mut guarded = alloc::vec::Vec::with_capacity(self.services.len() + 1);
+        guarded.extend(others.chain(console));
+        guarded
     }
 
     fn is_console(&self, service: u16) -> bool {

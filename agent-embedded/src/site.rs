@@ -196,6 +196,9 @@ fn check_clients(site: &Site<'_>) -> Result<(), Unfit> {
 /// The gateway that a site describes.
 pub(crate) fn config(site: &Site<'_>, hardware: EthernetAddress) -> Config {
     let head = &site.head;
+    // Exactly as long as it needs to be, and not what growing leaves.
+    let mut services = Vec::with_capacity(site.services().count());
+    services.extend(site.services().map(guarded));
     Config {
         gate: gate(site),
         hardware,
@@ -204,7 +207,7 @@ pub(crate) fn config(site: &Site<'_>, hardware: EthernetAddress) -> Config {
         central_port: head.central_port,
         packet_ports: head.packet_ports.clone(),
         console: head.console,
-        services: site.services().map(guarded).collect(),
+        services,
     }
 }
 
