@@ -17,9 +17,9 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-use crate::Lab;
 use crate::network::{INNER, OUTER};
 use crate::programs::{self, Log, Running};
+use crate::{Lab, waiting};
 
 const QEMU: &str = "qemu-system-riscv32";
 /// By these the firmware knows its ports.
@@ -28,6 +28,8 @@ const INNER_HARDWARE: &str = "52:4b:47:00:00:02";
 
 /// From power to "gate up", on a machine that emulates several of them.
 const START: Duration = Duration::from_secs(60);
+/// From QEMU's start until its taps are heard.
+const PORTS: Duration = Duration::from_secs(10);
 /// What the firmware says once it hears knocks.
 pub const UP: &str = "gate up";
 
@@ -47,6 +49,7 @@ pub struct Gateway<'lab> {
     log: Log,
     cabling: Cabling,
     more: Vec<String>,
+    starts: usize,
     running: Option<Running>,
 }
 
@@ -55,7 +58,7 @@ impl<'lab> Gateway<'lab> {
     pub fn with_flash(lab: &'lab Lab, flash: &Path) -> Self {
         let log = lab.log("gateway");
         let (flash, cabling) = (flash.to_path_buf(), Cabling::Lab);
-        Self { lab, flash, log, cabling, more: Vec::new(), running: None }
+        Self { lab, flash, log, cabling, more: Vec::new(), starts: 0, running: None }
     }
 
     /// From its next start on its ports are in the hands of the test: the outer one, the inner one.
@@ -78,7 +81,8 @@ impl<'lab> Gateway<'lab> {
     pub fn start_until(&mut self, words: &str) -> Result<()> {
         let seen = self.said().len();
         self.switch_on()?;
-        self.wait_for(words, seen)
+        self.wait_for(words, seen)?;
+        self.wait_for_ports()
     }
 
     /// Switches it on and does not wait.
@@ -109,10 +113,10 @@ impl<'lab> Gateway<'lab> {
 
     /// [`start`](Self::start), with somebody who watches what is written to the flash.
     pub fn start_watched(&mut self) -> Result<FlashWatch> {
-        let report = self.lab.path("flash-writes");
-        if !report.exists() {
-            programs::run("mkfifo", &[&report.display().to_string()])?;
-        }
+        // One for each start: whoever reads the one before may not have seen its end yet.
+        self.starts += 1;
+        let report = self.lab.path(&format!("flash-writes-{}", self.starts));
+        programs::run("mkfifo", &[&report.display().to_string()])?;
         let kept = std::mem::take(&mut self.more);
         let events = WRITES.iter().flat_map(|event| ["-trace", event]).map(str::to_owned);
         self.more = kept.iter().cloned().chain(events).collect();
@@ -124,7 +128,23 @@ impl<'lab> Gateway<'lab> {
         on?;
         watch.victim.store(self.pid()?, Ordering::Relaxed);
         self.wait_for(UP, seen)?;
+        self.wait_for_ports()?;
         Ok(watch)
+    }
+
+    /// The kernel may take a second to see that somebody is at a tap again, and until then its bridge passes nothing on.
+    fn wait_for_ports(&self) -> Result<()> {
+        let ports = match self.cabling {
+            Cabling::Lab => [OUTER, INNER].as_slice(),
+            Cabling::Wires => &[],
+        };
+        ports.iter().try_for_each(|port| {
+            let mut look = self.lab.gate.command("ip");
+            look.args(["-details", "link", "show", "dev", port]);
+            waiting::until_true(&format!("frames pass at the {port} port"), PORTS, || {
+                programs::output(&mut look).is_ok_and(|shown| shown.contains("state forwarding"))
+            })
+        })
     }
 
     /// Presses the reset button and waits until the gate is up again.
