@@ -49,6 +49,8 @@ enum Shut {
     /// Neither slot has an image that is fit for use; the words were said for each.
     NoImage,
     Config(ConfigError),
+    /// The board has seen starts that came to no end.
+    Unfinished,
 }
 
 impl fmt::Display for Shut {
@@ -60,6 +62,11 @@ impl fmt::Display for Shut {
             Self::Engine(error) => error.fmt(f),
             Self::NoImage => f.write_str("no image is fit for use; write one with the cable"),
             Self::Config(error) => error.fmt(f),
+            Self::Unfinished => f.write_str(
+                "the last two starts ended before the gate was up, as the lines before say; perhaps the site needs more memory \
+                 than there is. Write one with fewer services, policies or clients with the cable, or take the power away to \
+                 try again",
+            ),
         }
     }
 }
@@ -83,12 +90,30 @@ pub fn start<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
             let post = post(&opened, wire, rng.next_u64(), heap);
             bring_up(opened, config, (outer, inner), rng, post, now)
         }
-        Err(why) => {
-            say(&mut wire, format_args!("the gate stays shut: {why}"));
-            let seed = rng.next_u32();
-            Machine::shut(on_heap(|| ShutGateway::new(outer, inner, hardware, seed, now.instant)))
-        }
+        Err(why) => shut((outer, inner), hardware, rng, wire, why, now),
     }
+}
+
+/// Does not even try, and stays shut: for a board that has seen its last starts end before the gate was up.
+pub fn stay_shut<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
+    parts: Parts<Outer, Inner, F, G, C>,
+    now: Now,
+) -> Machine<Outer, Inner, F, G, C> {
+    let Parts { outer, inner, hardware, rng, console, .. } = parts;
+    shut((outer, inner), hardware, rng, console, Shut::Unfinished, now)
+}
+
+fn shut<Outer: Device, Inner: Device, F: Flash, G: CryptoRng, C: Write>(
+    (outer, inner): (Outer, Inner),
+    hardware: EthernetAddress,
+    mut rng: G,
+    mut wire: C,
+    why: Shut,
+    now: Now,
+) -> Machine<Outer, Inner, F, G, C> {
+    say(&mut wire, format_args!("the gate stays shut: {why}"));
+    let seed = rng.next_u32();
+    Machine::shut(on_heap(|| ShutGateway::new(outer, inner, hardware, seed, now.instant)))
 }
 
 /// Says a line on the console that is wired to the board. Nobody needs to listen.

@@ -12,7 +12,7 @@ use core::time::Duration;
 
 use knockgate_core::book::Decoys;
 use knockgate_core::key::Identity;
-use knockgate_core::limits::{MAX_GATEWAY_CLIENTS, MAX_GATEWAY_POLICIES, MAX_SERVICES};
+use knockgate_core::limits::{MAX_GATEWAY_CLIENTS, MAX_GATEWAY_POLICIES, MAX_GATEWAY_SERVICES};
 use knockgate_core::replay::Burnt;
 use knockgate_core::site::{Head, Owner, Signed, Site, SiteError, SitePolicy, SiteService};
 use knockgate_core::{ClientId, Name};
@@ -92,7 +92,7 @@ impl fmt::Display for Unfit {
                 write!(f, "client {} has no book that fits this gate; make the image again", client.0)
             }
             Self::TooManyServices(count) => {
-                write!(f, "{count} services, and a gate has {MAX_SERVICES}; remove some")
+                write!(f, "{count} services, and a gateway guards {MAX_GATEWAY_SERVICES}; remove some")
             }
             Self::TooManyPolicies(count) => {
                 write!(f, "{count} policies, and a gateway asks {MAX_GATEWAY_POLICIES}; shorten the chain")
@@ -131,7 +131,7 @@ impl Judge {
         let site = Site::read(verified.image()).map_err(Unfit::Site)?;
         check_clients(&site)?;
         let services = site.services().count();
-        if services > MAX_SERVICES {
+        if services > MAX_GATEWAY_SERVICES {
             return Err(Unfit::TooManyServices(services));
         }
         self.check_config(&site).map_err(Unfit::Config)?;
@@ -227,7 +227,7 @@ fn gate(site: &Site<'_>) -> knockgate_core::Config {
         max_age: head.max_age_ms.map(|millis| Duration::from_millis(millis.into())),
         // Every counter is stored before anything opens, so nothing is ever left burnt.
         burnt: Burnt::default(),
-        services: site.services().take(MAX_SERVICES).map(|service| service.service).collect(),
+        services: site.services().take(MAX_GATEWAY_SERVICES).map(|service| service.service).collect(),
         console: head.console.map(|console| console.service),
     }
 }

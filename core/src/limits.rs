@@ -140,5 +140,7 @@ pub const MAX_SERVICE_HOSTS: usize = 8;
 pub const MAX_PACKET_RANGES: usize = 8;
 /// Clients of a gateway.
 pub const MAX_GATEWAY_CLIENTS: usize = 64;
+/// Services that a gateway guards. With 64 clients, more of them do not fit into the memory of a small board.
+pub const MAX_GATEWAY_SERVICES: usize = 16;
 /// Policies that a gateway asks one after the other.
 pub const MAX_GATEWAY_POLICIES: usize = 4;

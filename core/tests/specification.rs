@@ -115,6 +115,7 @@ fn values() -> BTreeMap<&'static str, String> {
         ("MAX_SERVICE_HOSTS", n(&l::MAX_SERVICE_HOSTS)),
         ("MAX_PACKET_RANGES", n(&l::MAX_PACKET_RANGES)),
         ("MAX_GATEWAY_CLIENTS", n(&l::MAX_GATEWAY_CLIENTS)),
+        ("MAX_GATEWAY_SERVICES", n(&l::MAX_GATEWAY_SERVICES)),
         ("MAX_GATEWAY_POLICIES", n(&l::MAX_GATEWAY_POLICIES)),
     ])
 }

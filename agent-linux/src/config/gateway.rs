@@ -10,7 +10,7 @@ use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use knockgate_core::Name;
-use knockgate_core::limits::{MAX_GATEWAY_POLICIES, MAX_PACKET_RANGES};
+use knockgate_core::limits::{MAX_GATEWAY_POLICIES, MAX_GATEWAY_SERVICES, MAX_PACKET_RANGES};
 use knockgate_core::site::{Console, OuterAddress};
 use knockgate_policy_abi::Capabilities;
 
@@ -254,6 +254,7 @@ pub(super) fn host(text: &str) -> Result<IpAddr, String> {
 /// Refuses what is understood and yet more than a gateway can do.
 pub(super) fn fit(root: &Section<'_>, gateway: &Gateway, parts: &Parts<'_>) {
     fit_knocks(root, parts.packet, parts.sequence);
+    fit_services(root, parts.services.len());
     fit_policies(root, parts.policy);
     for service in parts.services {
         let name = service.name.as_ref().map_or("?", Name::as_str);
@@ -289,6 +290,17 @@ fn fit_knocks(root: &Section<'_>, packet: &Packet, sequence: &Sequence) {
     if sequence.decoys == DecoyAudience::Always {
         let what = r#"sequence.decoys is "always", and a gateway's decoys answer only the holder of a number; leave it out"#;
         note_at(root, &["sequence", "decoys"], what);
+    }
+}
+
+/// `[gateway]` is where the line points to: too many of something are in no one place.
+fn fit_services(root: &Section<'_>, count: usize) {
+    if count > MAX_GATEWAY_SERVICES {
+        let what = format!(
+            "there are {count} services, with the console; a gateway guards at most {MAX_GATEWAY_SERVICES}, so join some with \
+             several ports"
+        );
+        note_at(root, &["gateway"], &what);
     }
 }
 

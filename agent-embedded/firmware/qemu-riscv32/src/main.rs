@@ -19,15 +19,14 @@ mod idle;
 mod net;
 mod report;
 mod rng;
+mod starts;
 mod sys;
 mod watchdog;
-
-use knockgate_gateway::boot;
 
 #[riscv_rt::entry]
 fn main() -> ! {
     let parts = board::bring_up();
-    let mut machine = boot::start(parts, clock::now());
+    let mut machine = starts::counted(parts);
     let mut report = report::Report::default();
     loop {
         let turn = report.count(|| machine.turn(clock::now()));

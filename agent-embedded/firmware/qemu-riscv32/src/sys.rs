@@ -324,6 +324,7 @@ pub(crate) fn without_alarms(work: impl FnOnce()) {
 unsafe extern "C" {
     static _ram_end: u8;
     static _stack_bottom: u8;
+    static mut _kept: u8;
     static _stack_start: u8;
     static __sheap: u8;
 }
@@ -416,6 +417,24 @@ pub(crate) fn guard_stack() {
         pmpaddr0::write(place);
         pmpcfg0::set_pmp(0, Match::NAPOT, Permission::NONE, true);
     }
+}
+
+/// Says that the words behind it were written by this program and are not what memory holds when the power comes.
+const KEPT_MARK: u32 = u32::from_le_bytes(*b"KGst");
+
+/// Starts that came to no end since the power came.
+pub(crate) fn unfinished_starts() -> u32 {
+    let kept = (&raw const _kept).cast::<[u32; 2]>();
+    // SAFETY: `_kept` is 16 bytes of memory, aligned to them, that no section lies in; any bytes are two numbers.
+    let [mark, count] = unsafe { kept.read_volatile() };
+    if mark == KEPT_MARK { count } else { 0 }
+}
+
+/// Keeps that number until the power is taken away.
+pub(crate) fn note_unfinished_starts(count: u32) {
+    let kept = (&raw mut _kept).cast::<[u32; 2]>();
+    // SAFETY: as above, and nobody else writes there.
+    unsafe { kept.write_volatile([KEPT_MARK, count]) };
 }
 
 // No trap is ever returned from, so it may begin on an empty stack: the old one may be what is broken.
