@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn ports_are_counted_by_their_states() {
         for (found, counted) in [
-            ("Ignored State: filtered (65535)", "Ignored State: filtered (65535)"),
+            ("\tIgnored State: filtered (65535)", "filtered (65535)"),
             ("22/open/tcp//ssh///, 80/open/tcp//http///, 81/closed/tcp/////", "closed (1), open (2)"),
             ("22/open/tcp//ssh///\tIgnored State: filtered (9)", "open (1), filtered (9)"),
         ] {

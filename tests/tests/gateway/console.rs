@@ -28,7 +28,7 @@ pub(crate) fn stories() -> Vec<Story> {
         gateway_story("a damaged image is refused and nothing changes", damaged_image),
         gateway_story("an image that does not come up is given up for the one before", rolled_back),
         gateway_story(
-            "an image that loses power at its first start is given up for the one before",
+            "an image that loses power at its first start is taken or given up, and the gate comes up",
             power_lost,
         ),
     ]
