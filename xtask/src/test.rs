@@ -12,6 +12,7 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     build_binaries(steps)?;
     // Tests start it in QEMU; boards that nobody can emulate are seen to compile.
     gateway::run(steps, &gateway::Wanted::Build(None))?;
+    gateway::run(steps, &gateway::Wanted::Size)?;
     steps.step("test: unit, property, golden and end-to-end tests", || {
         tool::run(tool::cargo().args(["test", "--workspace", "--locked"]))
     })?;
