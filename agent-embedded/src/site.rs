@@ -136,7 +136,7 @@ impl Judge {
         }
         self.check_config(&site).map_err(Unfit::Config)?;
         let chain = self.chain(&verified, &site, load)?;
-        Ok(Fit { site, chain, length: signed.len() })
+        Ok(Fit { site, chain, length: signed.length() })
     }
 
     /// By itself, so that the configuration is gone from the stack when policies are loaded.

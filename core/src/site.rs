@@ -245,13 +245,8 @@ impl<'a> Signed<'a> {
     }
 
     /// Bytes of image and signature.
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.image.len() + SIGNATURE_LEN
-    }
-
-    /// No: there is a header at least.
-    pub fn is_empty(&self) -> bool {
-        false
     }
 }
 

@@ -42,7 +42,7 @@ impl Image {
         let fault = |source| ImageFault::Site { path: path.to_owned(), source };
         let signed = Signed::find(&file).map_err(fault)?;
         let serial = Site::read(signed.image).map_err(fault)?.head.serial;
-        let length = signed.len();
+        let length = signed.length();
         Ok(Self { file, length, serial })
     }
 

@@ -147,7 +147,7 @@ fn a_site_image_has_these_bytes() {
 fn a_site_image_is_read_as_it_was_written() {
     let file = unhex(&file());
     let signed = Signed::find(&file).unwrap();
-    assert_eq!((hex(signed.image), signed.len()), (image(), file.len()));
+    assert_eq!((hex(signed.image), signed.length()), (image(), file.len()));
     assert_eq!(signed.signature.key_id, counting_from(0x90));
     assert_eq!(hex(&signed.signature.bytes), flat(&SIGNATURE[2..]));
 
@@ -168,7 +168,7 @@ fn a_site_image_is_read_as_it_was_written() {
 #[test]
 fn the_image_is_found_whatever_follows_it() {
     let found = [unhex(&file()), vec![0xff; 3]].concat();
-    assert_eq!(Signed::find(&found).map(|signed| signed.len()), Ok(unhex(&file()).len()));
+    assert_eq!(Signed::find(&found).map(|signed| signed.length()), Ok(unhex(&file()).len()));
 }
 
 #[test]

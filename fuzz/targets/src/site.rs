@@ -23,8 +23,8 @@ use crate::scene::{START, scene};
 /// A site image.
 pub fn site(data: &[u8]) {
     if let Ok(signed) = Signed::find(data) {
-        assert_eq!(signed.len(), signed.image.len() + SIGNATURE_LEN);
-        assert!(data.starts_with(signed.image) && signed.len() <= data.len());
+        assert_eq!(signed.length(), signed.image.len() + SIGNATURE_LEN);
+        assert!(data.starts_with(signed.image) && signed.length() <= data.len());
         check(signed.image);
     }
     check(data);

@@ -52,7 +52,7 @@ pub fn run(request: &Request) -> anyhow::Result<String> {
 fn checked(file: &[u8], owner: &knockgate_core::site::Owner) -> anyhow::Result<u32> {
     let found = Signed::find(file)?;
     signed::check(&found, owner)?;
-    if found.len() != file.len() {
+    if found.length() != file.len() {
         bail!("something follows the image; make it again");
     }
     Ok(Site::read(found.image)?.head.serial)

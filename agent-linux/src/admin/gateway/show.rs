@@ -25,7 +25,7 @@ pub fn run(path: &Path, public_key: Option<&str>) -> anyhow::Result<String> {
             format!("by key {by}, as it should be")
         }
     };
-    if found.len() != file.len() {
+    if found.length() != file.len() {
         bail!("{}: something follows the image; make it again", path.display());
     }
     let site = Site::read(found.image).with_context(place)?;

@@ -248,6 +248,27 @@ fn a_gateway_asks_four_policies_and_no_more() {
 }
 
 #[test]
+fn a_gateway_guards_sixteen_services_and_no_more_and_its_console_is_one() {
+    let services = |count: usize| -> String {
+        let service = |id| {
+            format!(
+                "[service.s{id}]\nid = {id}\nprotocol = \"tcp\"\nports = [{id}]\nhosts = [\"192.0.2.100\"]\n"
+            )
+        };
+        (2..=count).map(service).collect()
+    };
+    let console = "[gateway.console]\nid = 100\n";
+    assert_eq!(parsed(&with_ssh(&services(16))).services.len(), 16);
+    for too_many in [with_ssh(&services(17)), with_ssh(&(services(16) + console))] {
+        let refused = refused(&too_many);
+        assert!(
+            refused.contains("there are 17 services, with the console; a gateway guards at most 16"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
 fn a_service_may_be_named_console_where_there_is_no_console() {
     let service = "[service.console]\nid = 5\nprotocol = \"tcp\"\nports = [1]\nhosts = [\"192.0.2.9\"]\n";
     assert_eq!(parsed(&with_ssh(service)).service("console").unwrap().id, 5);
