@@ -75,7 +75,7 @@ fn an_image_reads_back_field_by_field() {
 
     let bytes = file(&scene, "site.kgi");
     let signed = Signed::find(&bytes).unwrap();
-    assert_eq!(signed.len(), bytes.len());
+    assert_eq!(signed.length(), bytes.len());
     let site = Site::read(signed.image).unwrap();
     let dir = StateDir::open(&scene.state()).unwrap();
     let (identity, roster) = (GateIdentity::load(&dir).unwrap(), RosterFile::load(&dir).unwrap());
