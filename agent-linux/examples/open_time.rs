@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use knockgate_agent::firewall::{
-    Access, Firewall, FirewallError, Grant, Mode, Packets, Plan, Protocol, Reach, Service,
+    Access, Firewall, FirewallError, Grant, Mode, Packets, Plan, Protocol, Reach, Service, Statics,
 };
 
 const ROUNDS: u16 = 20_000;
@@ -75,5 +75,6 @@ fn plan() -> Plan {
         decoys: (10_000..10_100).collect(),
         mode: Mode::Connect { listener: 40_000, access: Access::Holder },
         packets: Packets::Off,
+        statics: Statics::none(),
     }
 }

@@ -8,7 +8,9 @@ mod dual;
 pub mod nflog;
 pub(crate) mod packet;
 pub mod packets;
+mod reports;
 pub(crate) mod subscription;
+pub mod watch;
 
 pub use packet::ProbeSeen;
 pub use packets::{PacketSeen, parse_message};

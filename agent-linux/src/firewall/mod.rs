@@ -39,8 +39,8 @@ pub use error::FirewallError;
 pub use flows::{FlowTable, Flows, FlowsError};
 pub use integrity::Integrity;
 pub use plan::{
-    Access, Forward, MAX_PORTS, Mode, Packets, Plan, PlanError, PortRange, Prefixes, Protocol, ReturnPath,
-    Service,
+    Access, Forward, MAX_PORTS, Mode, Packets, Plan, PlanError, PortRange, Prefixes, Protocol, Report,
+    ReturnPath, Service, Statics,
 };
 pub use reach::Reach;
 pub use ruleset::TABLE;

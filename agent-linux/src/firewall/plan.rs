@@ -1,5 +1,8 @@
 //! What the firewall shall guard, as data. Nothing here knows nftables.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -21,6 +24,30 @@ pub struct Plan {
     pub decoys: Vec<u16>,
     pub mode: Mode,
     pub packets: Packets,
+    pub statics: Statics,
+}
+
+/// How the agent hears of what the rules take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// It hears the packets before the rules do.
+    Unneeded,
+    /// The rules report each to an NFLOG group.
+    Nflog { group: u16 },
+}
+
+/// The steps of static sequences. Nothing is dropped on these ports: whoever comes there meets the bare host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statics {
+    pub ports: Vec<(Protocol, u16)>,
+    pub report: Report,
+}
+
+impl Statics {
+    #[must_use]
+    pub fn none() -> Self {
+        Self { ports: Vec::new(), report: Report::Unneeded }
+    }
 }
 
 /// How decoys answer.
@@ -28,8 +55,8 @@ pub struct Plan {
 pub enum Mode {
     /// Connections to decoys are taken by one listener of ours on TCP port `listener`.
     Connect { listener: u16, access: Access },
-    /// Probes of holders are dropped silently and reported to NFLOG group `group`; strangers meet the bare host.
-    Closed { group: u16 },
+    /// Probes of holders are dropped silently; strangers meet the bare host.
+    Closed { report: Report },
 }
 
 /// For whom the decoys answer.
@@ -45,13 +72,12 @@ pub enum Access {
 pub enum Packets {
     /// There are none.
     Off,
-    /// On these ports they are dropped and reported to NFLOG group `group`, and everything else is dropped: nobody gets
-    /// an answer, and nothing listens.
-    Watched { ports: Vec<PortRange>, group: u16 },
-    /// On every UDP port that no service guards. Those that belong to no flow are dropped and reported; all other
-    /// datagrams meet the bare host. To be heard twice, a client that was answered has to use another port. What it costs:
-    /// an unguarded service that never answers, such as syslog, loses its datagrams of just that size.
-    WatchedAnywhere { group: u16 },
+    /// On these ports they are dropped, and so is everything else: nobody gets an answer, and nothing listens.
+    Watched { ports: Vec<PortRange>, report: Report },
+    /// On every UDP port that no service guards and no static sequence uses. Those that belong to no flow are dropped; all
+    /// other datagrams meet the bare host. To be heard twice, a client that was answered has to use another port. What it
+    /// costs: an unguarded service that never answers, such as syslog, loses its datagrams of just that size.
+    WatchedAnywhere { report: Report },
     /// A socket of ours takes them on these ports; the guard leaves them alone.
     Bound { ports: Vec<PortRange> },
 }
@@ -198,8 +224,12 @@ pub enum PlanError {
     PacketPortGuarded(String, u16),
     #[error("port {0} is a decoy, and packet knocks arrive there; give them another port")]
     PacketPortIsDecoy(u16),
-    #[error("probes and packet knocks cannot share NFLOG group {0}; give each its own")]
+    #[error("two kinds of packets cannot share NFLOG group {0}; give each its own")]
     GroupTwice(u16),
+    #[error("port 0 cannot be a step of a static sequence; ports are 1 to 65535")]
+    StaticZero,
+    #[error("udp/{0} is a step of a static sequence, and packet knocks arrive there; give them another port")]
+    PacketPortIsStatic(u16),
     #[error("service \"{0}\" opens to prefixes of {1} bits; IPv4 has 1 to 32, IPv6 1 to 128")]
     PrefixBits(String, u8),
 }
@@ -223,7 +253,34 @@ impl Plan {
             }
         }
         self.check_decoys(&guarded)?;
-        self.check_packets()
+        self.check_statics()?;
+        self.check_packets()?;
+        self.check_groups()
+    }
+
+    fn check_statics(&self) -> Result<(), PlanError> {
+        match self.statics.ports.iter().any(|(_, port)| *port == 0) {
+            true => Err(PlanError::StaticZero),
+            false => Ok(()),
+        }
+    }
+
+    /// A group has one reader, which reads one kind.
+    fn check_groups(&self) -> Result<(), PlanError> {
+        let probes = match self.mode {
+            Mode::Closed { report } => report,
+            Mode::Connect { .. } => Report::Unneeded,
+        };
+        let packets = match self.packets {
+            Packets::Watched { report, .. } | Packets::WatchedAnywhere { report } => report,
+            Packets::Off | Packets::Bound { .. } => Report::Unneeded,
+        };
+        let mut groups = HashSet::new();
+        let mut reports = [probes, packets, self.statics.report].into_iter().filter_map(Report::group);
+        match reports.find(|group| !groups.insert(*group)) {
+            Some(group) => Err(PlanError::GroupTwice(group)),
+            None => Ok(()),
+        }
     }
 
     fn check_decoys(&self, guarded: &HashSet<(Protocol, u16)>) -> Result<(), PlanError> {
@@ -245,11 +302,9 @@ impl Plan {
     }
 
     fn check_packets(&self) -> Result<(), PlanError> {
-        let (ports, group) = match &self.packets {
-            Packets::Off => return Ok(()),
-            Packets::Watched { ports, group } => (ports.as_slice(), Some(*group)),
-            Packets::WatchedAnywhere { group } => return self.check_group(*group),
-            Packets::Bound { ports } => (ports.as_slice(), None),
+        let ports = match &self.packets {
+            Packets::Off | Packets::WatchedAnywhere { .. } => return Ok(()),
+            Packets::Watched { ports, .. } | Packets::Bound { ports } => ports,
         };
         if ports.is_empty() {
             return Err(PlanError::NoPacketPorts);
@@ -269,13 +324,19 @@ impl Plan {
         {
             return Err(PlanError::PacketPortIsDecoy(decoy));
         }
-        group.map_or(Ok(()), |group| self.check_group(group))
+        let mut datagrams = self.statics.ports.iter().filter(|(protocol, _)| *protocol == Protocol::Udp);
+        match datagrams.find(|(_, port)| taken(*port)) {
+            Some((_, port)) => Err(PlanError::PacketPortIsStatic(*port)),
+            None => Ok(()),
+        }
     }
+}
 
-    fn check_group(&self, packets: u16) -> Result<(), PlanError> {
-        match self.mode {
-            Mode::Closed { group } if group == packets => Err(PlanError::GroupTwice(group)),
-            Mode::Closed { .. } | Mode::Connect { .. } => Ok(()),
+impl Report {
+    fn group(self) -> Option<u16> {
+        match self {
+            Self::Unneeded => None,
+            Self::Nflog { group } => Some(group),
         }
     }
 }
@@ -327,124 +388,4 @@ fn check_interface(name: &str) -> Result<(), PlanError> {
         return Err(PlanError::Interface(name.to_owned()));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan() -> Plan {
-        let ssh = Service {
-            id: 1,
-            name: "ssh".into(),
-            protocol: Protocol::Tcp,
-            ports: vec![22],
-            forward: None,
-            prefix: None,
-        };
-        Plan {
-            interfaces: vec![],
-            services: vec![ssh],
-            decoys: vec![10_001],
-            mode: Mode::Connect { listener: 40_000, access: Access::Holder },
-            packets: Packets::Off,
-        }
-    }
-
-    #[test]
-    fn a_plain_plan_passes() {
-        assert_eq!(plan().check(), Ok(()));
-    }
-
-    #[test]
-    fn interface_names_that_could_leave_their_quotes_are_refused() {
-        for name in ["", "*", "a\"b", "a b", "a/b", "sixteen-letters-", "eth*0", "a\\", "ä", "a\n", "lo"] {
-            assert!(Plan { interfaces: vec![name.into()], ..plan() }.check().is_err(), "{name:?}");
-        }
-        for name in ["eth0", "wg*", "br-0a1b2c3d4e5f", "eth0.100", "lan@x"] {
-            assert!(Plan { interfaces: vec![name.into()], ..plan() }.check().is_ok(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn every_port_has_one_owner() {
-        let mut twice = plan();
-        twice.services.push(Service { id: 2, ..twice.services[0].clone() });
-        assert_eq!(twice.check(), Err(PlanError::PortTwice("ssh".into(), Protocol::Tcp, 22)));
-        assert_eq!(Plan { decoys: vec![22], ..plan() }.check(), Err(PlanError::DecoyInUse(22)));
-        assert_eq!(Plan { decoys: vec![40_000], ..plan() }.check(), Err(PlanError::DecoyInUse(40_000)));
-        assert_eq!(Plan { decoys: vec![0], ..plan() }.check(), Err(PlanError::DecoyZero));
-    }
-
-    #[test]
-    fn a_forwarded_service_has_one_port_and_a_target() {
-        let forward = |v4| Some(Forward { v4, v6: None, return_path: ReturnPath::Routed });
-        let inner = Some((Ipv4Addr::new(10, 0, 0, 5), 22));
-        let with = |ports: Vec<u16>, forward| {
-            let mut plan = plan();
-            plan.services[0] = Service { ports, forward, ..plan.services[0].clone() };
-            plan.check()
-        };
-        assert_eq!(with(vec![22], forward(inner)), Ok(()));
-        assert!(with(vec![22, 23], forward(inner)).is_err());
-        assert!(with(vec![22], forward(None)).is_err());
-        assert!(with(vec![22], forward(Some((Ipv4Addr::new(10, 0, 0, 5), 0)))).is_err());
-        for nowhere in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(224, 0, 0, 1)] {
-            assert!(with(vec![22], forward(Some((nowhere, 22)))).is_err(), "{nowhere}");
-        }
-    }
-
-    #[test]
-    fn port_counts_stay_in_their_limits() {
-        for (number, ports) in [vec![], vec![0], (1..=17).collect()].into_iter().enumerate() {
-            let mut plan = plan();
-            plan.services[0].ports = ports;
-            assert!(plan.check().is_err(), "{}", number + 1);
-        }
-    }
-
-    #[test]
-    fn packet_knocks_have_ports_of_their_own() {
-        let on = |first, last| vec![PortRange { first, last }];
-        let media = Service { protocol: Protocol::Udp, ports: vec![5004], ..plan().services[0].clone() };
-        let plan = Plan { services: vec![media], mode: Mode::Closed { group: 1 }, ..plan() };
-        let guarded = |port| Err(PlanError::PacketPortGuarded("ssh".into(), port));
-        let cases = [
-            (on(62_201, 62_201), 2, Ok(())),                                    // 1
-            (on(1, 65_535), 2, guarded(5004)),                                  // 2
-            (on(5000, 5004), 2, guarded(5004)),                                 // 3
-            (on(5005, 5005), 2, Ok(())),                                        // 4
-            (vec![], 2, Err(PlanError::NoPacketPorts)),                         // 5
-            (on(0, 9), 2, Err(PlanError::PacketPorts(on(0, 9)[0]))),            // 6
-            (on(9, 8), 2, Err(PlanError::PacketPorts(on(9, 8)[0]))),            // 7
-            (on(10_000, 10_002), 2, Err(PlanError::PacketPortIsDecoy(10_001))), // 8
-            (on(9, 9), 1, Err(PlanError::GroupTwice(1))),                       // 9
-        ];
-        for (number, (ports, group, expected)) in cases.into_iter().enumerate() {
-            let bound = Plan { packets: Packets::Bound { ports: ports.clone() }, ..plan.clone() };
-            let watched = Plan { packets: Packets::Watched { ports, group }, ..plan.clone() };
-            assert_eq!(watched.check(), expected, "{}", number + 1);
-            let no_group = matches!(expected, Err(PlanError::GroupTwice(_)));
-            assert_eq!(bound.check(), if no_group { Ok(()) } else { expected }, "{}", number + 1);
-        }
-        for (group, fine) in [(1, false), (2, true)] {
-            let anywhere = Plan { packets: Packets::WatchedAnywhere { group }, ..plan.clone() };
-            assert_eq!(anywhere.check().is_ok(), fine, "{group}");
-        }
-    }
-
-    #[test]
-    fn prefixes_are_neither_everybody_nor_longer_than_an_address() {
-        let with = |v4, v6| {
-            let mut plan = plan();
-            plan.services[0].prefix = Some(Prefixes { v4, v6 });
-            plan.check()
-        };
-        for (v4, v6) in [(Some(1), Some(1)), (Some(32), Some(128)), (None, Some(64)), (None, None)] {
-            assert_eq!(with(v4, v6), Ok(()), "{v4:?} {v6:?}");
-        }
-        for (v4, v6) in [(Some(0), None), (Some(33), None), (None, Some(0)), (Some(24), Some(129))] {
-            assert!(with(v4, v6).is_err(), "{v4:?} {v6:?}");
-        }
-    }
 }

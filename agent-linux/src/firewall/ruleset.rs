@@ -21,9 +21,15 @@
 //! - A service has one length of prefix for each family, and its rule looks at its own ports alone: an element is never
 //!   read with a length that it was not written for.
 //! - Our NAT chains stand ten before the customary priorities, so a knock is not taken by somebody else's rule.
+//! - The steps of static sequences are never dropped, and no step is a packet knock.
+//! - A rule reports only where the agent does not hear the packets by itself. Reports that nobody fetches in time are the
+//!   kernel's to drop: a flood fills the queue of its own kind, and no memory beyond it.
 //!
 //! What they leave out: the host's other tables have their say afterwards. A firewall that drops by default has to
 //! accept the decoy listener's port and, for forwarded services, the way to the inner host.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
@@ -32,7 +38,9 @@ use std::net::IpAddr;
 use knockgate_core::limits::MESSAGE_LEN;
 
 use super::elements::{KernelElement, Key, SetName};
-use super::plan::{Access, Forward, Mode, Packets, Plan, PortRange, Prefixes, ReturnPath, Service};
+use super::plan::{
+    Access, Forward, Mode, Packets, Plan, PortRange, Prefixes, Protocol, Report, ReturnPath, Service,
+};
 use super::reach;
 use super::sessions::Session;
 
@@ -100,11 +108,11 @@ pub(crate) fn script(plan: &Plan, sessions: &[Session], before: Before<'_>) -> S
     chain(&mut out, "guard", &entrances(plan, "incoming"));
     chain(&mut out, "incoming", &incoming(plan));
     chain(&mut out, "service", &service(sessions));
-    if let Mode::Closed { group } = plan.mode {
-        chain(&mut out, "probe", &probe(group));
+    if let Mode::Closed { report } = plan.mode {
+        chain(&mut out, "probe", &probe(report));
     }
-    if let Packets::Watched { group, .. } | Packets::WatchedAnywhere { group } = plan.packets {
-        chain(&mut out, "knock", &knock(group));
+    if let Packets::Watched { report, .. } | Packets::WatchedAnywhere { report } = plan.packets {
+        chain(&mut out, "knock", &knock(report));
     }
     if translates(plan) {
         chain(&mut out, "translate", &entrances(plan, "arriving"));
@@ -143,7 +151,7 @@ fn entrances(plan: &Plan, target: &str) -> Vec<String> {
 
 fn incoming(plan: &Plan) -> Vec<String> {
     let knock = format!("udp length {KNOCK_BYTES} fib daddr type local goto knock");
-    let mut rules = Vec::new();
+    let mut rules = statics(plan);
     if let Packets::Watched { ports, .. } = &plan.packets {
         rules.push(format!("udp dport {} {knock}", ranges(ports)));
     }
@@ -161,12 +169,34 @@ fn incoming(plan: &Plan) -> Vec<String> {
     }));
     rules.extend(plan.services.iter().flat_map(doors));
     if let Packets::WatchedAnywhere { .. } = plan.packets {
-        rules.push(format!("ct state new {knock}"));
+        let beside = match static_ports(plan, Protocol::Udp) {
+            Some(ports) => format!("udp dport != {ports} "),
+            None => String::new(),
+        };
+        rules.push(format!("ct state new {beside}{knock}"));
     }
     if !plan.decoys.is_empty() {
         rules.extend(decoys(plan));
     }
     rules
+}
+
+/// Before any other rule, and without a verdict: a step counts also where a grant is in force, and takes nothing away.
+fn statics(plan: &Plan) -> Vec<String> {
+    let Some(report) = log(plan.statics.report, PROBE_BYTES) else { return Vec::new() };
+    let rule = |protocol, which: &str| {
+        let ports = static_ports(plan, protocol)?;
+        Some(format!(
+            "{protocol} dport {ports} {which}fib daddr type local {report} comment \"static sequences\""
+        ))
+    };
+    let syn_only = format!("{SYN_ONLY} ");
+    [rule(Protocol::Tcp, &syn_only), rule(Protocol::Udp, "")].into_iter().flatten().collect()
+}
+
+fn static_ports(plan: &Plan, protocol: Protocol) -> Option<String> {
+    let ports = plan.statics.ports.iter().filter(|(of, _)| *of == protocol).map(|(_, port)| *port);
+    ports.clone().next().map(|_| list(ports))
 }
 
 /// Who may come to a service: a neighbour of a grant for a prefix, else whom the service chain lets through.
@@ -239,13 +269,22 @@ fn service(sessions: &[Session]) -> Vec<String> {
     rules
 }
 
-fn probe(group: u16) -> Vec<String> {
-    let report = format!("log group {group} snaplen {PROBE_BYTES} queue-threshold 1");
-    vec![format!("{SYN_ONLY} {report}"), format!("meta l4proto udp {report}"), "drop".to_owned()]
+fn probe(report: Report) -> Vec<String> {
+    let report = log(report, PROBE_BYTES);
+    let reports =
+        report.iter().flat_map(|log| [format!("{SYN_ONLY} {log}"), format!("meta l4proto udp {log}")]);
+    reports.chain(["drop".to_owned()]).collect()
 }
 
-fn knock(group: u16) -> Vec<String> {
-    vec![format!("log group {group} snaplen {PACKET_BYTES} queue-threshold 1"), "drop".to_owned()]
+fn knock(report: Report) -> Vec<String> {
+    log(report, PACKET_BYTES).into_iter().chain(["drop".to_owned()]).collect()
+}
+
+fn log(report: Report, bytes: u32) -> Option<String> {
+    match report {
+        Report::Unneeded => None,
+        Report::Nflog { group } => Some(format!("log group {group} snaplen {bytes} queue-threshold 1")),
+    }
 }
 
 fn arriving(plan: &Plan) -> Vec<String> {
@@ -360,158 +399,4 @@ fn restore(out: &mut String, element: &KernelElement) {
         out,
         "add element inet knockgate {set} {{ {key} timeout {timeout}ms expires {left}ms{comment} }}"
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-    use std::time::Duration;
-
-    use super::*;
-    use crate::firewall::elements::Tag;
-    use crate::firewall::plan::Protocol;
-    use crate::firewall::reach::Reach;
-
-    #[test]
-    fn connect_mode_looks_like_this() {
-        let plan = Plan { interfaces: vec!["eth0".into(), "wg*".into()], ..plan(connect(Access::Holder)) };
-        golden("connect", include_str!("golden/connect.nft"), &script(&plan, &[], Before::KeepSets));
-    }
-
-    #[test]
-    fn decoys_for_everybody_look_like_this() {
-        let always = script(&plan(connect(Access::Always)), &[], Before::KeepSets);
-        golden("always", include_str!("golden/always.nft"), &always);
-    }
-
-    #[test]
-    fn closed_mode_looks_like_this() {
-        let closed = script(&plan(Mode::Closed { group: 62 }), &[], Before::KeepSets);
-        golden("closed", include_str!("golden/closed.nft"), &closed);
-    }
-
-    #[test]
-    fn a_forwarded_service_looks_like_this() {
-        let forward = Forward {
-            v4: Some((Ipv4Addr::new(10, 0, 0, 5), 22)),
-            v6: Some((Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 5), 22)),
-            return_path: ReturnPath::Masquerade,
-        };
-        let plc = Service {
-            id: 7,
-            name: "plc".into(),
-            protocol: Protocol::Tcp,
-            ports: vec![8022],
-            forward: Some(forward),
-            prefix: Some(Prefixes { v4: Some(20), v6: None }),
-        };
-        let plan = Plan { services: vec![plc], decoys: vec![], ..plan(Mode::Closed { group: 62 }) };
-        golden("forward", include_str!("golden/forward.nft"), &script(&plan, &[], Before::KeepSets));
-    }
-
-    #[test]
-    fn watched_packet_knocks_look_like_this() {
-        let range = |first, last| PortRange { first, last };
-        let ports = vec![range(62_201, 62_201), range(40_000, 40_100), range(40_050, 40_200)];
-        let plan =
-            Plan { packets: Packets::Watched { ports, group: 63 }, ..plan(Mode::Closed { group: 62 }) };
-        golden("packets", include_str!("golden/packets.nft"), &script(&plan, &[], Before::KeepSets));
-    }
-
-    #[test]
-    fn packet_knocks_anywhere_and_prefixes_look_like_this() {
-        let mut plan =
-            Plan { packets: Packets::WatchedAnywhere { group: 63 }, ..plan(Mode::Closed { group: 62 }) };
-        plan.services[0].prefix = Some(Prefixes { v4: Some(24), v6: Some(64) });
-        plan.services[1].prefix = Some(Prefixes { v4: None, v6: Some(56) });
-        golden("anywhere", include_str!("golden/anywhere.nft"), &script(&plan, &[], Before::KeepSets));
-    }
-
-    #[test]
-    fn bound_ports_are_none_of_the_guards_business() {
-        let bound = Packets::Bound { ports: vec![PortRange::one(62_201)] };
-        let plan = plan(connect(Access::Holder));
-        let with = Plan { packets: bound, ..plan.clone() };
-        assert_eq!(script(&with, &[], Before::KeepSets), script(&plan, &[], Before::KeepSets));
-    }
-
-    #[test]
-    fn ranges_that_touch_are_one() {
-        let cases: [(&[(u16, u16)], &str); 5] = [
-            (&[(9, 9)], "{ 9 }"),                                      // 1
-            (&[(5, 9), (1, 3)], "{ 1-3, 5-9 }"),                       // 2
-            (&[(5, 9), (1, 4)], "{ 1-9 }"),                            // 3
-            (&[(1, 65_535), (7, 8), (65_535, 65_535)], "{ 1-65535 }"), // 4
-            (&[(1, 9), (3, 4), (9, 12)], "{ 1-12 }"),                  // 5
-        ];
-        for (number, (ports, expected)) in cases.iter().enumerate() {
-            let ports: Vec<_> = ports.iter().map(|&(first, last)| PortRange { first, last }).collect();
-            assert_eq!(ranges(&ports), *expected, "{}", number + 1);
-        }
-    }
-
-    #[test]
-    fn a_table_of_another_shape_is_replaced_and_its_grants_are_not() {
-        let peer = |last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
-        let grant = |source, remaining, comment: Option<String>| KernelElement {
-            key: Key::Grant { source, protocol: Protocol::Tcp, port: 22 },
-            timeout: Some(Duration::from_secs(60)),
-            remaining,
-            comment,
-        };
-        let tag = Tag { grant: 9, client: 4, service: 1, reach: Reach::Address }.to_string();
-        let network = "2001:db8::".parse().expect("an address");
-        let wide = KernelElement {
-            key: Key::Wide { network, protocol: Protocol::Udp, port: 5004 },
-            ..grant(peer(5), Some(Duration::from_secs(9)), Some("kg1:10:4:2:64".to_owned()))
-        };
-        let old = [
-            wide,
-            grant(peer(1), Some(Duration::from_millis(30_500)), Some(tag.clone())),
-            grant(peer(2), None, Some(tag.clone())), // no deadline: not ours any more
-            grant(peer(3), Some(Duration::from_secs(30)), None), // somebody else's
-            grant(peer(4), Some(Duration::ZERO), Some(tag)), // over
-        ];
-        let sessions = [
-            Session { peer: peer(8), peer_port: 50_000, port: 22 },
-            Session { peer: "fd00::8".parse().expect("an address"), peer_port: 50_001, port: 22 },
-        ];
-        let replaced = script(&plan(connect(Access::Holder)), &sessions, Before::Replace(&old));
-        golden("replace", include_str!("golden/replace.nft"), &replaced);
-    }
-
-    fn connect(access: Access) -> Mode {
-        Mode::Connect { listener: 40_000, access }
-    }
-
-    fn plan(mode: Mode) -> Plan {
-        let service = |id, name: &str, protocol, ports| Service {
-            id,
-            name: name.to_owned(),
-            protocol,
-            ports,
-            forward: None,
-            prefix: None,
-        };
-        Plan {
-            interfaces: vec![],
-            services: vec![
-                service(1, "ssh", Protocol::Tcp, vec![22]),
-                service(2, "media", Protocol::Udp, vec![5004, 5005]),
-            ],
-            decoys: vec![10_007, 10_001, 10_007],
-            mode,
-            packets: Packets::Off,
-        }
-    }
-
-    /// `KNOCKGATE_BLESS=1 cargo test` writes the golden files anew; the diff is then for a person to judge.
-    fn golden(name: &str, expected: &str, actual: &str) {
-        if std::env::var_os("KNOCKGATE_BLESS").is_some() {
-            let path = format!("{}/src/firewall/golden/{name}.nft", env!("CARGO_MANIFEST_DIR"));
-            std::fs::write(path, actual).expect("the golden file is writable");
-            return;
-        }
-        assert_eq!(actual, expected, "golden/{name}.nft");
-    }
 }

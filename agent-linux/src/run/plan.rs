@@ -8,7 +8,8 @@ use knockgate_core::profile::Protocol;
 
 use crate::config::{Config, DecoyAudience, PacketMode, PacketPorts, Service};
 use crate::firewall::{
-    self, Access, FirewallError, Forward, Mode, Packets, Plan, PortRange, Prefixes, ReturnPath, forwarding,
+    self, Access, FirewallError, Forward, Mode, Packets, Plan, PortRange, Prefixes, Report, ReturnPath,
+    Statics, forwarding,
 };
 
 /// NFLOG group of the probes of closed mode. Any number will do that nobody else on the host uses; this is "KG".
@@ -22,21 +23,22 @@ pub(super) fn of(config: &Config, decoys: &Decoys, listener: u16) -> Plan {
         decoys: decoys.ports().to_vec(),
         mode: match config.sequence.mode {
             message::Mode::Connect => Mode::Connect { listener, access: access(config.sequence.decoys) },
-            message::Mode::Closed => Mode::Closed { group: NFLOG_GROUP },
+            message::Mode::Closed => Mode::Closed { report: Report::Nflog { group: NFLOG_GROUP } },
         },
         packets: packets(config),
+        statics: Statics::none(),
     }
 }
 
 fn packets(config: &Config) -> Packets {
-    let group = super::packets::NFLOG_GROUP;
+    let report = Report::Nflog { group: super::packets::NFLOG_GROUP };
     let ports = |ranges: &[RangeInclusive<u16>]| {
         ranges.iter().map(|range| PortRange { first: *range.start(), last: *range.end() }).collect()
     };
     match (config.packet.mode, &config.packet.ports) {
         (PacketMode::Off, _) => Packets::Off,
-        (PacketMode::Watch, PacketPorts::Any) => Packets::WatchedAnywhere { group },
-        (PacketMode::Watch, PacketPorts::Listed(ranges)) => Packets::Watched { ports: ports(ranges), group },
+        (PacketMode::Watch, PacketPorts::Any) => Packets::WatchedAnywhere { report },
+        (PacketMode::Watch, PacketPorts::Listed(ranges)) => Packets::Watched { ports: ports(ranges), report },
         (PacketMode::Socket, _) => Packets::Bound { ports: ports(config.packet.listed()) },
     }
 }
@@ -48,9 +50,10 @@ pub fn bare_plan(config: &Config) -> Plan {
         interfaces: config.gate.interfaces.clone(),
         services: config.services.iter().map(shut).collect(),
         decoys: Vec::new(),
-        mode: Mode::Closed { group: NFLOG_GROUP },
+        mode: Mode::Closed { report: Report::Nflog { group: NFLOG_GROUP } },
         // An agent that is not there yet must not be missed: the ports of packet knocks stay as silent as they will be.
         packets: packets(config),
+        statics: Statics::none(),
     }
 }
 

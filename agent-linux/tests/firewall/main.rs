@@ -20,7 +20,7 @@ use knockgate_agent::capture::decoy::{self, DecoyTouched};
 use knockgate_agent::capture::nflog::{NflogError, ProbeLog};
 use knockgate_agent::firewall::{
     Access, Firewall, FirewallError, Forward, Grant, Integrity, Mode, Packets, Plan, Protocol, Reach,
-    Removal, ReturnPath, Service,
+    Removal, Report, ReturnPath, Service, Statics,
 };
 use libtest_mimic::{Arguments, Trial};
 use netns::{Host, Lab, wait_until};
@@ -33,7 +33,7 @@ const MEDIA: u16 = 5004;
 const LISTENER: u16 = 40_000;
 const GROUP: u16 = 62;
 const HOLDER_CONNECT: Mode = Mode::Connect { listener: LISTENER, access: Access::Holder };
-const CLOSED: Mode = Mode::Closed { group: GROUP };
+const CLOSED: Mode = Mode::Closed { report: Report::Nflog { group: GROUP } };
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -114,6 +114,7 @@ fn plan() -> Plan {
         decoys: vec![10_001],
         mode: HOLDER_CONNECT,
         packets: Packets::Off,
+        statics: Statics::none(),
     }
 }
 

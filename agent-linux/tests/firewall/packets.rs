@@ -162,7 +162,7 @@ pub(super) fn the_hosts_own_flows() {
 pub(super) fn anywhere() {
     let lab = Lab::new();
     let mut log = listen(&lab);
-    let packets = Packets::WatchedAnywhere { group: KNOCKS };
+    let packets = Packets::WatchedAnywhere { report: Report::Nflog { group: KNOCKS } };
     let mut firewall = install(&lab, &Plan { packets, mode: CLOSED, ..plan() });
     let mut probes = lab.gate.on(|| ProbeLog::bind(GROUP).expect("the group is free"));
     let media = lab.gate.on(|| traffic::udp(MEDIA));
@@ -244,7 +244,7 @@ pub(super) fn powerless() {
 
 fn watching() -> Plan {
     let ports = vec![PortRange::one(PORT), PortRange { first: 62_300, last: 62_301 }];
-    Plan { packets: Packets::Watched { ports, group: KNOCKS }, ..plan() }
+    Plan { packets: Packets::Watched { ports, report: Report::Nflog { group: KNOCKS } }, ..plan() }
 }
 
 fn listen(lab: &Lab) -> PacketLog {
