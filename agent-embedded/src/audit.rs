@@ -169,6 +169,7 @@ fn event(note: &Note) -> &'static str {
         Note::Offered { .. } => "offered",
         Note::Refused { .. } => "refused",
         Note::Packet { .. } => "packet-knock",
+        Note::StaticKnock { .. } => "static-knock",
         Note::Console { .. } => "console",
         Note::KnockEnded { .. } => "knock",
         Note::LockedOut { .. } => "lockout",
@@ -191,6 +192,10 @@ fn put_note(line: &mut Object<'_>, note: &Note, names: &Names<'_>) {
             line.put("client", Text(names.client(*client))).put("source", Text(source));
             line.put("kind", kind.word());
             line.put_some("service", (*service != 0).then(|| Text(names.service(*service))));
+        }
+        Note::StaticKnock { client, source, service } => {
+            line.put("client", Text(names.client(*client))).put("source", Text(source));
+            line.put("service", Text(names.service(*service)));
         }
         Note::Console { client, source } => {
             line.put("client", Text(names.client(*client))).put("source", Text(source));

@@ -227,6 +227,7 @@ fn gate(site: &Site<'_>) -> knockgate_core::Config {
         max_age: head.max_age_ms.map(|millis| Duration::from_millis(millis.into())),
         // Every counter is stored before anything opens, so nothing is ever left burnt.
         burnt: Burnt::default(),
+        statics: Default::default(),
         services: site.services().take(MAX_GATEWAY_SERVICES).map(|service| service.service).collect(),
         console: head.console.map(|console| console.service),
     }

@@ -177,6 +177,7 @@ fn gate(identity: &GateIdentity, roster: LiveRoster) -> Box<Bench> {
         max_age: None,
         console: None,
         burnt: Burnt::default(),
+        statics: Default::default(),
         services: [Service::new(1, Duration::from_secs(60), Duration::from_secs(3600))].into_iter().collect(),
     };
     let mut gate = Box::new(Gate::new(config, roster, system_rng()));

@@ -209,6 +209,7 @@ fn gate(rng: &mut Generator) -> (Bench, Keys) {
         max_age: None,
         console: None,
         burnt: Burnt::default(),
+        statics: heapless::Vec::new(),
         services: [Service::new(1, Duration::from_secs(60), Duration::from_secs(3600))].into_iter().collect(),
     };
     let mut gate = Gate::new(config, roster, Generator(2));

@@ -49,6 +49,10 @@ pub struct ExchangeId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HoldId(pub(crate) u32);
 
+/// Names a knock of a static sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StaticKnockId(pub(crate) u32);
+
 /// Names a grant, also in the kernel and in later runs of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GrantId(pub u32);
@@ -60,6 +64,8 @@ pub(crate) enum Waiter {
     Hold(HoldId),
     /// A packet knock.
     Exchange(ExchangeId),
+    /// A static sequence.
+    Static(StaticKnockId),
 }
 
 /// The right to answer one question to the policy, once.
@@ -186,7 +192,7 @@ pub enum Action {
 /// Why the policy is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A sequence was knocked.
+    /// A sequence was knocked, or a static one: the [client](ClientId::is_static) tells which.
     Sequence,
     /// A packet knock has come.
     Packet,
@@ -201,9 +207,9 @@ pub struct Consultation {
     pub ticket: Ticket,
     /// Why it is asked.
     pub cause: Cause,
-    /// Who knocked.
+    /// Who knocked; a static sequence stands for whoever knows it.
     pub client: ClientId,
-    /// What people call him.
+    /// What people call him, or the sequence.
     pub name: Name,
     /// From where.
     pub source: IpAddr,
@@ -215,7 +221,7 @@ pub struct Consultation {
     pub standing: Standing,
     /// Numbers left in his book.
     pub book_left: u32,
-    /// The number that he knocked, if he knocked a sequence.
+    /// The number that he knocked, if he knocked a sequence of his book.
     pub number: Option<u32>,
     /// Whether he has shown a second factor.
     pub second_factor: bool,
@@ -304,7 +310,7 @@ pub enum Effect {
         /// The grant.
         grant: GrantId,
     },
-    /// Lock the client and its address out.
+    /// Lock the client and its address out, as far as they are proved to be his: nobody for a static sequence.
     Lockout {
         /// For how long.
         seconds: u32,

@@ -182,6 +182,13 @@ pub(crate) struct Opening {
     pub(crate) waiter: Waiter,
 }
 
+impl Opening {
+    fn is_of(&self, grant: &Grant) -> bool {
+        let (client, to, service) = (grant.client, grant.to, grant.service);
+        (client, to, service) == (self.client, self.to, self.service) && !grant.is_ending()
+    }
+}
+
 /// There is no room for another grant.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
@@ -197,13 +204,16 @@ impl<const N: usize> Grants<N> {
         self.entries.push(grant).map_err(|_| Full)
     }
 
+    /// Whether what is `wanted` has its place already.
+    pub(crate) fn has(&self, wanted: &Opening) -> bool {
+        self.entries.iter().any(|grant| wanted.is_of(grant))
+    }
+
     /// Opens what is `wanted`; if that is open already, until the later deadline.
     pub(crate) fn open(&mut self, wanted: Opening) -> Result<(), Full> {
+        let own = self.entries.iter_mut().find(|grant| wanted.is_of(grant));
         let Opening { client, to, service, deadline, limit, waiter } = wanted;
-        let same = |grant: &&mut Grant| {
-            grant.client == client && grant.to == to && grant.service == service && !grant.is_ending()
-        };
-        if let Some(grant) = self.entries.iter_mut().find(same) {
+        if let Some(grant) = own {
             grant.deadline = deadline.max(grant.deadline);
             grant.limit = limit.max(grant.limit);
             grant.phase = Phase::OpenDue;

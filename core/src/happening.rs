@@ -67,16 +67,17 @@ impl Happening {
             | Note::KnockEnded { .. }
             | Note::Offered { .. }
             | Note::Packet { .. }
+            | Note::StaticKnock { .. }
             | Note::Console { .. }
             | Note::GrantOpened { .. } => None,
         }
     }
 
-    /// A sequence that came to nothing, of which the notes say only that it was complete: the policies have not granted it. Its
-    /// source has answered a handshake over TCP.
+    /// A sequence that came to nothing, of which the notes say only that it was complete: the policies have not granted it. The
+    /// source of one that is not static has answered a handshake over TCP.
     pub fn failed_sequence(client: ClientId, source: IpAddr, service: u16) -> Self {
         let about = Subject { client: Some(client), source: Some(source), service: Some(service) };
-        Self { proven: true, ..Self::new(Occasion::FailedAttempt, about) }
+        Self { proven: !client.is_static(), ..Self::new(Occasion::FailedAttempt, about) }
     }
 
     /// The gate has started.
@@ -90,7 +91,8 @@ impl Happening {
 
     /// Whom a policy's answer may be carried out on.
     pub fn answerable(&self) -> Subject {
-        Subject { source: self.about.source.filter(|_| self.proven), ..self.about }
+        let client = self.about.client.filter(|client| !client.is_static() || self.grant.is_some());
+        Subject { client, source: self.about.source.filter(|_| self.proven), ..self.about }
     }
 }
 

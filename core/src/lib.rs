@@ -26,6 +26,7 @@ pub mod address;
 pub mod attempt;
 pub mod board;
 pub mod book;
+pub mod budget;
 pub mod channel;
 pub mod client;
 pub mod console;
@@ -46,6 +47,8 @@ pub mod refusal;
 pub mod replay;
 pub mod roster;
 pub mod site;
+mod source_hash;
+pub mod static_sequence;
 #[cfg(test)]
 mod testing;
 pub mod text_form;

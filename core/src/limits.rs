@@ -64,6 +64,23 @@ pub const MAX_SEEN: usize = 2 * MAX_SEQUENCE;
 /// Pause that a client leaves between two probes of `closed` mode. Long enough to keep their order on most paths.
 pub const PROBE_GAP: Duration = Duration::from_millis(15);
 
+/// Static sequences of one gate. As many as there are bits in a word; a gate that needs more wants books.
+pub const MAX_STATIC_SEQUENCES: usize = 16;
+/// Shortest and longest time from the first step of a static sequence to its last: a client on a slow link needs a second or
+/// two, and a person who types the commands less than a minute.
+pub const STATIC_WITHIN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+/// Probes of other watched ports that an attempt at a static sequence forgives, since anyone can forge one. A scan of all ports
+/// touches more.
+pub const STATIC_STRAYS: u8 = 2;
+/// Knocks of static sequences that wait for the policy or the firewall. One is decided in a turn of the host or two.
+pub const MAX_STATIC_KNOCKS: usize = 16;
+/// Messages that a source prefix may send at once before any of them is authenticated: a client's tries, for a few clients
+/// behind one address.
+pub const BUDGET_BURST: u32 = 32;
+/// After this time it may send another one: 16 a second. A handshake takes 60 microseconds of a server, so one prefix costs at
+/// most a thousandth of it.
+pub const BUDGET_PERIOD: Duration = Duration::from_micros(62_500);
+
 /// How far ahead of the gate's clock a counter may be and still be of the present. A clock set to the wrong half of the day
 /// or to the wrong time zone is off by less.
 pub const MAX_AHEAD: Duration = Duration::from_secs(86_400);

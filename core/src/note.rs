@@ -13,7 +13,8 @@ use crate::message::Kind;
 use crate::refusal::Refusal;
 use crate::roster::ClientId;
 
-/// Something worth a record. Only what an enrolled client has caused: a stranger cannot make a note.
+/// Something worth a record. Only what an enrolled client has caused, or somebody who knows a static sequence: a stranger cannot
+/// make a note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// A client was offered a number.
@@ -47,6 +48,15 @@ pub enum Note {
         /// What he wants.
         kind: Kind,
         /// Of which service.
+        service: u16,
+    },
+    /// A static sequence was knocked: the policy is asked.
+    StaticKnock {
+        /// The sequence.
+        client: ClientId,
+        /// Where, as far as can be known.
+        source: IpAddr,
+        /// What it opens.
         service: u16,
     },
     /// A client has come to the gate's console.
@@ -115,6 +125,7 @@ impl Note {
             Self::Offered { client, .. }
             | Self::Refused { client, .. }
             | Self::Packet { client, .. }
+            | Self::StaticKnock { client, .. }
             | Self::Console { client, .. }
             | Self::KnockEnded { client, .. }
             | Self::GrantOpened { client, .. }

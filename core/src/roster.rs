@@ -17,6 +17,25 @@ use crate::totp::TotpSecret;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ClientId(pub u32);
 
+impl ClientId {
+    /// Marks the numbers that stand for static sequences. Rosters count clients from 1 up and never come so far.
+    const STATIC: u32 = 1 << 31;
+
+    /// The number that stands for whoever knocks the static sequence of that name. It depends on nothing else, so a later run
+    /// knows again what this one has opened.
+    ///
+    /// FNV-1a, less one bit. Source: draft-eastlake-fnv.
+    pub fn of_static(name: &Name) -> Self {
+        let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+        Self(name.as_str().as_bytes().iter().fold(0x811c_9dc5, mix) | Self::STATIC)
+    }
+
+    /// Whether it stands for a static sequence: no roster has such a client.
+    pub const fn is_static(self) -> bool {
+        self.0 & Self::STATIC != 0
+    }
+}
+
 /// A name of a client or a service: 1 to 32 bytes of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit.
 ///
 /// So a name can stand in a file name, a log line and a kernel comment without quoting.

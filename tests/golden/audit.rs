@@ -17,7 +17,7 @@ const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 7));
 const BOOK: BookId = BookId([0xab; 8]);
 
 /// Notes, each with its line but for the time and the number that every line has.
-pub(crate) fn notes() -> [(Note, &'static str); 16] {
+pub(crate) fn notes() -> [(Note, &'static str); 17] {
     let ended = |end, seen: &[u16]| Note::KnockEnded {
         client: ALICE,
         source: V4,
@@ -56,6 +56,10 @@ pub(crate) fn notes() -> [(Note, &'static str); 16] {
         (
             Note::Packet { client: ALICE, source: V4, kind: Kind::Close, service: 0 },
             r#"{"event":"packet-knock","client":"alice","source":"192.0.2.7","kind":"close","service":null}"#,
+        ),
+        (
+            Note::StaticKnock { client: ALICE, source: V4, service: 3 },
+            r#"{"event":"static-knock","client":"alice","source":"192.0.2.7","service":"ssh"}"#,
         ),
         (
             Note::Console { client: ALICE, source: V4 },

@@ -264,6 +264,7 @@ fn enrolled(mode: Mode, machine: &Host) -> (Config, FixedRoster<4>, Profile) {
             max_age: None,
             console: None,
             burnt: Burnt::default(),
+            statics: Default::default(),
             services: [Service::new(SSH, Duration::from_secs(60), Duration::from_secs(3600))]
                 .into_iter()
                 .collect(),

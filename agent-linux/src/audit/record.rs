@@ -3,12 +3,13 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use knockgate_core::Refusal;
 use knockgate_core::note::{Locked, Note};
 use knockgate_core::time::seconds;
 use knockgate_core::{ClientId, GrantId};
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use super::noise::Noise;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,15 +23,16 @@ pub enum AuditRecord {
     Stopped {
         reason: String,
     },
-    /// A connection on the central port; of a stranger if `outcome` is the reason why it got nothing.
+    /// A client has asked at the central port. Strangers' connections are counted, see [`AuditRecord::Noise`].
     CentralConnection {
         source: IpAddr,
         outcome: &'static str,
     },
-    /// Connections of strangers that were not listed one by one.
-    Strangers {
-        connections: u64,
+    /// What strangers did in about a minute.
+    Noise {
         within_seconds: u64,
+        #[serde(flatten)]
+        noise: Noise,
     },
     Offered {
         client: String,
@@ -52,6 +54,12 @@ pub enum AuditRecord {
         kind: &'static str,
         /// None where whatever is open is meant.
         service: Option<String>,
+    },
+    /// A static sequence was knocked; what became of it follows. `client` is the sequence's name.
+    StaticKnock {
+        client: String,
+        source: IpAddr,
+        service: String,
     },
     /// A client has come to the gate's console.
     Console {
@@ -195,14 +203,9 @@ impl AuditRecord {
         Self::Stopped { reason: reason.into() }
     }
 
-    /// A whole message came to the central port; `result` is what the gate made of it.
-    pub fn central_connection(source: IpAddr, result: Result<(), Refusal>) -> Self {
-        Self::CentralConnection { source, outcome: result.map_or_else(Refusal::word, |()| ANSWERED) }
-    }
-
-    /// A connection to the central port ended before a whole message had come.
-    pub fn incomplete_connection(source: IpAddr) -> Self {
-        Self::CentralConnection { source, outcome: "incomplete" }
+    /// A message that came to the central port was authentic and fresh.
+    pub fn central_connection(source: IpAddr) -> Self {
+        Self::CentralConnection { source, outcome: "answered" }
     }
 
     /// What the core has noted.
@@ -226,6 +229,9 @@ impl AuditRecord {
                 kind: wanted.word(),
                 service: (*asked != 0).then(|| service(asked)),
             },
+            Note::StaticKnock { client: id, source, service: asked } => {
+                Self::StaticKnock { client: client(id), source: *source, service: service(asked) }
+            }
             Note::Console { client: id, source } => Self::Console { client: client(id), source: *source },
             Note::KnockEnded { client: id, source, book, number, service: asked, end, seen } => Self::Knock {
                 client: client(id),
@@ -259,15 +265,7 @@ impl AuditRecord {
             }
         }
     }
-
-    /// Whether somebody who has proved nothing could cause this record at will.
-    pub(super) fn is_by_a_stranger(&self) -> bool {
-        matches!(self, Self::CentralConnection { outcome, .. } if *outcome != ANSWERED)
-    }
 }
-
-/// The outcome of a connection whose message was authentic and fresh.
-const ANSWERED: &str = "answered";
 
 fn locked(who: &Locked, client: impl Fn(&ClientId) -> String) -> String {
     match who {

@@ -44,6 +44,7 @@ impl Scribe<'_> {
             }
             Note::Refused { .. }
             | Note::Packet { .. }
+            | Note::StaticKnock { .. }
             | Note::Console { .. }
             | Note::KnockEnded { .. }
             | Note::LockedOut { .. } => {

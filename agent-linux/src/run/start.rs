@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use knockgate_core::Happening;
@@ -24,12 +25,14 @@ use super::court::{Court, Witness};
 use super::driver::{Driver, LinuxGate};
 use super::ears::Ears;
 use super::flows::Lookout;
+use super::gate_thread::GateThread;
+use super::input::{self, Ways};
 use super::lease::Renewal;
-use super::packets::Door;
+use super::noise::{NoiseMeter, Visits};
 use super::peers::Peers;
 use super::signals::Signals;
 use super::upkeep::Upkeep;
-use super::{clock, input, keeper, plan, policy, vigil};
+use super::{clock, keeper, plan, policy, vigil};
 
 /// Brings the gate up and runs it.
 pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
@@ -48,18 +51,18 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
 
     let (ears, mouth) = Ears::open(&config, &identity.decoys())?;
-    let plan = plan::of(&config, &identity.decoys(), ears.decoy_port()?);
+    let plan = plan::of(&config, &identity.decoys(), ears.decoy_port()?, ears.means());
     unguard::forget_order()?;
     let mut firewall = Firewall::install(&plan).context("the gate cannot be shut")?;
 
-    let (inputs, received) = input::channel();
+    let Ways { inputs, calls, received } = input::open().context("cannot wake the gate's thread")?;
     let burnt = loaded.burnt.clone();
     let roster = LiveRoster::new(Arc::clone(roster_file.current()), loaded);
     let mut gate = new_gate(&config, &identity, roster, burnt);
     let mut renewal = Renewal::new(config.packet.lease);
     take_lease(&mut renewal, &mut gate, &store);
     adopt(&mut gate, &mut firewall, &config, &audit)?;
-    let door = Door::new(gate.doorkeeper().clone());
+    let visits = Visits::default();
     let mut driver = Driver {
         court: Court::convene(seating.chains, &inputs, &audit)?,
         witness: Witness::new(&config),
@@ -74,16 +77,17 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
         firewall,
         peers: Peers::new(mouth),
         lookout: Lookout::start(inputs.clone())?,
-        door: door.clone(),
+        noise: NoiseMeter::new(Instant::now(), visits.clone()),
         holders: std::collections::HashSet::new(),
         config,
     };
     seating.watch.start()?;
     driver.tell(clock::now(), &Happening::start_up());
     vigil::start(roster_file, identity_file, inputs.clone())?;
-    ears.listen(&door, &inputs, &audit)?;
-    announce(&driver);
-    driver.run(received, signals).await
+    announce(&driver, &ears);
+    let packets = ears.listen(&calls, &visits);
+    tokio::spawn(signals.report(inputs));
+    GateThread::new(driver, packets, received).run().await
 }
 
 /// The first lease is there before anybody is heard. Without one, every knock waits for the disk.
@@ -116,17 +120,18 @@ fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster, burnt:
         max_age: config.packet.max_age,
         console: None,
         burnt,
+        statics: Default::default(),
         services: config.services.iter().map(gate::Service::from).collect(),
     };
     Box::new(Gate::new(core, roster, system_rng()))
 }
 
-fn announce(driver: &Driver) {
+fn announce(driver: &Driver, ears: &Ears) {
     let Driver { config, gate, audit, .. } = driver;
     let clients = gate.roster().clients().count();
     let services: Vec<String> = config.services.iter().map(|service| service.name.to_string()).collect();
     audit.write(AuditRecord::started(&services, clients));
     let (central, mode) = (config.central.map(|central| central.port), config.sequence.mode);
     let packets = config.packet.mode;
-    tracing::info!(clients, ?packets, ?central, sequences = ?mode, "gate up: guarding {}", services.join(", "));
+    tracing::info!(clients, ?packets, ?central, sequences = ?mode, "gate up: guarding {}; {}", services.join(", "), ears.means());
 }

@@ -300,6 +300,7 @@ fn config(identity: &Identity, book: &Book) -> Config {
         max_age: None,
         console: None,
         burnt: Burnt::default(),
+        statics: Default::default(),
         services: [Service { prefixes, ..service(1) }, service(2)].into_iter().collect(),
     }
 }

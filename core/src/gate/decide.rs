@@ -16,18 +16,20 @@ use crate::limits::POLICY_DEADLINE;
 use crate::message::Reach;
 use crate::note::{CloseReason, Locked, Note};
 use crate::refusal::Refusal;
-use crate::roster::{Client, ClientId, Roster};
+use crate::roster::{ClientId, Roster};
 use crate::time::{Instant, Now};
 
 use super::Gate;
 use super::exchange::{Reply, Step};
+use super::knocker::{Credential, Knocker};
 use super::packet::Ask;
+use super::statics;
 
 /// A knock about which the policy has decided.
 #[derive(Clone, Copy)]
 struct Decided<'a> {
     waiter: Waiter,
-    client: &'a Client,
+    client: &'a Knocker,
     source: IpAddr,
     /// Whether the source cannot be forged.
     proven: bool,
@@ -37,7 +39,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     Gate<R, G, E, H, N, L>
 {
     pub(super) fn poll_consult(&mut self, now: Now) -> Option<Action> {
-        self.poll_consult_hold(now).or_else(|| self.poll_consult_exchange(now))
+        self.poll_consult_hold(now)
+            .or_else(|| self.poll_consult_exchange(now))
+            .or_else(|| self.poll_consult_static(now))
     }
 
     fn poll_consult_hold(&mut self, now: Now) -> Option<Action> {
@@ -81,7 +85,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                 self.fail(now.instant, waiter, Refusal::NoGrant);
                 continue;
             }
-            let client = self.roster.client(&key).cloned();
+            let client = self.knocker(Credential::Key(key));
             if let Some(consultation) = client.and_then(|client| self.consultation(now, &client, &about)) {
                 return Some(Action::Consult(consultation));
             }
@@ -108,26 +112,26 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             grant: None,
         };
         let key = hold.key;
-        let client = self.roster.client(&key)?.clone();
+        let client = self.knocker(Credential::Key(key))?;
         self.consultation(now, &client, &about)
     }
 
-    fn consultation(&self, now: Now, client: &Client, about: &About) -> Option<Consultation> {
+    pub(super) fn consultation(&self, now: Now, client: &Knocker, about: &About) -> Option<Consultation> {
         let &About { waiter, cause, source, service, asked, number, second_factor, reach, grant } = about;
         let limits = self.config.service(service)?;
-        let book = self.roster.book(client.book);
+        let book = client.book().and_then(|book| self.roster.book(book));
         let left = book.map_or(0, |book| book.shape().count().saturating_sub(self.roster.cursor(book.id())));
         let kept = grant.and_then(|id| self.open_grants().find(|grant| grant.id == id));
         Some(Consultation {
             ticket: Ticket(waiter),
             cause,
-            client: client.id,
-            name: client.name.clone(),
+            client: client.id(),
+            name: client.name().clone(),
             source,
             service,
             seconds: limits.seconds(asked),
             standing: self.standing(Subject {
-                client: Some(client.id),
+                client: Some(client.id()),
                 source: Some(source),
                 service: Some(service),
             }),
@@ -150,7 +154,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             Verdict::Failed => Some(Refusal::PolicyFailed),
             Verdict::Commit => Some(Refusal::NoGrant).filter(|_| self.has_lapsed(now.instant, asker.kept)),
         };
-        let client = self.roster.client(&asker.key).cloned();
+        let client = self.knocker(asker.credential);
         match (refusal, client) {
             (Some(refusal), _) => self.fail(now.instant, waiter, refusal),
             (None, None) => self.fail(now.instant, waiter, Refusal::UnknownClient),
@@ -169,28 +173,37 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             Waiter::Hold(id) => {
                 let due = |hold: &&mut Hold| hold.phase == Phase::Consulting && hold.until > now;
                 let hold = self.holds.by_id(id).filter(due)?;
-                let (key, source, second_factor) = (hold.key, hold.source, hold.second_factor);
-                Some(Undecided { key, source, proven: true, second_factor, kept: None })
+                let (source, second_factor) = (hold.source, hold.second_factor);
+                let credential = Credential::Key(hold.key);
+                Some(Undecided { credential, source, proven: true, second_factor, kept: None })
             }
             Waiter::Exchange(id) => {
                 let exchange = self.exchanges.iter().find(|exchange| exchange.id == id)?;
                 let Step::Consulting(ask) = exchange.step else { return None };
                 let Ask { proven, second_factor, grant, .. } = ask;
                 (exchange.until > now).then_some(Undecided {
-                    key: exchange.key,
+                    credential: Credential::Key(exchange.key),
                     source: exchange.source,
                     proven,
                     second_factor,
                     kept: grant,
                 })
             }
+            Waiter::Static(id) => {
+                let due = |knock: &&mut statics::StaticKnock| {
+                    knock.step == statics::Step::Consulting && knock.until > now
+                };
+                let knock = self.statics.by_id(id).filter(due)?;
+                let (credential, source) = (Credential::Sequence(knock.door), knock.source);
+                Some(Undecided { credential, source, proven: false, second_factor: false, kept: None })
+            }
         }
     }
 
     /// A client that could have shown a second factor and has not is told that it might help.
     fn why_denied(&self, asker: &Undecided) -> Refusal {
-        let client = self.roster.client(&asker.key).filter(|_| !asker.second_factor);
-        let has_one = client.is_some_and(|client| self.roster.totp(client.id).is_some());
+        let client = self.knocker(asker.credential).filter(|_| !asker.second_factor);
+        let has_one = client.is_some_and(|client| self.roster.totp(client.id()).is_some());
         if has_one { Refusal::CodeWanted } else { Refusal::Denied }
     }
 
@@ -207,7 +220,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                     Ok(())
                 }
                 Effect::Revoke { grant } => {
-                    self.revoke_own(now.instant, decided.client.id, grant);
+                    self.revoke_own(now.instant, decided.client.id(), grant);
                     Ok(())
                 }
                 Effect::Lockout { seconds } => {
@@ -251,23 +264,28 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                 Network::of(source, prefix.ok_or(Refusal::NotAllowed)?)
             }
         };
-        let enrolled = enrolled_for(client, now);
+        let enrolled = client.enrolled_for(now);
         let lasts = Duration::from_secs(u64::from(limits.seconds(seconds))).min(enrolled);
         let (deadline, limit) = (now.instant.after(lasts), now.instant.after(limits.max_open.min(enrolled)));
-        let opening = Opening { client: client.id, to, service, deadline, limit, waiter };
+        let opening = Opening { client: client.id(), to, service, deadline, limit, waiter };
+        if client.id().is_static() && self.static_grants_are_full() && !self.grants.has(&opening) {
+            return Err(Refusal::Unavailable);
+        }
         self.grants.open(opening).map_err(|grant::Full| Refusal::Unavailable)
     }
 
     fn extend(&mut self, now: Now, decided: Decided<'_>, grant: GrantId, seconds: u32) {
         let client = decided.client;
-        let Some(grant) = self.grants.by_id(grant).filter(|grant| grant.client == client.id) else { return };
+        let Some(grant) = self.grants.by_id(grant).filter(|grant| grant.client == client.id()) else {
+            return;
+        };
         let Some(limits) = self.config.service(grant.service).filter(|_| client.may_use(grant.service))
         else {
             return;
         };
         if !grant.is_ending() {
             let lasts = Duration::from_secs(u64::from(limits.seconds(seconds)));
-            grant.deadline = now.instant.after(lasts.min(enrolled_for(client, now)));
+            grant.deadline = now.instant.after(lasts.min(client.enrolled_for(now)));
             grant.phase = grant::Phase::OpenDue;
             grant.await_by(decided.waiter);
             grant.notable = true;
@@ -280,13 +298,16 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
     }
 
-    /// An address is locked out only if it was certainly the knocker's.
+    /// An address is locked out only if it was certainly the knocker's, and a static sequence never: anybody can knock it.
     fn lock_out_by_policy(&mut self, now: Instant, decided: Decided<'_>, seconds: u32) {
-        let lasts = Duration::from_secs(u64::from(seconds));
+        let (client, lasts) = (decided.client.id(), Duration::from_secs(u64::from(seconds)));
+        if client.is_static() {
+            return;
+        }
         if decided.proven {
             self.lock_out(now, Locked::Source(SourcePrefix::of(decided.source)), lasts);
         }
-        self.lock_out(now, Locked::Client(decided.client.id), lasts);
+        self.lock_out(now, Locked::Client(client), lasts);
     }
 
     /// Takes note of what became of [`Action::Open`](crate::Action::Open).
@@ -348,6 +369,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                 let Step::Opening(counts) = &mut exchange.step else { return None };
                 Some((exchange.client, exchange.source, counts))
             }
+            Waiter::Static(id) => {
+                let knock = self.statics.by_id(id)?;
+                let statics::Step::Opening(counts) = &mut knock.step else { return None };
+                Some((knock.client, knock.source, counts))
+            }
         }
     }
 
@@ -364,12 +390,17 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                     (exchange.step, exchange.until) = (Step::Opening(counts), until);
                 }
             }
+            Waiter::Static(id) => {
+                if let Some(knock) = self.statics.by_id(id) {
+                    (knock.step, knock.until) = (statics::Step::Opening(counts), until);
+                }
+            }
         }
     }
 
     /// A complete knock has come to nothing.
     pub(super) fn fail(&mut self, now: Instant, waiter: Waiter, refusal: Refusal) {
-        let Some((client, source)) = self.knocker(waiter) else { return };
+        let Some((client, source)) = self.whose(waiter) else { return };
         self.refuse(refusal);
         self.count_failure(client, source);
         if let Waiter::Exchange(_) = waiter {
@@ -378,17 +409,18 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         self.settle(now, waiter, Phase::Failed(refusal));
     }
 
-    fn knocker(&mut self, waiter: Waiter) -> Option<(ClientId, IpAddr)> {
+    fn whose(&mut self, waiter: Waiter) -> Option<(ClientId, IpAddr)> {
         match waiter {
             Waiter::Hold(id) => self.holds.by_id(id).map(|hold| (hold.client, hold.source)),
             Waiter::Exchange(id) => {
                 let exchange = self.exchanges.iter().find(|exchange| exchange.id == id)?;
                 Some((exchange.client, exchange.source))
             }
+            Waiter::Static(id) => self.statics.by_id(id).map(|knock| (knock.client, knock.source)),
         }
     }
 
-    /// A hold keeps its result for a question of status; an exchange answers its own.
+    /// A hold keeps its result for a question of status; an exchange answers its own; nobody hears of a static sequence.
     fn settle(&mut self, now: Instant, waiter: Waiter, phase: Phase) {
         match waiter {
             Waiter::Hold(id) => {
@@ -405,26 +437,27 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
                     exchange.step = Step::AnswerDue(reply);
                 }
             }
+            Waiter::Static(id) => self.statics.remove(id),
         }
     }
 }
 
 /// What a consultation is about, wherever it waits.
-struct About {
-    waiter: Waiter,
-    cause: Cause,
-    source: IpAddr,
-    service: u16,
-    asked: u32,
-    number: Option<u32>,
-    second_factor: bool,
-    reach: Reach,
-    grant: Option<GrantId>,
+pub(super) struct About {
+    pub(super) waiter: Waiter,
+    pub(super) cause: Cause,
+    pub(super) source: IpAddr,
+    pub(super) service: u16,
+    pub(super) asked: u32,
+    pub(super) number: Option<u32>,
+    pub(super) second_factor: bool,
+    pub(super) reach: Reach,
+    pub(super) grant: Option<GrantId>,
 }
 
 /// A knock that waits for the policy.
 struct Undecided {
-    key: crate::key::PublicKey,
+    credential: Credential,
     source: IpAddr,
     proven: bool,
     second_factor: bool,
@@ -439,13 +472,4 @@ pub(crate) struct Openings {
     pub(crate) waiting: u8,
     /// Those that succeeded.
     pub(crate) opened: u8,
-}
-
-/// How long a client is still enrolled.
-fn enrolled_for(client: &Client, now: Now) -> Duration {
-    match (client.expires, now.unix) {
-        (None, _) => Duration::MAX,
-        (Some(end), Some(unix)) => end.left(unix),
-        (Some(_), None) => Duration::ZERO,
-    }
 }

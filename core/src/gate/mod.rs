@@ -22,10 +22,12 @@ mod decide;
 mod exchange;
 mod follow;
 mod knock;
+mod knocker;
 mod packet;
 mod poll;
 mod reaction;
 mod request;
+mod statics;
 mod timeout;
 
 use core::net::IpAddr;
@@ -42,7 +44,7 @@ use crate::envelope::Doorkeeper;
 use crate::grant::{self, Flows, Grant, Grants};
 use crate::hold::{Holds, Phase};
 use crate::key::{DoorKey, GateId, Identity, SecretKey};
-use crate::limits::{MAX_DOOR_KEYS, MAX_LOCKOUT, MAX_SERVICES};
+use crate::limits::{MAX_DOOR_KEYS, MAX_LOCKOUT, MAX_SERVICES, MAX_STATIC_SEQUENCES};
 use crate::lockout::Lockouts;
 use crate::message::Mode;
 use crate::note::{CloseReason, KnockEnd, Locked, Note};
@@ -53,6 +55,8 @@ use crate::time::{Instant, Now};
 
 pub(crate) use decide::Openings;
 use exchange::{Exchange, Reply};
+pub use statics::StaticDoor;
+use statics::StaticKnocks;
 
 /// Notes that wait for [`Gate::poll_note`] at most. One call leaves at most two for each entry it ends.
 const NOTES: usize = 32;
@@ -146,6 +150,8 @@ pub struct Config {
     pub burnt: Burnt,
     /// What is guarded.
     pub services: Vec<Service, MAX_SERVICES>,
+    /// What static sequences open, in the order in which [`Gate::handle_static`] counts them.
+    pub statics: Vec<StaticDoor, MAX_STATIC_SEQUENCES>,
     /// The service that stands for the gate's own console; none if it cannot be spoken with from afar.
     pub console: Option<u16>,
 }
@@ -196,6 +202,7 @@ pub struct Gate<R, G, const EXCHANGES: usize, const HOLDS: usize, const GRANTS: 
     exchanges: Vec<Exchange, EXCHANGES>,
     next_exchange: u32,
     holds: Holds<HOLDS>,
+    statics: StaticKnocks,
     unwatch: Vec<IpAddr, HOLDS>,
     grants: Grants<GRANTS>,
     lockouts: Lockouts<LOCKOUTS>,
@@ -223,6 +230,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             exchanges: Vec::new(),
             next_exchange: 0,
             holds: Holds::new(),
+            statics: StaticKnocks::new(),
             unwatch: Vec::new(),
             grants: Grants::new(),
             lockouts: Lockouts::new(),
@@ -333,7 +341,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
     }
 
-    /// Takes back all that a client has: grants, and a knock that is under way. For a client that left the roster.
+    /// Takes back all that a client has: grants, and a knock that is under way. For a client that left the roster, or whoever
+    /// knocks a static sequence.
     pub fn forget_client(&mut self, now: Now, client: ClientId) {
         self.stirred = true;
         for grant in self.grants.iter_mut().filter(|grant| grant.client == client) {
@@ -346,6 +355,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             let id = hold.id;
             self.fail(now.instant, Waiter::Hold(id), Refusal::UnknownClient);
         }
+        self.forget_statics(now.instant, client);
     }
 
     /// Takes note of what became of [`Action::Close`](crate::Action::Close).
@@ -399,7 +409,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     fn count_failure(&mut self, client: ClientId, source: IpAddr) {
-        for whose in [Locked::Client(client), Locked::Source(SourcePrefix::of(source))] {
+        for whose in charged(client, source) {
             if let Some((_, count)) = self.failures.iter_mut().find(|(known, _)| *known == whose) {
                 *count = count.saturating_add(1);
                 continue;
@@ -413,8 +423,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     fn forgive_failures(&mut self, client: ClientId, source: IpAddr) {
-        let source = Locked::Source(SourcePrefix::of(source));
-        self.failures.retain(|(known, _)| *known != Locked::Client(client) && *known != source);
+        self.failures.retain(|(known, _)| charged(client, source).all(|whose| whose != *known));
     }
 
     /// Ends a knock that has not been completed.
@@ -434,6 +443,12 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         // Without room the decoys stay visible to the holder until the host hides them by itself.
         let _ = self.unwatch.push(source);
     }
+}
+
+/// Whose failure and whose success it is. Whoever knocks a static sequence may have forged his address.
+fn charged(client: ClientId, source: IpAddr) -> impl Iterator<Item = Locked> {
+    let source = (!client.is_static()).then(|| Locked::Source(SourcePrefix::of(source)));
+    [Some(Locked::Client(client)), source].into_iter().flatten()
 }
 
 #[cfg(test)]

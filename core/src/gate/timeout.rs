@@ -19,7 +19,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     /// When [`Gate::handle_timeout`] shall be called; a moment that has passed means at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let exchanges = self.exchanges.iter().map(|exchange| exchange.until).min();
-        [exchanges, self.holds.next(), self.grants.next(), self.lockouts.next()].into_iter().flatten().min()
+        let knocks = [exchanges, self.holds.next(), self.statics.next()];
+        let ends = [self.grants.next(), self.lockouts.next()];
+        knocks.into_iter().chain(ends).flatten().min()
     }
 
     /// Ends what is over. Bounded work: if more is due, [`Gate::poll_timeout`] says so at once.
@@ -31,6 +33,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         self.holds.forget(now);
         self.expire_grants(now);
         self.expire_holds(now);
+        self.expire_statics(now);
     }
 
     /// Whoever waits for a decision is told that there is none; anybody else asks again.

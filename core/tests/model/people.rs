@@ -93,6 +93,7 @@ impl People {
             max_age: None,
             console: None,
             burnt,
+            statics: Default::default(),
             services: [service(1, 20, 60), service(2, 5, 10), service(3, 5, 10)].into_iter().collect(),
         }
     }

@@ -194,6 +194,7 @@ impl Scene {
             max_age: Some(Duration::from_secs(300)),
             console: Some(CONSOLE),
             burnt,
+            statics: Default::default(),
             services: services().into_iter().collect(),
         }
     }

@@ -195,6 +195,7 @@ fn profile(rng: &mut Chance) -> Result<(Config, Profile), &'static str> {
         lockout_scope: knockgate_core::gate::LockoutScope::Source,
         max_age: None,
         burnt: Burnt::default(),
+        statics: Vec::new(),
         services: Vec::from_iter([Service::new(SERVICE, OPEN, OPEN)]),
         console: None,
     };

@@ -557,6 +557,7 @@ fn config(rng: &mut TestRng, book: &Book) -> Config {
         max_age: None,
         console: None,
         burnt: Burnt::default(),
+        statics: heapless::Vec::new(),
         services: [service(SSH, 60, 3600), service(WEB, 30, 300), service(VAULT, 60, 60)]
             .into_iter()
             .collect(),

@@ -12,7 +12,7 @@ fn ends(notes: &[Note]) -> std::vec::Vec<(u32, KnockEnd)> {
         Note::KnockEnded { number, end, .. } => Some((*number, *end)),
         Note::Offered { .. } | Note::Refused { .. } | Note::LockedOut { .. } => None,
         Note::GrantOpened { .. } | Note::GrantClosed { .. } => None,
-        Note::Packet { .. } | Note::Console { .. } => None,
+        Note::Packet { .. } | Note::StaticKnock { .. } | Note::Console { .. } => None,
     };
     notes.iter().filter_map(end).collect()
 }
