@@ -16,6 +16,8 @@ use crate::border::{self, Answer, Rules};
 use crate::component;
 use crate::imports::{self, Call};
 #[cfg(feature = "compile")]
+use crate::in_line::Fitness;
+#[cfg(feature = "compile")]
 use crate::inspect::{self, Inspected, Kind};
 use crate::needs::Needs;
 use crate::policy::{Code, Parts};
@@ -167,7 +169,8 @@ impl PolicyEngine {
     ) -> Result<Policy, LoadError> {
         found.needs.check(&Manifest::parse(&found.manifest)?, &self.limits)?;
         let module = Module::new(&self.engine, bytes).map_err(|error| refused(&error))?;
-        self.link(name, &module, &found.manifest, rights)
+        let policy = self.link(name, &module, &found.manifest, rights)?;
+        Ok(policy.with_fitness(Fitness::of(bytes, found)))
     }
 
     #[cfg(feature = "component")]

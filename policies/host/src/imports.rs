@@ -7,7 +7,7 @@ use core::fmt;
 
 use knockgate_policy_abi::Head;
 use knockgate_policy_abi::interface::{ACT, EVENT, JOURNAL, MEMORY, STATE};
-use knockgate_policy_abi::limits::{HOST_CALL_FUEL, MAX_LOG_BYTES};
+use knockgate_policy_abi::limits::{HOST_CALL_FUEL, Limits, MAX_LOG_BYTES};
 use wasmtime::{
     AsContextMut, Caller, Engine, Error, ExternType, FuncType, ImportType, Linker, Memory, ResourceLimiter,
     Result, Trap, Val, ValType,
@@ -48,6 +48,12 @@ impl fmt::Display for GrowthRefused {
                 write!(f, "{elements} elements wanted, {limit} allowed")
             }
         }
+    }
+}
+
+impl Growth {
+    pub(crate) fn within(limits: &Limits) -> Self {
+        Self { pages: limits.pages.into(), pages_used: 0, table_elements: limits.table_elements.into() }
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Inspected {
     pub(crate) manifest: Vec<u8>,
     /// What it declares, if it is a module; of a component the engine knows.
     pub(crate) needs: Needs,
+    /// Whether a module runs code as soon as there is an instance of it.
+    pub(crate) starts: bool,
 }
 
 /// Checks the module and returns what it says about itself.
@@ -82,7 +84,7 @@ fn check_language(bytes: &[u8], kind: Kind) -> Result<(), LoadError> {
 }
 
 fn read(bytes: &[u8], kind: Kind) -> Result<Inspected, LoadError> {
-    let (mut manifest, mut needs, mut depth) = (None, Needs::default(), 0_u32);
+    let (mut manifest, mut needs, mut starts, mut depth) = (None, Needs::default(), false, 0_u32);
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| invalid(&error))? {
             Payload::Version { .. } => depth = depth.saturating_add(1),
@@ -105,11 +107,12 @@ fn read(bytes: &[u8], kind: Kind) -> Result<Inspected, LoadError> {
                     needs.table_elements = needs.table_elements.max(table.ty.initial);
                 }
             }
+            Payload::StartSection { .. } => starts = true,
             // The validator has seen the rest.
             _ => {}
         }
     }
-    Ok(Inspected { kind, manifest: manifest.ok_or(LoadError::NoManifest)?, needs })
+    Ok(Inspected { kind, manifest: manifest.ok_or(LoadError::NoManifest)?, needs, starts })
 }
 
 fn invalid(error: &BinaryReaderError) -> LoadError {

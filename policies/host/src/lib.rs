@@ -30,6 +30,8 @@ mod failure;
 #[cfg(feature = "gate")]
 pub mod gate;
 mod imports;
+#[cfg(feature = "compile")]
+mod in_line;
 #[cfg(feature = "component")]
 mod inert;
 #[cfg(feature = "compile")]
@@ -64,6 +66,8 @@ pub use engine::{EngineError, PolicyEngine, Profile};
 pub use event::{Book, Client, Event, Grant, LocalTime, Request, Source, Text, text};
 pub use fact::Fact;
 pub use failure::{Failure, Place, TrapKind};
+#[cfg(feature = "compile")]
+pub use in_line::InLine;
 pub use load_error::LoadError;
 pub use parameter::{Parameter, ParameterError};
 pub use policy::Policy;

@@ -9,6 +9,8 @@ use wasmtime::{Engine, InstancePre, Result, Store};
 
 use crate::border;
 use crate::imports::{Call, Growth};
+#[cfg(feature = "compile")]
+use crate::in_line::Fitness;
 use crate::{Decision, EffectiveRights, Event, Failure, StateStore, Transaction};
 
 /// A loaded policy.
@@ -22,6 +24,8 @@ pub struct Policy {
     withheld: Capabilities,
     #[cfg(feature = "std")]
     ticker: Option<Arc<crate::ticker::Ticker>>,
+    #[cfg(feature = "compile")]
+    fitness: Fitness,
 }
 
 // One engine serves every thread of an agent.
@@ -64,7 +68,35 @@ impl Policy {
             rights,
             #[cfg(feature = "std")]
             ticker: parts.ticker,
+            #[cfg(feature = "compile")]
+            fitness: Fitness::Unfit,
         }
+    }
+
+    #[cfg(feature = "compile")]
+    pub(crate) fn with_fitness(self, fitness: Fitness) -> Self {
+        Self { fitness, ..self }
+    }
+
+    /// How it can decide in line.
+    #[cfg(feature = "compile")]
+    pub(crate) fn fitness(&self) -> Fitness {
+        self.fitness
+    }
+
+    /// What its instances are made of, unless it is a component.
+    #[cfg(feature = "compile")]
+    pub(crate) fn module(&self) -> Option<&InstancePre<Call>> {
+        match &self.code {
+            Code::Module(pre) => Some(pre),
+            #[cfg(feature = "component")]
+            Code::Component(_) => None,
+        }
+    }
+
+    /// A decision about `event` that has not begun.
+    pub(crate) fn transaction(&self, event: Event, state: &Arc<dyn StateStore>) -> Transaction {
+        Transaction::new(event, Arc::clone(&self.rights), Arc::clone(state), self.limits)
     }
 
     /// The host's name for it.
@@ -133,13 +165,8 @@ impl Policy {
     /// Everything that a decision works with. By itself, so that its parts are not on the stack any more when the policy runs.
     #[inline(never)]
     fn store(&self, event: &Event, state: &Arc<dyn StateStore>) -> Store<Call> {
-        let transaction =
-            Transaction::new(event.clone(), Arc::clone(&self.rights), Arc::clone(state), self.limits);
-        let growth = Growth {
-            pages: self.limits.pages.into(),
-            pages_used: 0,
-            table_elements: self.limits.table_elements.into(),
-        };
+        let transaction = self.transaction(event.clone(), state);
+        let growth = Growth::within(&self.limits);
         Store::new(self.code.engine(), Call { transaction, growth })
     }
 

@@ -56,6 +56,12 @@ impl Transaction {
         }
     }
 
+    /// Begins again with another event, before anything was asked or queued.
+    #[cfg(feature = "compile")]
+    pub(crate) fn set_event(&mut self, event: &Event) {
+        self.event.clone_from(event);
+    }
+
     /// `attr`.
     #[must_use]
     pub fn attr(&self, key: u32) -> u64 {
@@ -319,6 +325,12 @@ impl Transaction {
         let actions = if verdict == Verdict::Commit { self.actions } else { Vec::new() };
         let Self { refused, loaded, log, log_dropped, .. } = self;
         Decision { verdict, actions, fuel, failure, refused, loaded, log, log_dropped }
+    }
+
+    /// Whether [`Transaction::finish`] would wait for the host's store.
+    #[cfg(feature = "compile")]
+    pub(crate) fn would_store(&self, outcome: Option<u32>) -> bool {
+        outcome == Some(VERDICT_COMMIT) && !self.writes.is_empty()
     }
 
     fn commit_state(&self) -> (Verdict, Option<Failure>) {
