@@ -2,26 +2,26 @@
 //!
 //! A knock never waits for the disk: records go through a bounded channel to a thread that writes them. When the disk
 //! cannot keep up or is full, records are dropped and counted, and the next line that gets through says how many. Strangers
-//! cannot fill the log: past a budget their connections are counted instead of listed.
+//! cannot fill the log: what they do is counted, and told in one record a minute.
 
-mod budget;
 mod decision;
 mod file;
+mod noise;
 mod record;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use budget::{Budget, WINDOW};
 use file::AuditFile;
 
 pub use decision::Answered;
+pub use noise::Noise;
 pub use record::{AuditRecord, Names};
 
 /// Records that wait for the disk. A knock makes five; two hundred knocks at once find room.
@@ -34,7 +34,6 @@ pub struct Audit {
     /// `None` only while the log is being dropped.
     queue: Option<SyncSender<Entry>>,
     lost: Arc<AtomicU64>,
-    strangers: Arc<Mutex<Budget>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -59,23 +58,19 @@ impl Audit {
     pub fn open(path: &Path) -> Result<Self, AuditError> {
         let refused = |error| AuditError { path: path.to_owned(), error };
         let file = AuditFile::open(path).map_err(refused)?;
-        Self::start(file, Instant::now(), QUEUE).map_err(refused)
+        Self::start(file, QUEUE).map_err(refused)
     }
 
-    fn start(file: AuditFile, now: Instant, capacity: usize) -> std::io::Result<Self> {
+    fn start(file: AuditFile, capacity: usize) -> std::io::Result<Self> {
         let (queue, entries) = sync_channel(capacity);
-        let (lost, strangers) = (Arc::default(), Arc::new(Mutex::new(Budget::new(now))));
-        let writer =
-            Writer { file, lost: Arc::clone(&lost), strangers: Arc::clone(&strangers), failing: false };
+        let lost = Arc::default();
+        let writer = Writer { file, lost: Arc::clone(&lost), failing: false };
         let writer = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&entries))?;
-        Ok(Self { queue: Some(queue), lost, strangers, writer: Some(writer) })
+        Ok(Self { queue: Some(queue), lost, writer: Some(writer) })
     }
 
     /// Writes a record, or counts it. Never waits.
     pub fn write(&self, record: AuditRecord) {
-        if record.is_by_a_stranger() && !budget(&self.strangers).admits(Instant::now()) {
-            return;
-        }
         let entry = Entry { time: SystemTime::now(), record };
         let queue = self.queue.as_ref().expect("the queue is there until the log is dropped");
         if queue.try_send(entry).is_err() {
@@ -94,57 +89,32 @@ impl Drop for Audit {
     }
 }
 
-fn budget(strangers: &Mutex<Budget>) -> MutexGuard<'_, Budget> {
-    // A budget is a few numbers; whatever a panic left of them is a budget.
-    strangers.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 struct Writer {
     file: AuditFile,
     lost: Arc<AtomicU64>,
-    strangers: Arc<Mutex<Budget>>,
     /// The last write failed: said once, not for every batch.
     failing: bool,
 }
 
 impl Writer {
     fn run(mut self, entries: &Receiver<Entry>) {
-        loop {
-            // Wakes up without an entry, too, so that the sum of a quiet minute is written in the next one.
-            match entries.recv_timeout(WINDOW) {
-                Ok(first) => {
-                    let rest = entries.try_iter().take(BATCH - 1);
-                    let batch: Vec<Entry> = std::iter::once(first).chain(rest).collect();
-                    self.append(batch);
-                }
-                Err(RecvTimeoutError::Timeout) => self.append(Vec::new()),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+        while let Ok(first) = entries.recv() {
+            let rest = entries.try_iter().take(BATCH - 1);
+            let batch: Vec<Entry> = std::iter::once(first).chain(rest).collect();
+            self.append(batch);
         }
-        let uncounted = budget(&self.strangers).close();
-        let last = uncounted.map(strangers_record).into_iter().collect();
-        self.append(last);
     }
 
     fn append(&mut self, batch: Vec<Entry>) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        let strangers = budget(&self.strangers).sum_due(Instant::now());
-        let mut entries: Vec<Entry> = strangers.map(strangers_record).into_iter().collect();
-        entries.extend((lost > 0).then(|| entry(AuditRecord::Lost { records: lost })));
-        let told = u64::from(lost > 0) + u64::from(strangers.is_some());
-        entries.extend(batch);
-        if entries.is_empty() {
-            return;
-        }
+        let records = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        let told = (lost > 0).then(|| entry(AuditRecord::Lost { records: lost }));
+        let entries: Vec<Entry> = told.into_iter().chain(batch).collect();
         match self.file.append(entries.iter().map(|entry| (entry.time, &entry.record))) {
             Ok(()) => self.failing = false,
             Err(error) => {
                 // What this batch told about earlier losses is lost with it and counted again.
-                let records = u64::try_from(entries.len()).unwrap_or(u64::MAX).saturating_sub(told);
                 self.lost.fetch_add(lost.saturating_add(records), Ordering::Relaxed);
-                if let Some(sum) = strangers {
-                    budget(&self.strangers).take_back(sum);
-                }
                 self.complain(&error);
             }
         }
@@ -162,8 +132,4 @@ impl Writer {
 
 fn entry(record: AuditRecord) -> Entry {
     Entry { time: SystemTime::now(), record }
-}
-
-fn strangers_record(connections: u64) -> Entry {
-    entry(AuditRecord::Strangers { connections, within_seconds: Duration::as_secs(&WINDOW) })
 }

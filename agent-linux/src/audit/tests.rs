@@ -1,7 +1,8 @@
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
-use knockgate_core::{ClientId, Refusal};
+use knockgate_core::ClientId;
 use knockgate_policy_host::{Cause, Event, HostKind};
 use serde_json::Value;
 
@@ -76,32 +77,23 @@ fn a_line_that_a_crash_cut_off_spoils_no_other() {
 }
 
 #[test]
-fn strangers_are_listed_up_to_a_budget_and_clients_always() {
-    let (_temp, path) = log();
-    // Room for all of them: a slow disk is not what is tested here.
-    let audit = Audit::start(AuditFile::open(&path).unwrap(), Instant::now(), 2000).unwrap();
-    for _ in 0..500 {
-        audit.write(AuditRecord::central_connection(source(), Err(Refusal::Unsealed)));
-        audit.write(AuditRecord::central_connection(source(), Ok(())));
-    }
-    drop(audit);
-
-    let lines = lines(&path);
-
-    let of = |outcome: &str| lines.iter().filter(|line| line["outcome"] == *outcome).count();
-    assert_eq!((of("unsealed"), of("answered")), (60, 500));
-    let counted: u64 = lines.iter().filter_map(|line| line["connections"].as_u64()).sum();
-    assert_eq!(counted, 440);
+fn a_minute_of_noise_is_one_record_with_its_counters() {
+    let noise = Noise { unsealed: 1_000_000, over_budget: 7, ..Noise::default() };
+    let record = serde_json::to_value(AuditRecord::Noise { within_seconds: 60, noise }).unwrap();
+    let expected = serde_json::json!({
+        "event": "noise", "within-seconds": 60, "unsealed": 1_000_000, "over-budget": 7, "unanswered": 0, "probes": 0,
+        "incomplete": 0, "foreign": 0, "unreadable": 0, "lost": 0,
+    });
+    assert_eq!(record, expected);
 }
 
 #[test]
 fn records_that_find_no_room_are_counted_and_nobody_waits() {
     let (_temp, path) = log();
     let (queue, entries) = sync_channel(1);
-    let (lost, strangers) = (Arc::default(), Arc::new(Mutex::new(Budget::new(Instant::now()))));
-    let file = AuditFile::open(&path).unwrap();
-    let writer = Writer { file, lost: Arc::clone(&lost), strangers: Arc::clone(&strangers), failing: false };
-    let audit = Audit { queue: Some(queue), lost, strangers, writer: None };
+    let lost = Arc::default();
+    let writer = Writer { file: AuditFile::open(&path).unwrap(), lost: Arc::clone(&lost), failing: false };
+    let audit = Audit { queue: Some(queue), lost, writer: None };
 
     for _ in 0..4 {
         audit.write(AuditRecord::stopped("test"));
@@ -116,9 +108,9 @@ fn records_that_find_no_room_are_counted_and_nobody_waits() {
 
 #[test]
 fn a_full_disk_loses_records_but_not_their_number() {
-    let (lost, strangers) = (Arc::new(AtomicU64::new(5)), Arc::new(Mutex::new(Budget::new(Instant::now()))));
+    let lost = Arc::new(AtomicU64::new(5));
     let file = AuditFile::open(Path::new("/dev/full")).unwrap();
-    let mut writer = Writer { file, lost: Arc::clone(&lost), strangers, failing: false };
+    let mut writer = Writer { file, lost: Arc::clone(&lost), failing: false };
     writer.append(vec![entry(AuditRecord::stopped("one")), entry(AuditRecord::stopped("two"))]);
     assert_eq!(lost.load(Ordering::Relaxed), 7);
 }

@@ -4,44 +4,40 @@
 //! thrown away unanswered, so to a stranger the port looks like one behind a firewall that drops. What differs from
 //! watching: the port is taken, and the kernel's socket table shows it.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use knockgate_core::envelope::Message;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use socket2::{Protocol, Type};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use socket2::{Protocol, Socket, Type};
 
 use super::dual;
-use super::packets::{PacketSeen, is_a_host, on_interface};
+use super::packets::{is_a_host, on_interface};
+use super::watch::{Seen, Taken};
 
 /// Room in the socket for some thousand knocks, so that a busy moment of ours is not a loss.
 const QUEUE_BYTES: usize = 1024 * 1024;
 /// The kernel may hand over several datagrams of one flow as one piece of this size (generic receive offload).
 const INBOX_BYTES: usize = 64 * 1024;
-/// After an error that may persist: long enough not to spin, short enough for a client.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// A UDP port that takes packet knocks.
 pub struct BoundSocket {
     way: BoundAnswerer,
     inbox: Box<[u8]>,
-    waiting: VecDeque<PacketSeen>,
 }
 
 /// The way back through a [`BoundSocket`].
 #[derive(Clone)]
 pub struct BoundAnswerer {
-    socket: Arc<UdpSocket>,
+    socket: Arc<Socket>,
     state: Arc<UdpSocketState>,
+    local: SocketAddr,
 }
 
 impl BoundSocket {
-    /// Takes a port (0: any) on all addresses. A host without IPv6 gets IPv4 alone. Needs a tokio runtime.
+    /// Takes a port (0: any) on all addresses. A host without IPv6 gets IPv4 alone.
     ///
     /// # Errors
     /// The port is taken, or may not be.
@@ -50,16 +46,16 @@ impl BoundSocket {
             // What the system's limit refuses is cut by the kernel without a word.
             socket.set_recv_buffer_size(QUEUE_BYTES)
         })?;
-        let state = UdpSocketState::new((&socket).into())?;
-        let socket = UdpSocket::from_std(socket.into())?;
-        let way = BoundAnswerer { socket: Arc::new(socket), state: Arc::new(state) };
-        Ok(Self { way, inbox: vec![0; INBOX_BYTES].into_boxed_slice(), waiting: VecDeque::new() })
+        let state = Arc::new(UdpSocketState::new((&socket).into())?);
+        let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let way = BoundAnswerer { socket: Arc::new(socket), state, local };
+        Ok(Self { way, inbox: vec![0; INBOX_BYTES].into_boxed_slice() })
     }
 
-    /// # Errors
-    /// The socket is broken.
-    pub fn port(&self) -> io::Result<u16> {
-        Ok(self.way.socket.local_addr()?.port())
+    /// The port that it has taken.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.way.local.port()
     }
 
     #[must_use]
@@ -67,30 +63,35 @@ impl BoundSocket {
         self.way.clone()
     }
 
-    /// The next packet. Nothing ends this: whatever a stranger can provoke, the next packet may be a client's.
-    pub async fn recv(&mut self) -> PacketSeen {
-        loop {
-            if let Some(packet) = self.waiting.pop_front() {
-                return packet;
-            }
-            if self.fill().await.is_err() {
-                tokio::time::sleep(PAUSE).await;
+    /// Hands over what is there in one piece, without waiting for it. Nothing is an error: whatever a stranger can provoke, the
+    /// next packet may be a client's.
+    pub fn read(&mut self, each: &mut dyn FnMut(Seen<'_>)) -> Taken {
+        let BoundAnswerer { socket, state, local } = &self.way;
+        let (inbox, mut meta) = (&mut self.inbox, [RecvMeta::default()]);
+        let received = state.recv((&**socket).into(), &mut [IoSliceMut::new(inbox)], &mut meta);
+        let [meta] = meta;
+        match received {
+            Ok(1..) => {}
+            Ok(0) => return Taken { packets: 0, more: false },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Taken { packets: 0, more: false },
+            // What the kernel had to tell is told; packets may wait behind it.
+            Err(_) => return Taken { packets: 1, more: true },
+        }
+        let bytes = self.inbox.get(..meta.len).unwrap_or_default();
+        let mut packets = 0;
+        for datagram in bytes.chunks(meta.stride.max(1)) {
+            packets += 1;
+            if let Some(seen) = read(&meta, local.port(), datagram) {
+                each(seen);
             }
         }
+        Taken { packets, more: true }
     }
+}
 
-    async fn fill(&mut self) -> io::Result<()> {
-        let BoundAnswerer { socket, state } = &self.way;
-        let (inbox, mut meta) = (&mut self.inbox, [RecvMeta::default()]);
-        let received = socket.async_io(Interest::READABLE, || {
-            state.recv((&**socket).into(), &mut [IoSliceMut::new(inbox)], &mut meta)
-        });
-        let [meta] = if received.await? == 1 { meta } else { return Ok(()) };
-        let port = socket.local_addr()?.port();
-        let bytes = self.inbox.get(..meta.len).unwrap_or_default();
-        self.waiting
-            .extend(bytes.chunks(meta.stride.max(1)).filter_map(|datagram| read(&meta, port, datagram)));
-        Ok(())
+impl AsFd for BoundSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.way.socket.as_fd()
     }
 }
 
@@ -100,17 +101,16 @@ impl BoundAnswerer {
     /// # Errors
     /// It was not sent: no route, no room, an address that is gone. None of these says anything about the next one.
     pub fn answer(&self, to: SocketAddr, from: SocketAddr, message: &Message) -> io::Result<()> {
-        let v6 = self.socket.local_addr()?.is_ipv6();
-        let destination = if v6 { in_v6_clothes(to) } else { to };
+        let destination = if self.local.is_ipv6() { in_v6_clothes(to) } else { to };
         let (src_ip, contents) = (Some(from.ip()), &message[..]);
         let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip };
-        // Not by way of tokio: whoever answers does not wait until there is room.
+        // Whoever answers does not wait until there is room.
         self.state.try_send((&*self.socket).into(), &transmit)
     }
 }
 
 /// `None` for what is no knock, or could not be answered from where it was asked.
-fn read(meta: &RecvMeta, port: u16, datagram: &[u8]) -> Option<PacketSeen> {
+fn read<'a>(meta: &RecvMeta, port: u16, datagram: &'a [u8]) -> Option<Seen<'a>> {
     let message = datagram.try_into().ok()?;
     let (source, asked) = (bare(meta.addr), meta.dst_ip?.to_canonical());
     // To a group of hosts nobody knocks, and from its address nobody can answer.
@@ -119,7 +119,7 @@ fn read(meta: &RecvMeta, port: u16, datagram: &[u8]) -> Option<PacketSeen> {
         return None;
     }
     let destination = on_interface(SocketAddr::new(asked, port), meta.interface_index)?;
-    Some(PacketSeen { source, destination, message })
+    Some(Seen::Message { source, destination, message })
 }
 
 fn is_broadcast(address: &IpAddr) -> bool {
@@ -143,8 +143,12 @@ fn in_v6_clothes(address: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::net::UdpSocket;
+
     use knockgate_core::limits::MESSAGE_LEN;
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    use super::*;
 
     #[test]
     fn only_knocks_are_read() {
@@ -166,50 +170,67 @@ mod tests {
             meta.addr = source.parse().expect("an address");
             meta.dst_ip = asked.map(|asked| asked.parse().expect("an address"));
             meta.interface_index = Some(3);
-            let seen = read(&meta, 9, &vec![0; *length]);
-            let shown = seen.map(|seen| format!("{} {}", seen.source, seen.destination));
+            let datagram = vec![0; *length];
+            let shown = read(&meta, 9, &datagram).map(|seen| match seen {
+                Seen::Message { source, destination, .. } => format!("{source} {destination}"),
+                Seen::Probe(_) => panic!("a socket has no probes"),
+            });
             assert_eq!(shown.as_deref(), *expected, "{}", number + 1);
         }
         assert!(!is_broadcast(&here));
     }
 
-    #[tokio::test]
-    async fn a_knock_is_answered_from_where_it_was_asked_and_noise_is_nothing() {
+    /// Waits for the next packet.
+    fn next(gate: &mut BoundSocket) -> (SocketAddr, SocketAddr, Message) {
+        let mut seen = None;
+        while seen.is_none() {
+            let mut readable = [PollFd::new(&*gate, PollFlags::IN)];
+            poll(&mut readable, None).expect("waits");
+            gate.read(&mut |packet| {
+                if let Seen::Message { source, destination, message } = packet {
+                    seen = Some((source, destination, *message));
+                }
+            });
+        }
+        seen.expect("the loop ends with a packet")
+    }
+
+    #[test]
+    fn a_knock_is_answered_from_where_it_was_asked_and_noise_is_nothing() {
         let mut gate = BoundSocket::bind(0).expect("some port is free");
-        let port = gate.port().expect("it is bound");
         for (own, asked) in [("127.0.0.1", "127.0.0.2"), ("::1", "::1")] {
             let own: IpAddr = own.parse().expect("an address");
-            let asked = SocketAddr::new(asked.parse().expect("an address"), port);
-            let client = UdpSocket::bind((own, 0)).await.expect("some port is free");
-            client.connect(asked).await.expect("connects");
+            let asked = SocketAddr::new(asked.parse().expect("an address"), gate.port());
+            let client = UdpSocket::bind((own, 0)).expect("some port is free");
+            client.connect(asked).expect("connects");
             for length in [0, 1, 199, 201, 1400] {
-                client.send(&vec![1; length]).await.expect("sends");
+                client.send(&vec![1; length]).expect("sends");
             }
-            client.send(&[7; MESSAGE_LEN]).await.expect("sends");
+            client.send(&[7; MESSAGE_LEN]).expect("sends");
 
-            let seen = gate.recv().await;
+            let (source, destination, message) = next(&mut gate);
 
-            let source = client.local_addr().expect("it is bound");
-            assert_eq!(seen, PacketSeen { source, destination: asked, message: [7; MESSAGE_LEN] });
-            gate.answerer().answer(seen.source, seen.destination, &[8; MESSAGE_LEN]).expect("sends");
+            let own = client.local_addr().expect("it is bound");
+            assert_eq!((source, destination, message), (own, asked, [7; MESSAGE_LEN]));
+            gate.answerer().answer(source, destination, &[8; MESSAGE_LEN]).expect("sends");
             let mut heard = [0; 300];
-            assert_eq!(client.recv(&mut heard).await.expect("hears"), MESSAGE_LEN);
+            assert_eq!(client.recv(&mut heard).expect("hears"), MESSAGE_LEN);
             assert_eq!(heard[..MESSAGE_LEN], [8; MESSAGE_LEN]);
         }
     }
 
-    #[tokio::test]
-    async fn a_client_that_is_gone_does_not_end_the_loop() {
+    #[test]
+    fn a_client_that_is_gone_keeps_nobody_from_being_heard() {
         let mut gate = BoundSocket::bind(0).expect("some port is free");
-        let gates = SocketAddr::new([127, 0, 0, 1].into(), gate.port().expect("it is bound"));
+        let gates = SocketAddr::new([127, 0, 0, 1].into(), gate.port());
         for round in 0..3 {
-            let client = UdpSocket::bind("127.0.0.1:0").await.expect("some port is free");
-            client.send_to(&[round; MESSAGE_LEN], gates).await.expect("sends");
-            let seen = gate.recv().await;
-            assert_eq!(seen.message[0], round);
+            let client = UdpSocket::bind("127.0.0.1:0").expect("some port is free");
+            client.send_to(&[round; MESSAGE_LEN], gates).expect("sends");
+            let (source, destination, message) = next(&mut gate);
+            assert_eq!(message[0], round);
             drop(client);
-            // Its host says that the port is closed; that is for the next call to stumble over.
-            gate.answerer().answer(seen.source, seen.destination, &[9; MESSAGE_LEN]).expect("sends");
+            // Its host says that the port is closed; that is for the next reading to stumble over.
+            gate.answerer().answer(source, destination, &[9; MESSAGE_LEN]).expect("sends");
         }
     }
 }

@@ -1,20 +1,18 @@
-//! The ways in which a touched decoy reaches the driver: the listener behind all decoys, and the guard's reports.
+//! Connect mode: the listener behind all decoys, by which a touched decoy reaches the driver.
 
-use anyhow::Context;
 use knockgate_core::{Probe, ProbeKind};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::capture::decoy::{self, DecoyTouched};
-use crate::capture::nflog::ProbeLog;
 
 use super::connections::{Connections, deadline, linger};
-use super::input::{Input, Inputs};
+use super::input::{Call, Calls};
 use super::listen::Listener;
 
-/// Connect mode: accepts for ever. Probes reach the driver in the order in which their connections were complete.
-pub(super) async fn serve(listener: TcpListener, inputs: Inputs) {
+/// Accepts for ever. Probes reach the driver in the order in which their connections were complete.
+pub(super) async fn serve(listener: TcpListener, calls: Calls) {
     let mut listener = Listener::new(listener, "decoys");
     let mut connections = Connections::default();
     loop {
@@ -27,7 +25,7 @@ pub(super) async fn serve(listener: TcpListener, inputs: Inputs) {
         };
         let (by_holder, answer) = oneshot::channel();
         let probe = Probe { source, port, kind: ProbeKind::Connected };
-        if inputs.send(Input::Probe { probe, by_holder }).await.is_err() {
+        if calls.send(Call::Probe { probe, by_holder }).await.is_err() {
             return;
         }
         connections.spawn(source, close_for_holder(stream, answer, deadline()));
@@ -39,30 +37,4 @@ async fn close_for_holder(stream: TcpStream, by_holder: oneshot::Receiver<bool>,
     if by_holder.await != Ok(true) {
         linger(stream, until).await;
     }
-}
-
-/// Closed mode: reads reports for ever, on a thread of its own.
-pub(super) fn watch(mut log: ProbeLog, inputs: Inputs) -> anyhow::Result<()> {
-    std::thread::Builder::new()
-        .name("probes".into())
-        .spawn(move || {
-            loop {
-                let input = match log.recv() {
-                    Ok(seen) => Input::SilentProbe(Probe {
-                        source: seen.source,
-                        port: seen.port,
-                        kind: ProbeKind::Attempted,
-                    }),
-                    Err(error) => {
-                        Input::Broken(anyhow::Error::new(error).context("the probes of closed mode"))
-                    }
-                };
-                let broken = matches!(input, Input::Broken(_));
-                if inputs.blocking_send(input).is_err() || broken {
-                    return;
-                }
-            }
-        })
-        .map(drop)
-        .context("cannot start the thread that reads probes")
 }

@@ -1,45 +1,47 @@
 //! Drives the gate: tells it what happened, does what it asks, writes down what it notes.
 //!
-//! One task owns the gate and the firewall, so nothing is shared and nothing is locked. What takes long (the disk, the
-//! policy) happens on threads of its own and comes back as an input.
+//! One thread owns the gate and the firewall, so nothing is shared and nothing is locked. What takes long (the disk, a
+//! policy that thinks for longer) happens on threads of its own and comes back as an input.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{self, Duration};
 
 use getrandom::SysRng;
 use knockgate_core::action::Peer;
+use knockgate_core::budget::{Bucket, Budget};
 use knockgate_core::envelope::{Message, Unsealed};
 use knockgate_core::gate::Gate;
 use knockgate_core::key::DoorKey;
 use knockgate_core::limits::MAX_DOOR_KEYS;
 use knockgate_core::replay::Lease;
 use knockgate_core::{
-    Action, Bearer, ClientId, GrantId, Happening, Network, Now, Origin, Outcome, Probe, Record, Refusal, Way,
+    Action, Bearer, ClientId, GrantId, Happening, Network, Now, Origin, Outcome, Probe, ProbeKind, Record,
+    Refusal, Way,
 };
-use rand_core::UnwrapErr;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use rand_core::{Rng, UnwrapErr};
+use tokio::sync::oneshot;
 
 use crate::acts::Acts;
 use crate::audit::{Audit, AuditRecord};
+use crate::capture::ProbeSeen;
+use crate::capture::watch::Counts;
 use crate::config::{Config, Service};
 use crate::firewall::{self, Firewall, Reach};
-use crate::state::{LiveRoster, Store};
+use crate::state::{LiveRoster, Store, system_rng};
 
-use super::clock;
 use super::court::{Court, Witness};
 use super::flows::Lookout;
 use super::hearing::Settled;
-use super::input::Input;
+use super::input::{Call, Input};
 use super::keeper::Keeper;
 use super::lease::Renewal;
-use super::packets::Door;
+use super::noise::{self, NoiseMeter};
 use super::peers::{Back, Peers};
 use super::scribe::Scribe;
-use super::signals::Signals;
 use super::upkeep::{self, Guard, Upkeep};
+use super::{clock, plan};
 
 /// Questions that wait for the disk or for an answer. A question takes milliseconds; more at once wait at the client.
 const EXCHANGES: usize = 64;
@@ -49,9 +51,8 @@ const HOLDS: usize = 256;
 const GRANTS: usize = 1024;
 /// Lockouts at the same time.
 const LOCKOUTS: usize = 1024;
-
-/// How often the agent looks after roster and firewall.
-const UPKEEP: Duration = Duration::from_secs(1);
+/// Buckets of budgets, each for eight source prefixes: half a mebibyte, for 32 768 prefixes.
+const BUDGETS: usize = 4096;
 
 pub(super) type LinuxGate = Gate<LiveRoster, UnwrapErr<SysRng>, EXCHANGES, HOLDS, GRANTS, LOCKOUTS>;
 
@@ -70,45 +71,29 @@ pub(super) struct Driver {
     pub(super) upkeep: Upkeep,
     pub(super) renewal: Renewal,
     pub(super) peers: Peers,
-    pub(super) door: Door,
+    pub(super) noise: NoiseMeter,
+    pub(super) budget: Budget<Vec<Bucket>>,
     pub(super) lookout: Lookout,
     /// To whom the decoys answer now.
     pub(super) holders: HashSet<IpAddr>,
 }
 
 /// Why the agent stops.
-enum Stop {
+pub(super) enum Stop {
     Signal(&'static str),
     Unguarded,
     Broken(anyhow::Error),
 }
 
 impl Driver {
-    /// Runs until a signal ends it or something that it cannot do without breaks.
-    pub(super) async fn run(
-        mut self,
-        mut inputs: mpsc::Receiver<Input>,
-        mut signals: Signals,
-    ) -> anyhow::Result<()> {
-        let mut upkeep = interval_at(Instant::now() + UPKEEP, UPKEEP);
-        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let stop = loop {
-            self.turn();
-            let deadline = self.deadline();
-            let stop = tokio::select! {
-                input = inputs.recv() => self.take(input),
-                () = sleep_until(deadline) => { self.gate.handle_timeout(clock::now()); None }
-                _ = upkeep.tick() => self.look_after(),
-                name = signals.next() => Some(Stop::Signal(name)),
-            };
-            if let Some(stop) = stop {
-                break stop;
-            }
-        };
-        self.turn();
-        drop(inputs);
+    /// Comes to an end. Nobody may wait for room among the inputs any more.
+    pub(super) fn end(mut self, stop: Stop, watched: Counts) -> anyhow::Result<()> {
         self.keeper.finish();
         self.save_counters();
+        self.noise.add_up(watched);
+        if let Some((noise, within_seconds)) = self.noise.close(time::Instant::now()) {
+            noise::tell(&self.audit, noise, within_seconds);
+        }
         self.stop(stop)
     }
 
@@ -123,60 +108,102 @@ impl Driver {
         }
     }
 
-    fn take(&mut self, input: Option<Input>) -> Option<Stop> {
+    /// Takes what another thread of the agent has to say.
+    pub(super) fn take(&mut self, input: Input) -> Option<Stop> {
         let now = clock::now();
-        match input? {
-            Input::Packet { source, destination, message } => {
-                self.packet(now, source, destination, *message);
-            }
-            Input::Message { source, message, answer } => self.message(now, source, &message, answer),
+        match input {
             Input::Flows(seen) => {
                 self.lookout.answered();
                 seen.into_iter().for_each(|(grant, flows)| self.gate.handle_flows(now, grant, flows));
             }
-            Input::Probe { probe, by_holder } => {
-                // A decoy task that has been closed meanwhile needs no answer.
-                let _ = by_holder.send(self.holders.contains(&probe.source));
-                self.probe(now, probe);
-            }
-            Input::SilentProbe(probe) => self.probe(now, probe),
             Input::Stored { exchange, outcome } => self.gate.handle_stored(now, exchange, outcome),
             Input::Leased { lease, clients, outcome } => self.leased(lease, clients, outcome),
             Input::Roster(change) => upkeep::take_over_roster(now, &mut self.gate, *change, &self.audit),
             Input::DoorKeys(keys) => self.change_door_keys(keys),
             Input::Judged(case) => self.judged(now, *case),
-            Input::Broken(error) => return Some(Stop::Broken(error)),
+            Input::Signal(name) => return Some(Stop::Signal(name)),
         }
         None
     }
 
+    /// Takes what somebody wants who came over a TCP connection.
+    pub(super) fn answer(&mut self, call: Call) {
+        let now = clock::now();
+        match call {
+            Call::Message { source, message, answer } => self.message(now, source, &message, answer),
+            Call::Probe { probe, by_holder } => {
+                // A decoy task that has been closed meanwhile needs no answer.
+                let _ = by_holder.send(self.holders.contains(&probe.source));
+                self.probe(now, probe);
+            }
+        }
+    }
+
     fn message(&mut self, now: Now, source: IpAddr, message: &Message, answer: oneshot::Sender<Message>) {
+        let Some(message) = self.admit(now, source, message) else { return };
         let peer = self.peers.next();
-        let result = self.gate.handle_message(now, Origin { peer, source, way: Way::Connection }, message);
-        self.audit.write(AuditRecord::central_connection(source, result));
+        let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Connection }, message);
+        if result.is_ok() {
+            self.audit.write(AuditRecord::central_connection(source));
+        }
         self.expect_answer(peer, Back::Connection(answer), source, result);
     }
 
-    fn packet(&mut self, now: Now, from: SocketAddr, asked: SocketAddr, message: Unsealed) {
-        let (peer, source) = (self.peers.next(), from.ip());
+    /// Takes a datagram that may be a knock, and does at once what follows from it.
+    pub(super) fn packet(&mut self, from: SocketAddr, asked: SocketAddr, message: &Message) {
+        let (now, source) = (clock::now(), from.ip());
+        let Some(message) = self.admit(now, source, message) else { return };
+        let peer = self.peers.next();
         let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Datagram }, message);
+        let is_served = result.is_ok();
         self.expect_answer(peer, Back::Datagram { to: from, from: asked }, source, result);
+        if is_served {
+            // Not behind the rest of a batch that strangers fill.
+            self.turn();
+        }
+    }
+
+    /// The cheap checks. Most of what strangers send ends at the first one, at the price of a Poly1305; what is left costs a
+    /// handshake, of which every source has its share.
+    fn admit(&mut self, now: Now, source: IpAddr, message: &Message) -> Option<Unsealed> {
+        let Some(unsealed) = self.gate.doorkeeper().unseal(message) else {
+            self.gate.handle_noise(1);
+            self.noise.noise().unsealed += 1;
+            return None;
+        };
+        if !self.budget.take(now.instant, source) {
+            self.noise.noise().over_budget += 1;
+            return None;
+        }
+        Some(unsealed)
     }
 
     fn expect_answer(&mut self, peer: Peer, back: Back, source: IpAddr, result: Result<(), Refusal>) {
         match result {
             Ok(()) => self.peers.wait(peer, back),
-            Err(refusal) => tracing::debug!(%source, refusal = refusal.word(), "met with silence"),
+            Err(refusal) => {
+                self.noise.noise().unanswered += 1;
+                tracing::debug!(%source, refusal = refusal.word(), "met with silence");
+            }
         }
+    }
+
+    /// Takes a SYN or a datagram on a watched port.
+    pub(super) fn probe_seen(&mut self, seen: &ProbeSeen) {
+        let &ProbeSeen { source, port, .. } = seen;
+        self.probe(clock::now(), Probe { source, port, kind: ProbeKind::Attempted });
     }
 
     fn probe(&mut self, now: Now, probe: Probe) {
         tracing::trace!(source = %probe.source, port = probe.port, "probe");
+        if !self.holders.contains(&probe.source) {
+            self.noise.noise().probes += 1;
+        }
         self.gate.handle_probe(now, probe);
     }
 
     /// Does what the gate asks and writes what it notes, until it wants nothing more.
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         loop {
             let now = clock::now();
             let action = self.gate.poll_action(now);
@@ -254,16 +281,27 @@ impl Driver {
         outcome("cannot close a service", self.firewall.close(&opening(grant, to, service)))
     }
 
-    fn deadline(&self) -> Instant {
-        let now = clock::now().instant;
-        let left = self.gate.poll_timeout().map_or(UPKEEP, |deadline| deadline.left(now));
-        Instant::now() + left
+    /// How long until the gate wants to be told that time has passed.
+    pub(super) fn due(&self, now: Now) -> Option<Duration> {
+        self.gate.poll_timeout().map(|deadline| deadline.left(now.instant))
     }
 
-    fn look_after(&mut self) -> Option<Stop> {
+    /// Tells the gate that time has passed, if it waits for that.
+    pub(super) fn look_at_the_clock(&mut self) {
+        let now = clock::now();
+        if self.due(now).is_some_and(|left| left.is_zero()) {
+            self.gate.handle_timeout(now);
+        }
+    }
+
+    /// To be called every second. `watched` is what the watch has counted.
+    pub(super) fn look_after(&mut self, instant: time::Instant, watched: Counts) -> Option<Stop> {
         let now = clock::now();
         self.peers.forget();
-        self.gate.handle_noise(self.door.take_noise());
+        self.noise.add_up(watched);
+        if let Some((noise, within_seconds)) = self.noise.due(instant) {
+            noise::tell(&self.audit, noise, within_seconds);
+        }
         self.look_at_flows();
         self.tell_what_was_missed();
         self.renew_lease(now);
@@ -301,7 +339,6 @@ impl Driver {
     fn change_door_keys(&mut self, keys: heapless::Vec<DoorKey, MAX_DOOR_KEYS>) {
         let former = keys.len().saturating_sub(1);
         self.gate.set_door_keys(keys);
-        self.door.change(self.gate.doorkeeper().clone());
         tracing::info!(former, "the door keys have changed");
     }
 
@@ -338,6 +375,13 @@ impl Driver {
     }
 }
 
+/// A full budget for every source.
+pub(super) fn budgets() -> Budget<Vec<Bucket>> {
+    let mut key = [0; 16];
+    system_rng().fill_bytes(&mut key);
+    Budget::new(vec![Bucket::default(); BUDGETS], key)
+}
+
 /// How a grant reads to the firewall. The client and the time are the opener's to fill in.
 pub(super) fn opening(grant: GrantId, to: Network, service: &Service) -> firewall::Grant {
     firewall::Grant {
@@ -346,7 +390,7 @@ pub(super) fn opening(grant: GrantId, to: Network, service: &Service) -> firewal
         service: service.id,
         source: to.address(),
         reach: if to.is_host() { Reach::Address } else { Reach::Prefix(to.bits()) },
-        protocol: super::plan::protocol(service.protocol),
+        protocol: plan::protocol(service.protocol),
         ports: service.ports.clone(),
         timeout: Duration::ZERO,
     }

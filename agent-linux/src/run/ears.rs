@@ -1,37 +1,33 @@
 //! Everything that the agent hears by. All of it is made ready before the gate is shut, and nothing is heard before it is.
 
-use std::sync::Arc;
-
 use anyhow::anyhow;
 use knockgate_core::book::Decoys;
 use knockgate_core::message;
 use tokio::net::TcpListener;
 
-use crate::audit::Audit;
 use crate::capture::decoy;
-use crate::capture::nflog::ProbeLog;
+use crate::capture::watch::Means;
 use crate::config::Config;
 
-use super::input::Inputs;
-use super::packets::{self, Door, Mouth};
-use super::{central, decoys, plan};
+use super::input::Calls;
+use super::noise::Visits;
+use super::packets::{self, Mouth, Packets};
+use super::{central, decoys};
 
 /// Ready to hear.
 pub(super) struct Ears {
     central: Option<TcpListener>,
     /// Behind the decoys of connect mode.
     decoys: Option<TcpListener>,
-    probes: Option<ProbeLog>,
-    packets: packets::Ears,
+    packets: Packets,
 }
 
 impl Ears {
-    /// Takes the ports and subscriptions that the configuration wants, and the way by which packet knocks are answered.
+    /// Takes the ports and sockets that the configuration wants, and the way by which packet knocks are answered.
     pub(super) fn open(config: &Config, decoys: &Decoys) -> anyhow::Result<(Self, Mouth)> {
         let central = config.central.map(|central| listen(central.port, "the central port")).transpose()?;
-        let (packets, mouth) = packets::open(config)?;
-        let (decoys, probes) = (decoy_listener(config, decoys)?, probe_log(config)?);
-        Ok((Self { central, decoys, probes, packets }, mouth))
+        let (packets, mouth) = packets::open(config, decoys)?;
+        Ok((Self { central, decoys: decoy_listener(config, decoys)?, packets }, mouth))
     }
 
     /// The port behind the decoys; 0 where there is none.
@@ -39,18 +35,20 @@ impl Ears {
         self.decoys.as_ref().map_or(Ok(0), |listener| listener.local_addr().map(|address| address.port()))
     }
 
-    /// Hears from now on.
-    pub(super) fn listen(self, door: &Door, inputs: &Inputs, audit: &Arc<Audit>) -> anyhow::Result<()> {
+    /// How packets are heard.
+    pub(super) fn means(&self) -> &Means {
+        self.packets.means()
+    }
+
+    /// Hears callers from now on; packets are for the gate's thread to read.
+    pub(super) fn listen(self, calls: &Calls, visits: &Visits) -> Packets {
         if let Some(listener) = self.central {
-            tokio::spawn(central::serve(listener, inputs.clone(), Arc::clone(audit)));
+            tokio::spawn(central::serve(listener, calls.clone(), visits.clone()));
         }
         if let Some(listener) = self.decoys {
-            tokio::spawn(decoys::serve(listener, inputs.clone()));
+            tokio::spawn(decoys::serve(listener, calls.clone()));
         }
-        if let Some(log) = self.probes {
-            decoys::watch(log, inputs.clone())?;
-        }
-        self.packets.listen(door, inputs)
+        self.packets
     }
 }
 
@@ -79,12 +77,5 @@ fn decoy_listener(config: &Config, decoys: &Decoys) -> anyhow::Result<Option<Tcp
                 useless.push(listener);
             }
         }
-    }
-}
-
-fn probe_log(config: &Config) -> anyhow::Result<Option<ProbeLog>> {
-    match config.sequence.mode {
-        message::Mode::Connect => Ok(None),
-        message::Mode::Closed => Ok(Some(ProbeLog::bind(plan::NFLOG_GROUP)?)),
     }
 }

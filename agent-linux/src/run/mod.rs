@@ -5,9 +5,13 @@
 //! | [`start`] | checks everything, then shuts the gate, then listens |
 //! | [`adopt`] | what an earlier run has left open |
 //! | [`ears`] | everything that the agent hears by |
-//! | [`driver`] | owns gate and firewall: tells the core what happened, does what it asks |
+//! | [`gate_thread`] | the thread that owns all that a knock needs: sleeps, reads packets, takes what others report |
+//! | [`bell`], [`input`], [`rhythm`] | how it is woken, what it is told, when it reads |
+//! | [`driver`] | tells the core what happened, does what it asks |
 //! | [`hearing`] | what the driver asks policies, and what it does about what they say |
-//! | [`central`], [`decoys`], [`packets`] | what comes from the network |
+//! | [`packets`] | packets that the gate's thread reads |
+//! | [`central`], [`decoys`] | TCP connections, each a task beside it |
+//! | [`noise`] | what strangers do, counted |
 //! | [`peers`] | the ways back to those who have asked |
 //! | [`policy`], [`court`] | policies: where they come from; who is asked about what, each on a thread of its own |
 //! | [`keeper`], [`flows`] | what takes long: the disk, the kernel's list of connections, each on a thread of its own |
@@ -17,6 +21,7 @@
 //! | [`upkeep`] | what is looked after every second |
 
 mod adopt;
+mod bell;
 mod central;
 mod clock;
 mod connections;
@@ -25,15 +30,18 @@ mod decoys;
 mod driver;
 mod ears;
 mod flows;
+mod gate_thread;
 mod hearing;
 mod input;
 mod keeper;
 mod lease;
 mod listen;
+mod noise;
 mod packets;
 mod peers;
 mod plan;
 mod policy;
+mod rhythm;
 mod scribe;
 mod signals;
 mod start;

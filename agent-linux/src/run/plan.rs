@@ -6,32 +6,53 @@ use knockgate_core::book::Decoys;
 use knockgate_core::message;
 use knockgate_core::profile::Protocol;
 
+use crate::capture::watch::{Means, Via, Wanted, WantedPackets};
 use crate::config::{Config, DecoyAudience, PacketMode, PacketPorts, Service};
 use crate::firewall::{
     self, Access, FirewallError, Forward, Mode, Packets, Plan, PortRange, Prefixes, Report, ReturnPath,
     Statics, forwarding,
 };
 
-/// NFLOG group of the probes of closed mode. Any number will do that nobody else on the host uses; this is "KG".
-pub(super) const NFLOG_GROUP: u16 = 0x4b47;
-
-/// What shall be guarded. `listener` is the port behind the decoys, which only connect mode has.
-pub(super) fn of(config: &Config, decoys: &Decoys, listener: u16) -> Plan {
+/// What shall be guarded. `listener` is the port behind the decoys, which only connect mode has; by `means` packets are heard.
+pub(super) fn of(config: &Config, decoys: &Decoys, listener: u16, means: &Means) -> Plan {
     Plan {
         interfaces: config.gate.interfaces.clone(),
         services: config.services.iter().map(service).collect(),
         decoys: decoys.ports().to_vec(),
         mode: match config.sequence.mode {
             message::Mode::Connect => Mode::Connect { listener, access: access(config.sequence.decoys) },
-            message::Mode::Closed => Mode::Closed { report: Report::Nflog { group: NFLOG_GROUP } },
+            message::Mode::Closed => Mode::Closed { report: means.probes() },
         },
-        packets: packets(config),
+        packets: packets(config, means.packets()),
         statics: Statics::none(),
     }
 }
 
-fn packets(config: &Config) -> Packets {
-    let report = Report::Nflog { group: super::packets::NFLOG_GROUP };
+/// What shall be heard without a socket that is bound to a port.
+pub(super) fn wanted(config: &Config, decoys: &Decoys) -> Wanted {
+    Wanted {
+        interfaces: config.gate.interfaces.clone(),
+        packets: match (config.packet.mode, &config.packet.ports) {
+            (PacketMode::Off | PacketMode::Socket, _) => WantedPackets::None,
+            (PacketMode::Watch, PacketPorts::Any) => WantedPackets::Anywhere { except: except(config) },
+            (PacketMode::Watch, PacketPorts::Listed(ranges)) => WantedPackets::Ports(ranges.clone()),
+        },
+        probes: match config.sequence.mode {
+            message::Mode::Connect => Vec::new(),
+            message::Mode::Closed => decoys.ports().to_vec(),
+        },
+        statics: Vec::new(),
+        via: Via::Auto,
+    }
+}
+
+/// Guarded UDP ports: what comes there is for the service.
+fn except(config: &Config) -> Vec<u16> {
+    let udp = config.services.iter().filter(|service| service.protocol == Protocol::Udp);
+    udp.flat_map(|service| service.ports.iter().copied()).collect()
+}
+
+fn packets(config: &Config, report: Report) -> Packets {
     let ports = |ranges: &[RangeInclusive<u16>]| {
         ranges.iter().map(|range| PortRange { first: *range.start(), last: *range.end() }).collect()
     };
@@ -50,9 +71,9 @@ pub fn bare_plan(config: &Config) -> Plan {
         interfaces: config.gate.interfaces.clone(),
         services: config.services.iter().map(shut).collect(),
         decoys: Vec::new(),
-        mode: Mode::Closed { report: Report::Nflog { group: NFLOG_GROUP } },
+        mode: Mode::Closed { report: Report::Unneeded },
         // An agent that is not there yet must not be missed: the ports of packet knocks stay as silent as they will be.
-        packets: packets(config),
+        packets: packets(config, Report::Unneeded),
         statics: Statics::none(),
     }
 }

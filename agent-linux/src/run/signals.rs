@@ -3,6 +3,8 @@
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::input::{Input, Inputs};
+
 /// Waits for one of them.
 pub(super) struct Signals {
     terminate: Signal,
@@ -16,8 +18,12 @@ impl Signals {
         Ok(Self { terminate: catch(SignalKind::terminate())?, interrupt: catch(SignalKind::interrupt())? })
     }
 
-    /// The name of the next one.
-    pub(super) async fn next(&mut self) -> &'static str {
+    /// Tells the gate's thread of every one.
+    pub(super) async fn report(mut self, inputs: Inputs) {
+        while inputs.send(Input::Signal(self.next().await)).await.is_ok() {}
+    }
+
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",

@@ -22,7 +22,7 @@ use crate::state::{GateIdentity, IdentityWatch, LiveRoster, RosterWatch, StateDi
 
 use super::adopt::adopt;
 use super::court::{Court, Witness};
-use super::driver::{Driver, LinuxGate};
+use super::driver::{Driver, LinuxGate, budgets};
 use super::ears::Ears;
 use super::flows::Lookout;
 use super::gate_thread::GateThread;
@@ -78,6 +78,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
         peers: Peers::new(mouth),
         lookout: Lookout::start(inputs.clone())?,
         noise: NoiseMeter::new(Instant::now(), visits.clone()),
+        budget: budgets(),
         holders: std::collections::HashSet::new(),
         config,
     };

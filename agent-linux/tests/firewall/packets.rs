@@ -6,6 +6,7 @@ use std::net::{SocketAddr, SocketAddrV6};
 use knockgate_agent::capture::answer::{AnswerError, Answerer};
 use knockgate_agent::capture::bound::BoundSocket;
 use knockgate_agent::capture::packets::{PacketLog, PacketSeen};
+use knockgate_agent::capture::watch::Seen;
 use knockgate_agent::firewall::{Packets, PortRange};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
@@ -200,11 +201,7 @@ pub(super) fn bound() {
     let lab = Lab::new();
     let ports = vec![PortRange::one(PORT)];
     let _firewall = install(&lab, &Plan { packets: Packets::Bound { ports }, ..plan() });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("starts");
-    let mut socket = lab.gate.on(|| {
-        let _inside = runtime.enter();
-        BoundSocket::bind(PORT).expect("the port is free")
-    });
+    let mut socket = lab.gate.on(|| BoundSocket::bind(PORT).expect("the port is free"));
     let (gates, _) = lab.gate.link_local_on("eth1");
     let (_, interface) = lab.client.link_local_on("eth0");
     let asked = ["10.1.0.1", "10.2.0.1", "fd01::1", "fd02::1"];
@@ -215,7 +212,7 @@ pub(super) fn bound() {
             client.send(&vec![1; noise]).expect("sends");
         }
         client.send(&KNOCK).expect("sends");
-        let seen = runtime.block_on(socket.recv());
+        let seen = next(&mut socket);
         assert_eq!((seen.destination.ip(), seen.message), (asked.ip(), KNOCK));
         assert_eq!(seen.destination.port(), PORT);
         socket.answerer().answer(seen.source, seen.destination, &REPLY).expect("sends");
@@ -225,9 +222,22 @@ pub(super) fn bound() {
         send_udp(&lab.client, group.parse().expect("an address"), PORT, &KNOCK);
     }
     send_udp(&lab.client, gate(&lab, 0), PORT, &REPLY);
-    let next = std::iter::from_fn(|| Some(runtime.block_on(socket.recv())));
-    let broadcast = next.take_while(|seen| seen.message != REPLY).count();
+    let broadcast = std::iter::repeat_with(|| next(&mut socket)).take_while(|seen| seen.message != REPLY).count();
     assert!(broadcast <= 1, "to all hosts of a net that this host is on, perhaps; to all hosts, never");
+}
+
+/// Waits for the next packet that a socket takes.
+fn next(socket: &mut BoundSocket) -> PacketSeen {
+    let mut next = None;
+    wait_until("a packet comes", || {
+        socket.read(&mut |seen| {
+            if let Seen::Message { source, destination, message } = seen {
+                next = Some(PacketSeen { source, destination, message: *message });
+            }
+        });
+        next.is_some()
+    });
+    next.expect("it has come")
 }
 
 pub(super) fn powerless() {

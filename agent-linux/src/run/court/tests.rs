@@ -7,7 +7,7 @@ use knockgate_policy_host::{
 };
 
 use super::*;
-use crate::run::input;
+use crate::run::input::{self, Ways};
 
 const OPENS: &str = "(call $open (i32.const 1) (i32.const 60))";
 const LOCKS: &str = "(call $lockout (i32.const 9))";
@@ -153,11 +153,11 @@ fn a_new_module_takes_the_place_of_the_old_one() {
 fn threads_answer_what_they_are_told() {
     let temp = tempfile::tempdir().unwrap();
     let audit = Arc::new(Audit::open(&temp.path().join("audit.jsonl")).unwrap());
-    let (inputs, mut received) = input::channel();
+    let Ways { inputs, mut received, .. } = input::open().unwrap();
     let general = vec![chair("a", "failed-attempt", ABSTAINS), chair("b", "failed-attempt", LOCKS)];
     let court = Court::convene(Chains { general, ..Chains::default() }, &inputs, &audit).unwrap();
     assert!(court.tell(Subject::default(), event(Cause::FailedAttempt, "anna", 1)).is_none());
-    let Some(Input::Judged(case)) = received.blocking_recv() else { panic!("another input") };
+    let Input::Judged(case) = received.wait_for_input() else { panic!("another input") };
     assert_eq!(case.opinions.iter().map(|opinion| opinion.policy.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(case.outcome().answer, Answer::Commit);
 }

@@ -1,0 +1,101 @@
+//! What strangers do, counted. None of it costs a line each: once a minute, if there was any, one line and one record say how
+//! much it was.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::audit::{Audit, AuditRecord, Noise};
+use crate::capture::watch::Counts;
+
+/// Over this time noise is counted.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Counts, and tells once a minute.
+pub(super) struct NoiseMeter {
+    noise: Noise,
+    since: Instant,
+    /// What the watch had counted when that was added up last.
+    watched: Counts,
+    visits: Visits,
+}
+
+/// Connections that end before they have said anything, counted where they end.
+#[derive(Clone, Default)]
+pub(super) struct Visits(Arc<AtomicU64>);
+
+impl Visits {
+    pub(super) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl NoiseMeter {
+    pub(super) fn new(now: Instant, visits: Visits) -> Self {
+        Self { noise: Noise::default(), since: now, watched: Counts::default(), visits }
+    }
+
+    pub(super) fn noise(&mut self) -> &mut Noise {
+        &mut self.noise
+    }
+
+    /// Adds up what others have counted.
+    pub(super) fn add_up(&mut self, watched: Counts) {
+        let Self { noise, watched: before, visits, .. } = self;
+        noise.lost += watched.lost.saturating_sub(before.lost);
+        noise.foreign += watched.foreign.saturating_sub(before.foreign);
+        noise.unreadable += watched.unreadable.saturating_sub(before.unreadable);
+        noise.incomplete += visits.0.swap(0, Ordering::Relaxed);
+        *before = watched;
+    }
+
+    /// What there was in the window that is over, and for how many seconds. A quiet one is not told of.
+    pub(super) fn due(&mut self, now: Instant) -> Option<(Noise, u64)> {
+        let lasted = now.saturating_duration_since(self.since);
+        if lasted < WINDOW { None } else { self.close(now) }
+    }
+
+    /// The same, whether or not the window is over.
+    pub(super) fn close(&mut self, now: Instant) -> Option<(Noise, u64)> {
+        let lasted = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
+        let noise = std::mem::take(&mut self.noise);
+        (!noise.is_silence()).then_some((noise, lasted.as_secs()))
+    }
+}
+
+/// Writes one line and one record.
+pub(super) fn tell(audit: &Audit, noise: Noise, within_seconds: u64) {
+    tracing::info!("noise in {within_seconds} s: {noise}");
+    audit.write(AuditRecord::Noise { within_seconds, noise });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_of_noise_is_told_once_and_silence_never() {
+        let start = Instant::now();
+        let mut meter = NoiseMeter::new(start, Visits::default());
+        assert_eq!(meter.due(start + WINDOW), None);
+        (0..1_000_000).for_each(|_| meter.noise().unsealed += 1);
+        assert_eq!(meter.due(start + WINDOW * 3 / 2), None, "the second minute is not over");
+        let expected = Noise { unsealed: 1_000_000, ..Noise::default() };
+        assert_eq!(meter.due(start + 2 * WINDOW), Some((expected, 60)));
+        assert_eq!(meter.due(start + 3 * WINDOW), None);
+    }
+
+    #[test]
+    fn what_the_watch_and_the_connections_have_counted_is_added_once() {
+        let start = Instant::now();
+        let visits = Visits::default();
+        let mut meter = NoiseMeter::new(start, visits.clone());
+        visits.count();
+        let watched = Counts { lost: 5, unreadable: 2, foreign: 1 };
+        meter.add_up(watched);
+        meter.add_up(watched);
+        meter.add_up(Counts { lost: 6, ..watched });
+        let expected = Noise { lost: 6, unreadable: 2, foreign: 1, incomplete: 1, ..Noise::default() };
+        assert_eq!(meter.close(start), Some((expected, 0)));
+    }
+}
