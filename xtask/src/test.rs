@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{core_check, gateway, lint, policies, setup, step::Steps, tool};
+use crate::{bench, core_check, gateway, lint, policies, setup, step::Steps, tool};
 
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     setup::run(steps)?;
@@ -16,6 +16,7 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     steps.step("test: unit, property, golden and end-to-end tests", || {
         tool::run(tool::cargo().args(["test", "--workspace", "--locked"]))
     })?;
+    bench::short(steps)?;
     steps.finish("test");
     Ok(())
 }
