@@ -33,13 +33,14 @@ use crate::state::{LiveRoster, Store, system_rng};
 
 use super::court::{Court, Witness};
 use super::flows::Lookout;
-use super::hearing::Settled;
 use super::input::{Call, Input};
 use super::keeper::Keeper;
 use super::lease::Renewal;
+use super::ledger::{Entry, Ledger};
 use super::noise::{self, NoiseMeter};
 use super::peers::{Back, Peers};
 use super::scribe::Scribe;
+use super::statics::Statics;
 use super::upkeep::{self, Guard, Upkeep};
 use super::{clock, plan};
 
@@ -63,7 +64,7 @@ pub(super) struct Driver {
     pub(super) firewall: Firewall,
     pub(super) court: Court,
     pub(super) witness: Witness,
-    pub(super) settled: Vec<Settled>,
+    pub(super) ledger: Ledger,
     pub(super) acts: Acts,
     pub(super) keeper: Keeper,
     pub(super) store: Arc<Store>,
@@ -74,6 +75,7 @@ pub(super) struct Driver {
     pub(super) noise: NoiseMeter,
     pub(super) budget: Budget<Vec<Bucket>>,
     pub(super) lookout: Lookout,
+    pub(super) statics: Statics,
     /// To whom the decoys answer now.
     pub(super) holders: HashSet<IpAddr>,
 }
@@ -191,7 +193,13 @@ impl Driver {
     /// Takes a SYN or a datagram on a watched port.
     pub(super) fn probe_seen(&mut self, seen: &ProbeSeen) {
         let &ProbeSeen { source, port, .. } = seen;
-        self.probe(clock::now(), Probe { source, port, kind: ProbeKind::Attempted });
+        let now = clock::now();
+        self.probe(now, Probe { source, port, kind: ProbeKind::Attempted });
+        if let Some(door) = self.statics.probe(now.instant, seen) {
+            self.gate.handle_static(now, door, source);
+            // Not behind the rest of a batch that strangers fill.
+            self.turn();
+        }
     }
 
     fn probe(&mut self, now: Now, probe: Probe) {
@@ -202,27 +210,44 @@ impl Driver {
         self.gate.handle_probe(now, probe);
     }
 
-    /// Does what the gate asks and writes what it notes, until it wants nothing more.
+    /// Does what the gate asks, then writes down what has come of it, until there is nothing left of either.
     pub(super) fn turn(&mut self) {
         loop {
             let now = clock::now();
-            let action = self.gate.poll_action(now);
-            let is_last = action.is_none();
-            if let Some(action) = action {
+            if let Some(action) = self.gate.poll_action(now) {
                 self.act(now, action);
-            }
-            self.close_cases();
-            // Only then: whoever writes the notes down would take the processor from what was just begun.
-            while let Some(note) = self.gate.poll_note() {
-                self.scribe().note(&note);
-                if let Some(happening) = Happening::of(&note) {
-                    self.tell(now, &happening);
-                }
-            }
-            if is_last {
+                self.gather_notes();
+            } else if !self.write_down(now) {
                 return;
             }
         }
+    }
+
+    /// Keeps what the gate has noted in its place among the decisions.
+    pub(super) fn gather_notes(&mut self) {
+        while let Some(note) = self.gate.poll_note() {
+            self.ledger.push(Entry::Note(note));
+        }
+    }
+
+    /// Writes down what has happened and tells the policies of it. Returns whether there was anything: then the gate may want
+    /// something new.
+    fn write_down(&mut self, now: Now) -> bool {
+        self.gather_notes();
+        let Some(mut entries) = self.ledger.take() else { return false };
+        for entry in entries.drain(..) {
+            match entry {
+                Entry::Note(note) => {
+                    self.scribe().note(&note);
+                    if let Some(happening) = Happening::of(&note) {
+                        self.tell(now, &happening);
+                    }
+                }
+                Entry::Case(settled) => self.close_case(settled),
+            }
+        }
+        self.ledger.give_back(entries);
+        true
     }
 
     pub(super) fn scribe(&self) -> Scribe<'_> {
@@ -391,7 +416,8 @@ pub(super) fn opening(grant: GrantId, to: Network, service: &Service) -> firewal
         source: to.address(),
         reach: if to.is_host() { Reach::Address } else { Reach::Prefix(to.bits()) },
         protocol: plan::protocol(service.protocol),
-        ports: service.ports.clone(),
+        // The configuration has no service of more ports than that.
+        ports: heapless::Vec::from_slice(&service.ports).unwrap_or_default(),
         timeout: Duration::ZERO,
     }
 }

@@ -63,14 +63,13 @@ impl GateThread {
     }
 
     fn work(mut self) -> anyhow::Result<()> {
+        self.driver.turn();
         let stop = loop {
-            self.driver.turn();
             if let Some(stop) = self.next() {
                 break stop;
             }
         };
-        let Self { mut driver, packets, received, .. } = self;
-        driver.turn();
+        let Self { driver, packets, received, .. } = self;
         drop(received);
         driver.end(stop, packets.counts())
     }
@@ -117,6 +116,7 @@ impl GateThread {
         for _ in 0..INPUTS {
             let Some(input) = self.received.next_input() else { break };
             let stop = self.driver.take(input);
+            self.driver.turn();
             if stop.is_some() {
                 return stop;
             }
@@ -124,17 +124,21 @@ impl GateThread {
         for _ in 0..INPUTS {
             let Some(call) = self.received.next_call() else { break };
             self.driver.answer(call);
+            self.driver.turn();
         }
         None
     }
 
     fn look_after(&mut self) -> Option<Stop> {
         let now = Instant::now();
-        if self.upkeep > now {
+        let stop = if self.upkeep > now {
             self.driver.look_at_the_clock();
-            return None;
-        }
-        self.upkeep = now + UPKEEP;
-        self.driver.look_after(now, self.packets.counts())
+            None
+        } else {
+            self.upkeep = now + UPKEEP;
+            self.driver.look_after(now, self.packets.counts())
+        };
+        self.driver.turn();
+        stop
     }
 }

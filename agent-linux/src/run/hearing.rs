@@ -4,25 +4,20 @@ use knockgate_core::{ClientId, Consultation, Happening, Now, Outcome, Roster};
 use knockgate_policy_host::{Cause, Event, gate};
 
 use crate::acts::Notice;
-use crate::audit::AuditRecord;
+use crate::audit::{AuditRecord, Opinion};
 
-use super::court::{self, Case, Errand, Opinion, Purpose};
+use super::court::{self, Case, Errand, Purpose};
 use super::driver::Driver;
-use super::scribe::Waits;
+use super::ledger::Entry;
 
 /// A knock that was decided, and of which the log does not know yet.
-pub(super) struct Settled {
-    event: Event,
-    opinions: Vec<Opinion>,
-    outcome: court::Outcome,
-}
+pub(super) struct Settled(Case);
 
 impl Driver {
-    /// Asks the policies about a knock. The answer comes as an input.
+    /// Asks the policies about a knock. The answer is there at once, or it comes as an input.
     pub(super) fn consult(&mut self, now: Now, consultation: Consultation) {
         let event = self.witness.knock(&consultation, self.acts.lacking());
         if let Some(settled) = self.court.ask(consultation.ticket, event) {
-            tracing::warn!("no policy of the chain wants to be asked about this knock, so it is denied");
             self.judged(now, settled);
         }
     }
@@ -41,34 +36,36 @@ impl Driver {
         }
     }
 
-    /// Does what the policies want. What they said about a knock is written down by [`Driver::close_cases`].
+    /// Does what the policies want. What they said about a knock is written down by [`Driver::close_case`].
     pub(super) fn judged(&mut self, now: Now, case: Case) {
-        let outcome = case.outcome();
-        let Case { purpose, event, opinions, .. } = case;
-        match purpose {
+        match case.purpose {
             Purpose::Knock(ticket) => {
-                match self.gate.handle_decision(now, ticket, court::decision(&outcome)) {
-                    Outcome::Done => self.run_errands(&event, &opinions),
-                    Outcome::Failed => self.tell_of_failure(now, &event),
+                // What the gate has noted up to here was before the decision.
+                self.gather_notes();
+                match self.gate.handle_decision(now, ticket, court::decision(&case)) {
+                    Outcome::Done => self.run_errands(&case.event, &case.opinions),
+                    Outcome::Failed => self.tell_of_failure(now, &case.event),
                 }
-                self.settled.push(Settled { event, opinions, outcome });
+                self.ledger.push(Entry::Case(Settled(case)));
             }
             Purpose::Event(about) => {
-                self.scribe().opinions(&event, &opinions, Waits::Nobody);
+                let (outcome, heard) = (case.outcome(), case.into_heard());
+                self.scribe().opinions(&heard);
                 self.react(now, about, &court::reaction(&outcome));
-                self.run_errands(&event, &opinions);
-                self.court.compare(&event, outcome);
+                self.run_errands(&heard.event, &heard.opinions);
+                self.court.compare(&heard, outcome);
             }
         }
     }
 
-    /// Writes down what was decided about knocks, and lets the shadows compare: after the gate has acted, so that no port waits for
-    /// it, and before the log has what came of it.
-    pub(super) fn close_cases(&mut self) {
-        for Settled { event, opinions, outcome } in std::mem::take(&mut self.settled) {
-            self.scribe().opinions(&event, &opinions, Waits::Somebody);
-            self.court.compare(&event, outcome);
-        }
+    /// Writes down what was decided about a knock, lets the shadows compare, and makes the next decision ready: after the gate has acted,
+    /// so that no port waits for it, and before the log has what came of it.
+    pub(super) fn close_case(&mut self, settled: Settled) {
+        let Settled(case) = settled;
+        let (outcome, heard) = (case.outcome(), case.into_heard());
+        self.scribe().opinions(&heard);
+        self.court.compare(&heard, outcome);
+        self.court.prepare();
     }
 
     /// What comes of it is written down and told to no policy, or policies could chase each other for ever.

@@ -10,12 +10,13 @@
 //! | [`driver`] | tells the core what happened, does what it asks |
 //! | [`hearing`] | what the driver asks policies, and what it does about what they say |
 //! | [`packets`] | packets that the gate's thread reads |
+//! | [`statics`] | fixed sequences: which ports are watched for them, who has come how far |
 //! | [`central`], [`decoys`] | TCP connections, each a task beside it |
 //! | [`noise`] | what strangers do, counted |
 //! | [`peers`] | the ways back to those who have asked |
 //! | [`policy`], [`court`] | policies: where they come from; who is asked about what, each on a thread of its own |
 //! | [`keeper`], [`flows`] | what takes long: the disk, the kernel's list of connections, each on a thread of its own |
-//! | [`scribe`] | what is written down |
+//! | [`ledger`], [`scribe`] | what is written down, once the gate has acted |
 //! | [`lease`] | when counters need not wait for the disk |
 //! | [`vigil`] | roster and keys that admin commands change |
 //! | [`upkeep`] | what is looked after every second |
@@ -35,6 +36,7 @@ mod hearing;
 mod input;
 mod keeper;
 mod lease;
+mod ledger;
 mod listen;
 mod noise;
 mod packets;
@@ -45,6 +47,7 @@ mod rhythm;
 mod scribe;
 mod signals;
 mod start;
+mod statics;
 mod upkeep;
 mod vigil;
 

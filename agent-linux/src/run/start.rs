@@ -28,9 +28,11 @@ use super::flows::Lookout;
 use super::gate_thread::GateThread;
 use super::input::{self, Ways};
 use super::lease::Renewal;
+use super::ledger::Ledger;
 use super::noise::{NoiseMeter, Visits};
 use super::peers::Peers;
 use super::signals::Signals;
+use super::statics::{self, Statics};
 use super::upkeep::Upkeep;
 use super::{clock, keeper, plan, policy, vigil};
 
@@ -43,6 +45,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let (identity_file, identity) = IdentityWatch::begin(&dir, clock::now().unix)?;
     identity.check_against(&config, dir.path())?;
     let (roster_file, roster) = RosterWatch::begin(&dir, identity.book_origin())?;
+    config.check_names(roster.clients().iter().map(|client| &client.name))?;
     let (store, loaded) = Store::open(&dir, identity.id, &roster)?;
     let store = Arc::new(store);
     drop(roster);
@@ -66,7 +69,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     let mut driver = Driver {
         court: Court::convene(seating.chains, &inputs, &audit)?,
         witness: Witness::new(&config),
-        settled: Vec::new(),
+        ledger: Ledger::default(),
         acts: Acts::start(&config, &audit)?,
         keeper: keeper::start(Arc::clone(&store), inputs.clone())?,
         store,
@@ -79,6 +82,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
         lookout: Lookout::start(inputs.clone())?,
         noise: NoiseMeter::new(Instant::now(), visits.clone()),
         budget: budgets(),
+        statics: Statics::new(&config.statics),
         holders: std::collections::HashSet::new(),
         config,
     };
@@ -121,7 +125,7 @@ fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster, burnt:
         max_age: config.packet.max_age,
         console: None,
         burnt,
-        statics: Default::default(),
+        statics: statics::doors(&config.statics),
         services: config.services.iter().map(gate::Service::from).collect(),
     };
     Box::new(Gate::new(core, roster, system_rng()))
