@@ -5,7 +5,7 @@
 //! a timeout, so doors close without us.
 //! Layout: `linux/netfilter/nf_tables.h`; a concatenated key pads each field to four bytes.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
@@ -308,13 +308,17 @@ fn encode_element(out: &mut Encoder, change: Change, element: &NewElement) {
     }
     out.attribute(ELEM_TIMEOUT, &milliseconds(element.timeout).to_be_bytes());
     if let Some(tag) = element.tag {
-        // kind, length, text, zero: 4 + "kg1:" and four numbers fits its length byte with room to spare
-        let mut userdata = vec![USERDATA_COMMENT, 0];
-        userdata.extend_from_slice(tag.to_string().as_bytes());
-        userdata.push(0);
-        userdata[1] = u8::try_from(userdata.len() - 2).expect("a tag has at most 35 characters");
-        out.attribute(ELEM_USERDATA, &userdata);
+        out.attribute(ELEM_USERDATA, &comment(tag));
     }
+}
+
+/// Kind, length, text, zero.
+fn comment(tag: Tag) -> heapless::Vec<u8, MAX_COMMENT_BYTES> {
+    const FITS: &str = "a tag has at most 31 characters: its four numbers have 10, 10, 5 and 3 digits";
+    let mut userdata = heapless::Vec::from([USERDATA_COMMENT, 0]);
+    write!(userdata, "{tag}\0").expect(FITS);
+    userdata[1] = u8::try_from(userdata.len() - 2).expect(FITS);
+    userdata
 }
 
 /// Never zero, which to the kernel means for ever.

@@ -206,7 +206,7 @@ mod tests {
                 source: source.parse().expect("an address"),
                 reach: *reach,
                 protocol: *protocol,
-                ports: ports.clone(),
+                ports: heapless::Vec::from_slice(ports).expect("few"),
                 timeout: Duration::ZERO,
             })
             .collect();

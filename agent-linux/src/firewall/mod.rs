@@ -73,7 +73,7 @@ pub struct Grant {
     /// A prefix has the length that the plan gives the service.
     pub reach: Reach,
     pub protocol: Protocol,
-    pub ports: Vec<u16>,
+    pub ports: heapless::Vec<u16, MAX_PORTS>,
     /// From now; the kernel closes the door by then whatever happens.
     pub timeout: Duration,
 }
@@ -151,12 +151,11 @@ impl Firewall {
     pub fn open(&mut self, grant: &Grant) -> Result<(), FirewallError> {
         let tag = Tag { grant: grant.id, client: grant.client, service: grant.service, reach: grant.reach };
         let ends = (SHORTEST..=LONGEST).contains(&grant.timeout);
-        let (true, 1..=MAX_PORTS) = (ends, grant.ports.len()) else {
+        if !ends || grant.ports.is_empty() {
             return Err(FirewallError::EmptyGrant { ports: grant.ports.len() });
-        };
+        }
         self.prefixes.check(grant)?;
-        let element = |key| NewElement { key, timeout: grant.timeout, tag: Some(tag) };
-        self.put(&grant.keys().into_iter().map(element).collect::<Vec<_>>())
+        self.put(&grant.elements(|key| NewElement { key, timeout: grant.timeout, tag: Some(tag) }))
     }
 
     /// Closes the ports of a grant; what is closed already is success.
@@ -164,7 +163,7 @@ impl Firewall {
     /// # Errors
     /// The ports may still be open until their deadline.
     pub fn close(&mut self, grant: &Grant) -> Result<(), FirewallError> {
-        self.delete(&grant.keys().into_iter().map(placeholder).collect::<Vec<_>>())
+        self.delete(&grant.elements(placeholder))
     }
 
     /// Offers the decoys to `source`, or watches its probes, for a time.
@@ -313,17 +312,15 @@ impl Firewall {
 }
 
 impl Grant {
-    /// Each key once; a v4 address written as v6 is a v4 address to the kernel's filter.
-    fn keys(&self) -> Vec<Key> {
+    /// An element for each port. A v4 address written as v6 is a v4 address to the kernel's filter.
+    fn elements(&self, of: impl Fn(Key) -> NewElement) -> heapless::Vec<NewElement, MAX_PORTS> {
         let (address, protocol) = (self.reach.network(self.source), self.protocol);
         let key = |&port: &u16| match self.reach {
             Reach::Address => Key::Grant { source: address, protocol, port },
             Reach::Prefix(_) => Key::Wide { network: address, protocol, port },
         };
-        let mut keys: Vec<_> = self.ports.iter().map(key).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+        let is_first = |(at, port): &(usize, &u16)| !self.ports.iter().take(*at).any(|other| other == *port);
+        self.ports.iter().enumerate().filter(is_first).map(|(_, port)| of(key(port))).collect()
     }
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use knockgate_core::note::{CloseReason, Note};
-use knockgate_core::{Client, ClientId, GrantId, Network, Roster};
+use knockgate_core::{ClientId, GrantId, Name, Network, Roster};
 
 use crate::audit::{Audit, AuditRecord};
 use crate::config::{Config, Service};
-use crate::firewall::{ExistingGrant, Firewall, Reach};
+use crate::firewall::{self, ExistingGrant, Firewall, MAX_PORTS, Reach};
+use crate::state::LiveRoster;
 
 use super::driver::LinuxGate;
 use super::scribe::Scribe;
@@ -27,16 +28,13 @@ pub(super) fn adopt(
         firewall.remove_foreign(&found.foreign)?;
     }
     for grant in found.grants {
-        let client = gate.roster().client_by_id(ClientId(grant.client)).cloned();
+        let bearer = bearer(gate.roster(), config, &grant);
         let service = config.service_by_id(grant.service).filter(|service| guards(service, &grant));
-        let is_allowed =
-            |client: &&Client| client.may_use(grant.service) && !client.has_expired(clock::now().unix);
-        let allowed = client.as_ref().filter(is_allowed);
-        match (allowed, service) {
-            (Some(client), Some(service)) if take_over(gate, &grant) => {
+        match (bearer, service) {
+            (Some(bearer), Some(service)) if take_over(gate, &grant) => {
                 audit.write(AuditRecord::GrantAdopted {
                     grant: grant.id,
-                    client: client.name.to_string(),
+                    client: bearer.to_string(),
                     source: network(&grant).to_string(),
                     service: service.name.to_string(),
                     seconds: grant.remaining.as_secs(),
@@ -51,12 +49,24 @@ pub(super) fn adopt(
                     service: grant.service,
                     reason: CloseReason::Revoked,
                 };
-                firewall.close(&closing(grant))?;
+                closing(&grant).try_for_each(|part| firewall.close(&part))?;
                 Scribe { audit, roster: gate.roster(), config }.note(&note);
             }
         }
     }
     Ok(())
+}
+
+/// Whose name a grant bears, if he may still have it: a client's or a static sequence's.
+fn bearer(roster: &LiveRoster, config: &Config, grant: &ExistingGrant) -> Option<Name> {
+    let id = ClientId(grant.client);
+    if id.is_static() {
+        let sequence = config.statics.sequence(id).filter(|one| one.service == grant.service);
+        return sequence.map(|one| one.name.clone());
+    }
+    let client = roster.client_by_id(id)?;
+    let is_allowed = client.may_use(grant.service) && !client.has_expired(clock::now().unix);
+    is_allowed.then(|| client.name.clone())
 }
 
 /// Whether a grant is for the very ports that the service has now, and reaches no farther.
@@ -84,7 +94,11 @@ fn take_over(gate: &mut LinuxGate, grant: &ExistingGrant) -> bool {
     gate.adopt_grant(clock::now(), GrantId(id), ClientId(client), network(grant), service, remaining)
 }
 
-fn closing(grant: ExistingGrant) -> crate::firewall::Grant {
-    let ExistingGrant { id, client, service, source, reach, protocol, ports, .. } = grant;
-    crate::firewall::Grant { id, client, service, source, reach, protocol, ports, timeout: Duration::ZERO }
+/// All its ports, also if somebody has added more than a service has.
+fn closing(grant: &ExistingGrant) -> impl Iterator<Item = firewall::Grant> {
+    let &ExistingGrant { id, client, service, source, reach, protocol, ref ports, .. } = grant;
+    ports.chunks(MAX_PORTS).filter_map(move |ports| {
+        let ports = heapless::Vec::from_slice(ports).ok()?;
+        Some(firewall::Grant { id, client, service, source, reach, protocol, ports, timeout: Duration::ZERO })
+    })
 }

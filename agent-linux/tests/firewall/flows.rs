@@ -17,7 +17,7 @@ pub(super) fn tcp_sessions() {
         let mine = grant(1, client(&lab, family));
         let others = [
             mine.clone(),
-            Grant { ports: vec![WEB], ..mine.clone() },
+            Grant { ports: [WEB].into(), ..mine.clone() },
             Grant { protocol: Protocol::Udp, ..mine.clone() },
             grant(2, stranger(&lab, family)),
             Grant { source: gate(&lab, family), reach: Reach::Prefix([24, 64][family]), ..mine.clone() },
@@ -79,7 +79,7 @@ pub(super) fn udp_exchanges() {
     let mut firewall = install(&lab, &plan());
     let mut table = lab.gate.on(|| FlowTable::open().expect("opens"));
     for family in 0..2 {
-        let (protocol, ports) = (Protocol::Udp, vec![MEDIA]);
+        let (protocol, ports) = (Protocol::Udp, [MEDIA].into());
         let mine = [Grant { service: 3, protocol, ports, ..grant(1, client(&lab, family)) }];
         firewall.open(&mine[0]).expect("opens");
         let client = traffic::knocker(&lab.client, (gate(&lab, family), MEDIA).into());
@@ -103,7 +103,7 @@ pub(super) fn forgotten() {
     let media = lab.gate.on(|| traffic::udp(MEDIA));
     let mut firewall = install(&lab, &plan());
     let mut table = lab.gate.on(|| FlowTable::open().expect("opens"));
-    let (protocol, ports) = (Protocol::Udp, vec![MEDIA]);
+    let (protocol, ports) = (Protocol::Udp, [MEDIA].into());
     let mine = Grant { service: 3, protocol, ports, ..grant(1, client(&lab, 0)) };
     firewall.open(&mine).expect("opens");
     let client = traffic::knocker(&lab.client, (gate(&lab, 0), MEDIA).into());
@@ -122,7 +122,7 @@ pub(super) fn forwarded_sessions() {
     let mut firewall = install(&lab, &forwarding_plan(&lab, ReturnPath::Masquerade));
     let mut table = lab.gate.on(|| FlowTable::open().expect("opens"));
     for family in 0..2 {
-        let outer = Grant { ports: vec![8022], service: 4, ..grant(1, client(&lab, family)) };
+        let outer = Grant { ports: [8022].into(), service: 4, ..grant(1, client(&lab, family)) };
         let inner = grant(2, client(&lab, family));
         firewall.open(&outer).expect("opens");
         let mut session = traffic::Session::open(&lab.client, gate(&lab, family), 8022);

@@ -10,7 +10,7 @@ pub(super) fn forwarded() {
     for family in 0..2 {
         let inner = address(&lab.inner, family);
         assert_eq!(dial(&lab.client, gate(&lab, family), 8022), Answer::Silence);
-        let grant = Grant { ports: vec![8022], service: 4, ..grant(1, client(&lab, family)) };
+        let grant = Grant { ports: [8022].into(), service: 4, ..grant(1, client(&lab, family)) };
         firewall.open(&grant).expect("opens");
         let mut session = traffic::Session::open(&lab.client, gate(&lab, family), 8022);
         assert!(session.echoes());
@@ -33,7 +33,7 @@ pub(super) fn masqueraded() {
     let _other = Echo::start(&lab.inner, 23);
     let mut firewall = install(&lab, &forwarding_plan(&lab, ReturnPath::Masquerade));
     for family in 0..2 {
-        let grant = Grant { ports: vec![8022], service: 4, ..grant(1, client(&lab, family)) };
+        let grant = Grant { ports: [8022].into(), service: 4, ..grant(1, client(&lab, family)) };
         firewall.open(&grant).expect("opens");
         let inward: IpAddr = ["10.3.0.1", "fd03::1"][family].parse().expect("an address");
         let session = traffic::Session::open(&lab.client, gate(&lab, family), 8022);

@@ -30,7 +30,7 @@ pub(super) fn grant_is_narrow() {
     assert_eq!(dial(&lab.stranger, gate(&lab, 0), SSH), Answer::Silence, "another source");
 
     let tcp_on_the_udp_port =
-        Grant { ports: vec![MEDIA], protocol: Protocol::Tcp, ..grant(2, client(&lab, 0)) };
+        Grant { ports: [MEDIA].into(), protocol: Protocol::Tcp, ..grant(2, client(&lab, 0)) };
     firewall.open(&tcp_on_the_udp_port).expect("opens");
     traffic::send_udp(&lab.client, gate(&lab, 0), MEDIA, b"tcp grant");
     firewall.open(&Grant { id: 3, protocol: Protocol::Udp, ..tcp_on_the_udp_port }).expect("opens");
@@ -118,14 +118,15 @@ pub(super) fn sixteen_ports() {
     let mut mixed = ports.clone();
     mixed.reverse();
     mixed[15] = 7015; // 7015 twice, 7000 not at all
-    firewall.open(&Grant { ports: mixed, ..grant(1, client(&lab, 1)) }).expect("opens");
+    let ports_of = |ports: Vec<u16>| Grant { ports: ports.into_iter().collect(), ..grant(1, client(&lab, 1)) };
+    firewall.open(&ports_of(mixed)).expect("opens");
 
     let found = firewall.grants().expect("reads").grants;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].ports, ports[1..], "each once, ascending");
     assert_eq!(dial(&lab.client, gate(&lab, 1), 7000), Answer::Silence);
     assert_eq!(dial(&lab.client, gate(&lab, 1), 7015), Answer::Refused, "let through; nobody listens");
-    firewall.close(&Grant { ports: ports.clone(), ..grant(1, client(&lab, 1)) }).expect("closes");
+    firewall.close(&ports_of(ports)).expect("closes");
     assert!(firewall.grants().expect("reads").grants.is_empty());
 }
 
@@ -137,8 +138,7 @@ pub(super) fn endless_grants() {
         Grant { timeout: Duration::ZERO, ..good.clone() }, // 1
         Grant { timeout: Duration::from_micros(999), ..good.clone() }, // 2
         Grant { timeout: Duration::MAX, ..good.clone() },  // 3
-        Grant { ports: vec![], ..good.clone() },           // 4
-        Grant { ports: (1..=17).collect(), ..good.clone() }, // 5
+        Grant { ports: heapless::Vec::new(), ..good.clone() }, // 4
     ];
     for (number, case) in cases.iter().enumerate() {
         assert!(matches!(firewall.open(case), Err(FirewallError::EmptyGrant { .. })), "{}", number + 1);

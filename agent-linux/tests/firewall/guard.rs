@@ -61,7 +61,7 @@ pub(super) fn published_port() {
     let mut firewall = install(&lab, &plan());
     assert_eq!(dial(&lab.stranger, gate(&lab, 0), WEB), Answer::Silence);
 
-    firewall.open(&Grant { ports: vec![WEB], ..grant(1, client(&lab, 0)) }).expect("opens");
+    firewall.open(&Grant { ports: [WEB].into(), ..grant(1, client(&lab, 0)) }).expect("opens");
 
     assert_eq!(dial(&lab.client, gate(&lab, 0), WEB), Answer::Accepted);
     assert_eq!(

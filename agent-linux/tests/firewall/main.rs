@@ -134,7 +134,7 @@ fn service(id: u16, name: &str, protocol: Protocol, port: u16) -> Service {
 }
 
 fn grant(id: u32, source: IpAddr) -> Grant {
-    let (protocol, ports) = (Protocol::Tcp, vec![SSH]);
+    let (protocol, ports) = (Protocol::Tcp, [SSH].into());
     Grant { id, client: 1, service: 1, source, reach: Reach::Address, protocol, ports, timeout: MINUTE }
 }
 

@@ -175,7 +175,7 @@ pub(super) fn anywhere() {
             assert_eq!(udp_meets(&lab.stranger, to, port, &KNOCK[1..]), Answer::Refused, "the bare host");
         }
         send_udp(&lab.client, to, MEDIA, &KNOCK);
-        let (protocol, ports) = (Protocol::Udp, vec![MEDIA]);
+        let (protocol, ports) = (Protocol::Udp, [MEDIA].into());
         let door = Grant { service: 3, protocol, ports, ..grant(1, client(&lab, family)) };
         firewall.open(&door).expect("opens");
         send_udp(&lab.client, to, MEDIA, &REPLY);

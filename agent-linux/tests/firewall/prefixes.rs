@@ -59,7 +59,7 @@ pub(super) fn lengths_never_mix() {
         Grant { reach: Reach::Prefix(24), ..good.clone() }, // 1 wider
         Grant { reach: Reach::Prefix(26), ..good.clone() }, // 2 narrower
         Grant { reach: Reach::Prefix(0), ..good.clone() },  // 3 everybody
-        Grant { ports: vec![SSH, WEB], ..good.clone() },    // 4 a port whose service has none
+        Grant { ports: [SSH, WEB].into(), ..good.clone() },    // 4 a port whose service has none
         Grant { protocol: Protocol::Udp, ..good.clone() },  // 5 of another protocol
         Grant { source: client(&lab, 1), ..good.clone() },  // 6 the other family's length
     ];
@@ -129,7 +129,7 @@ pub(super) fn forwarded_to_neighbours() {
     for family in 0..2 {
         let meets = |source| dial_from(&lab.client, at(source, family), gate(&lab, family), 8022);
         assert_eq!(meets(NEIGHBOUR), Answer::Silence);
-        firewall.open(&Grant { ports: vec![8022], service: 4, ..wide(1, &lab, family) }).expect("opens");
+        firewall.open(&Grant { ports: [8022].into(), service: 4, ..wide(1, &lab, family) }).expect("opens");
         assert_eq!(meets(NEIGHBOUR), Answer::Accepted);
         assert_eq!(meets(OUTSIDE), Answer::Silence);
     }

@@ -6,7 +6,7 @@ pub(super) fn grants_survive() {
     let lab = Lab::new();
     let _ssh = Echo::start(&lab.gate, SSH);
     let mut firewall = install(&lab, &plan());
-    let both = Grant { ports: vec![SSH, WEB], client: 7, ..grant(4_000_000_000, client(&lab, 0)) };
+    let both = Grant { ports: [SSH, WEB].into(), client: 7, ..grant(4_000_000_000, client(&lab, 0)) };
     firewall.open(&both).expect("opens");
     firewall.watch(client(&lab, 0), MINUTE).expect("watches");
     drop(firewall);
