@@ -129,11 +129,12 @@ fn put<'k>(
     deadline: Instant,
     rng: &mut impl CryptoRng,
 ) -> Result<Reply<'k>, NoAnswer> {
+    // Sealed before the connection begins: the gate keeps nobody's connection waiting for arithmetic.
+    let (question, message) = keys.ask(request, rng).map_err(no_answer)?;
     let left = |limit: Duration| deadline.saturating_duration_since(Instant::now()).min(limit);
     let mut stream = dial::connect(to, from, left(CONNECT_WAIT)).map_err(NoAnswer::Connect)?;
     let from = stream.local_addr().map_err(NoAnswer::Connect)?;
 
-    let (question, message) = keys.ask(request, rng).map_err(no_answer)?;
     let answer_by = Instant::now() + left(ANSWER_WAIT);
     let asked = Instant::now();
     let mut reply = [0; MESSAGE_LEN];

@@ -8,10 +8,11 @@ use knockgate_core::book::Sequence;
 use knockgate_core::message::{Kind, Mode, Offer, Request, Verdict};
 
 use crate::exchange::{Answered, Route};
+use crate::ledger::{Ledger, LedgerFault};
 use crate::opening::{self, BUSY_WAIT, Opening, SHORTEST_WAIT, Wish, refused, retry, wait};
 use crate::outcome::{Doubt, Failure};
 use crate::print::knocks;
-use crate::sequence::{self, Blocked};
+use crate::sequence::{self, Blocked, Stopped};
 use crate::session::Session;
 use crate::settings::Via;
 
@@ -79,8 +80,10 @@ fn knock_sequence(session: &mut Session<'_>, wish: &mut Wish) -> Result<Opening,
         held.offer.number,
         session.facts.gate_and_address()
     ));
-    if let Err(blocked) = held.knock() {
-        return Err(explain(session, &held, blocked));
+    match held.knock(&mut session.ledger) {
+        Ok(()) => {}
+        Err(Stopped::Blocked(blocked)) => return Err(explain(session, &held, blocked)),
+        Err(Stopped::Withheld(fault)) => return Err(Failure::Ledger(fault)),
     }
     let answered = await_verdict(session, &held)?;
     let granted = answered.answer.open.iter().find(|open| open.service == wish.service);
@@ -137,7 +140,7 @@ fn obtain_offer(session: &mut Session<'_>, wish: &mut Wish) -> Result<Answered, 
     }
 }
 
-/// Checks the offered number and notes that it is used, before anything of it is sent.
+/// Checks the offered number and notes that it is used. It need not be on disk before the last port of it is due.
 fn take_number(session: &mut Session<'_>, answered: &Answered) -> Result<Held, Failure> {
     let offer = answered.answer.offer.ok_or(Failure::Unexpected)?;
     let book = &session.kept.profile.book;
@@ -155,11 +158,13 @@ fn take_number(session: &mut Session<'_>, answered: &Answered) -> Result<Held, F
 }
 
 impl Held {
-    fn knock(&self) -> Result<(), Blocked> {
+    fn knock(&self, ledger: &mut Ledger) -> Result<(), Stopped<LedgerFault>> {
+        let on_disk = || ledger.settle();
         match self.offer.mode {
-            Mode::Connect => sequence::connect_all(&self.ports, self.route, self.deadline),
+            Mode::Connect => sequence::connect_all(&self.ports, self.route, self.deadline, on_disk),
             Mode::Closed => {
-                sequence::probe_all(&self.ports, self.route, Duration::from_millis(self.offer.gap_ms.into()))
+                let gap = Duration::from_millis(self.offer.gap_ms.into());
+                sequence::probe_all(&self.ports, self.route, gap, on_disk)
             }
         }
     }
@@ -215,7 +220,7 @@ fn await_verdict(session: &mut Session<'_>, held: &Held) -> Result<Answered, Fai
         }
         if passes < held.passes() && sent.elapsed() >= RESEND && Instant::now() < held.deadline {
             // A lost probe of this pass is caught by the next one.
-            let _ = held.knock();
+            let _ = held.knock(&mut session.ledger);
             (passes, sent) = (passes + 1, Instant::now());
         } else {
             let wait = retry(&answered.answer).unwrap_or(SHORTEST_WAIT);

@@ -1,14 +1,15 @@
 //! What a profile has used up: its last counter, and the highest number of every knock book.
 //!
 //! A counter that was sent once is worthless to everybody and must not be sent again, so it is on disk before the message
-//! leaves. A number that was offered is on disk before the first port is knocked: should the gate ever offer it again, its
-//! state was rolled back, and the sequence may already be known to whoever listened. Rule: `docs/protocol.md`, section 6.1.
+//! leaves. A number that was offered is on disk before the last port of its sequence is knocked: should the gate ever offer
+//! it again, its state was rolled back, and the sequence may already be known to whoever listened. So no sequence is knocked
+//! to its end twice. The disk works while the ports before the last one are knocked. Rule: `docs/protocol.md`, section 6.5.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use knockgate_core::book::BookId;
@@ -57,6 +58,8 @@ pub(crate) struct Ledger {
     entries: Entries,
     /// The counter that was handed out last; those up to `entries.counter` may follow without a write.
     last: u64,
+    /// Puts the newest entries on disk, aside.
+    writing: Option<JoinHandle<Result<(), FileFault>>>,
     _lock: File,
 }
 
@@ -80,7 +83,7 @@ impl Ledger {
     pub(crate) fn open(path: &Path, deadline: Instant, waiting: impl FnOnce()) -> Result<Self, LedgerFault> {
         let lock = lock(&path.with_extension("lock"), deadline, waiting)?;
         let entries = if path.exists() { parse(path)? } else { Entries::default() };
-        Ok(Self { path: path.to_owned(), last: entries.counter, entries, _lock: lock })
+        Ok(Self { path: path.to_owned(), last: entries.counter, entries, writing: None, _lock: lock })
     }
 
     /// A counter above every earlier one, which no crash can make this client use again.
@@ -108,7 +111,7 @@ impl Ledger {
         self.reserve_from(counter)
     }
 
-    /// Notes that `number` is used up from now on.
+    /// Notes that `number` is used up from now on. It is on its way to the disk then; [`Ledger::settle`] waits for it.
     pub(crate) fn use_number(
         &mut self,
         book: BookId,
@@ -119,8 +122,15 @@ impl Ledger {
             return Ok(Err(UsedBefore { highest }));
         }
         self.entries.used.insert(book, number);
-        self.store()?;
+        self.store_aside()?;
         Ok(Ok(()))
+    }
+
+    /// Waits until everything that was noted is on disk.
+    pub(crate) fn settle(&mut self) -> Result<(), LedgerFault> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        let written = writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(written?)
     }
 
     fn reserve_from(&mut self, counter: u64) -> Result<u64, LedgerFault> {
@@ -130,9 +140,33 @@ impl Ledger {
         Ok(counter)
     }
 
-    fn store(&self) -> Result<(), LedgerFault> {
-        let json = serde_json::to_vec_pretty(&self.entries).expect("a ledger is plain JSON");
-        Ok(private_file::write(&self.path, &json)?)
+    fn store(&mut self) -> Result<(), LedgerFault> {
+        self.settle()?;
+        Ok(private_file::write(&self.path, &self.json())?)
+    }
+
+    fn store_aside(&mut self) -> Result<(), LedgerFault> {
+        self.settle()?;
+        let (path, json) = (self.path.clone(), self.json());
+        let writing = thread::Builder::new().name("ledger".into());
+        match writing.spawn(move || private_file::write(&path, &json)) {
+            Ok(writing) => self.writing = Some(writing),
+            // No room for a thread: then it takes its time here.
+            Err(_) => self.store()?,
+        }
+        Ok(())
+    }
+
+    fn json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(&self.entries).expect("a ledger is plain JSON")
+    }
+}
+
+/// What is being written is on disk, whole, before another client may have the ledger.
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        // Whoever wanted to know has asked before.
+        let _ = self.writing.take().map(JoinHandle::join);
     }
 }
 
@@ -237,6 +271,26 @@ mod tests {
         }
         assert_eq!(open(&path).use_number(BOOK, 8).unwrap(), Ok(()));
         assert_eq!(open(&path).use_number(BookId([2; 8]), 7).unwrap(), Ok(()), "another book");
+    }
+
+    #[test]
+    fn a_number_is_on_disk_once_the_ledger_has_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("home.json");
+        let mut ledger = open(&path);
+        assert_eq!(ledger.use_number(BOOK, 7).unwrap(), Ok(()));
+        ledger.settle().unwrap();
+        assert_eq!(parse(&path).unwrap().used[&BOOK.to_string()], 7);
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_written_is_told_when_the_ledger_settles() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("home.json");
+        let mut ledger = open(&path);
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(ledger.use_number(BOOK, 7).unwrap(), Ok(()));
+        assert!(matches!(ledger.settle(), Err(LedgerFault::File(FileFault::Io { .. }))));
     }
 
     #[test]

@@ -17,35 +17,65 @@ pub(crate) struct Blocked {
     pub(crate) source: io::Error,
 }
 
-/// Connect mode: one full TCP connection after the other.
+/// Why a sequence was not knocked to its end.
+#[derive(Debug)]
+pub(crate) enum Stopped<W> {
+    Blocked(Blocked),
+    /// What has to be there before the last port is not.
+    Withheld(W),
+}
+
+/// Connect mode: one full TCP connection after the other. `before_last` is called when only the last port is left.
 ///
 /// The next one is opened only after the gate has closed the one before. So the gate sees them in order, however the
 /// network delays packets: it forgives no port out of turn. A gate that does not close has not seen the connection
 /// complete (its last packet was lost and will be sent again), so to go on would be to knock out of turn.
-pub(crate) fn connect_all(ports: &[u16], route: Route, deadline: Instant) -> Result<(), Blocked> {
-    for (index, &port) in ports.iter().enumerate() {
+pub(crate) fn connect_all<W>(
+    ports: &[u16],
+    route: Route,
+    deadline: Instant,
+    before_last: impl FnOnce() -> Result<(), W>,
+) -> Result<(), Stopped<W>> {
+    each_port(ports, before_last, |_, port| {
         let left = deadline.saturating_duration_since(Instant::now());
-        let blocked = |source| Blocked { port, position: index + 1, source };
         if left.is_zero() {
-            return Err(blocked(io::ErrorKind::TimedOut.into()));
+            return Err(io::ErrorKind::TimedOut.into());
         }
-        let stream =
-            dial::connect(at(route.to, port), Some(route.from), left.min(CONNECT_WAIT)).map_err(blocked)?;
-        wait_for_close(stream, deadline).map_err(blocked)?;
-    }
-    Ok(())
+        let stream = dial::connect(at(route.to, port), Some(route.from), left.min(CONNECT_WAIT))?;
+        wait_for_close(stream, deadline)
+    })
 }
 
-/// Closed mode: one connection attempt per port, each forgotten at once.
-pub(crate) fn probe_all(ports: &[u16], route: Route, gap: Duration) -> Result<(), Blocked> {
-    for (index, &port) in ports.iter().enumerate() {
+/// Closed mode: one connection attempt per port, each forgotten at once. `before_last` as above.
+pub(crate) fn probe_all<W>(
+    ports: &[u16],
+    route: Route,
+    gap: Duration,
+    before_last: impl FnOnce() -> Result<(), W>,
+) -> Result<(), Stopped<W>> {
+    each_port(ports, before_last, |index, port| {
         if index > 0 {
             thread::sleep(gap);
         }
-        let blocked = |source| Blocked { port, position: index + 1, source };
-        dial::probe(at(route.to, port), route.from).map_err(blocked)?;
+        dial::probe(at(route.to, port), route.from)
+    })
+}
+
+fn each_port<W>(
+    ports: &[u16],
+    before_last: impl FnOnce() -> Result<(), W>,
+    mut knock: impl FnMut(usize, u16) -> io::Result<()>,
+) -> Result<(), Stopped<W>> {
+    let Some((&last, first)) = ports.split_last() else { return Ok(()) };
+    let mut knock = |index, port| {
+        let blocked = |source| Stopped::Blocked(Blocked { port, position: index + 1, source });
+        knock(index, port).map_err(blocked)
+    };
+    for (index, &port) in first.iter().enumerate() {
+        knock(index, port)?;
     }
-    Ok(())
+    before_last().map_err(Stopped::Withheld)?;
+    knock(first.len(), last)
 }
 
 fn at(gate: SocketAddr, port: u16) -> SocketAddr {
@@ -77,6 +107,7 @@ fn wait_for_close(mut stream: TcpStream, deadline: Instant) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::net::TcpListener;
     use std::sync::mpsc;
 
@@ -100,8 +131,7 @@ mod tests {
         let (finished, is_finished) = mpsc::channel();
         let sequence = ports.clone();
         let knocking = thread::spawn(move || {
-            let result =
-                connect_all(&sequence, route(), Instant::now() + SOON).map_err(|blocked| blocked.port);
+            let result = connect(&sequence, Instant::now() + SOON).map_err(|blocked| blocked.port);
             finished.send(()).unwrap();
             result
         });
@@ -126,7 +156,7 @@ mod tests {
         let (mut listeners, ports) = listeners(3);
         listeners.remove(1);
         let acceptor = thread::spawn(move || drop(listeners[0].accept().unwrap()));
-        let blocked = connect_all(&ports, route(), Instant::now() + SOON).unwrap_err();
+        let blocked = connect(&ports, Instant::now() + SOON).unwrap_err();
         assert_eq!((blocked.port, blocked.position), (ports[1], 2));
         acceptor.join().unwrap();
     }
@@ -134,23 +164,55 @@ mod tests {
     #[test]
     fn after_the_deadline_nothing_is_knocked() {
         let (_listeners, ports) = listeners(1);
-        let blocked = connect_all(&ports, route(), Instant::now()).unwrap_err();
+        let blocked = connect(&ports, Instant::now()).unwrap_err();
         assert_eq!(blocked.source.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
     fn a_connection_that_the_gate_does_not_close_is_followed_by_no_other() {
         let (listeners, ports) = listeners(2);
-        let blocked = connect_all(&ports, route(), Instant::now() + Duration::from_millis(100)).unwrap_err();
+        let blocked = connect(&ports, Instant::now() + Duration::from_millis(100)).unwrap_err();
         assert_eq!((blocked.port, blocked.source.kind()), (ports[0], io::ErrorKind::TimedOut));
         assert!(!comes_within(&listeners[1], Duration::ZERO));
+    }
+
+    #[test]
+    fn what_has_to_be_there_before_the_last_port_is_waited_for_after_the_others() {
+        let (mut listeners, ports) = listeners(3);
+        let last = listeners.pop().unwrap();
+        let acceptor = thread::spawn(move || {
+            for listener in &listeners {
+                drop(listener.accept().unwrap());
+            }
+        });
+        let before_last = || {
+            acceptor.join().unwrap();
+            if comes_within(&last, Duration::ZERO) { Err("came too early") } else { Ok(()) }
+        };
+        // Nobody closes the last one.
+        let stopped = connect_all(&ports, route(), Instant::now() + Duration::from_millis(200), before_last);
+        assert!(matches!(stopped, Err(Stopped::Blocked(Blocked { position: 3, .. }))), "{stopped:?}");
+        assert!(comes_within(&last, SOON));
+    }
+
+    #[test]
+    fn the_last_port_is_not_knocked_in_either_mode_if_that_is_missing() {
+        let (mut listeners, ports) = listeners(2);
+        let last = listeners.pop().unwrap();
+        let acceptor = thread::spawn(move || drop(listeners[0].accept().unwrap()));
+        let stopped = connect_all(&ports, route(), Instant::now() + SOON, || Err("missing"));
+        assert!(matches!(stopped, Err(Stopped::Withheld("missing"))), "{stopped:?}");
+        acceptor.join().unwrap();
+        let stopped = probe_all(&ports, route(), Duration::ZERO, || Err("missing"));
+        assert!(matches!(stopped, Err(Stopped::Withheld("missing"))), "{stopped:?}");
+        assert!(!comes_within(&last, Duration::from_millis(50)));
     }
 
     #[test]
     fn closed_mode_tries_every_port_and_waits_for_none() {
         let (listeners, ports) = listeners(3);
         let started = Instant::now();
-        probe_all(&ports, route(), Duration::from_millis(5)).unwrap();
+        probe_all(&ports, route(), Duration::from_millis(5), ready).unwrap();
         assert!(started.elapsed() >= Duration::from_millis(10), "two gaps");
         for listener in listeners {
             assert!(comes_within(&listener, SOON));
@@ -161,7 +223,18 @@ mod tests {
     fn closed_mode_does_not_mind_that_every_port_is_shut() {
         let (listeners, ports) = listeners(3);
         drop(listeners);
-        assert!(probe_all(&ports, route(), Duration::ZERO).is_ok());
+        assert!(probe_all(&ports, route(), Duration::ZERO, ready).is_ok());
+    }
+
+    fn ready() -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn connect(ports: &[u16], deadline: Instant) -> Result<(), Blocked> {
+        connect_all(ports, route(), deadline, ready).map_err(|stopped| match stopped {
+            Stopped::Blocked(blocked) => blocked,
+            Stopped::Withheld(nothing) => match nothing {},
+        })
     }
 
     fn comes_within(listener: &TcpListener, wait: Duration) -> bool {

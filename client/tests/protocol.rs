@@ -55,6 +55,30 @@ fn closed_mode_probes_every_port() {
     gate.has_no_complaint();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_slow_disk_holds_back_the_last_port_alone() {
+    let gate = StandIn::new(&[OFFER]).imported();
+
+    let run = gate.run_on_slow_disk(&["knock", "home"]);
+
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(gate.knocked(), gate.sequence(7));
+    assert_eq!(gate.noted(), [false, false, false, false, false, true]);
+    gate.has_no_complaint();
+}
+
+#[test]
+fn a_number_that_cannot_be_stored_is_not_knocked_to_its_end() {
+    let gate = StandIn::new(&[OFFER]).spoiling_the_ledger().imported();
+
+    let run = gate.run(&["knock", "home"]);
+
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains("home.json: cannot write"), "{run:?}");
+    assert_eq!(gate.knocked(), &gate.sequence(7)[..5]);
+}
+
 #[test]
 fn success_as_json_has_everything() {
     let gate = StandIn::new(&[OFFER]).imported();

@@ -1,5 +1,5 @@
 //! A gate made of the core's protocol pieces, real TCP listeners and a script. It holds the client to the rules: counters
-//! rise, a connection is closed before the next one comes.
+//! rise, a connection is closed before the next one comes, a number is on the client's disk before its last port is knocked.
 #![allow(clippy::unwrap_used, reason = "a stand-in that cannot go on fails its test")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -62,6 +62,10 @@ struct State {
     last_counter: u64,
     offered: Option<(u32, Mode)>,
     knocked: Vec<u16>,
+    /// Of each of these: whether the number was on the client's disk.
+    noted: Vec<bool>,
+    ledger: PathBuf,
+    spoils_ledger: bool,
     open_connections: u32,
     complaints: Vec<String>,
     requests: Vec<Request>,
@@ -86,6 +90,12 @@ impl StandIn {
     /// Questions of status are first answered with these.
     pub(crate) fn statuses(self, statuses: &[Reply]) -> Self {
         self.state().statuses = statuses.iter().copied().collect();
+        self
+    }
+
+    /// When the gate offers a number, something is in the place of the client's ledger that cannot be replaced by a file.
+    pub(crate) fn spoiling_the_ledger(self) -> Self {
+        self.state().spoils_ledger = true;
         self
     }
 
@@ -135,6 +145,11 @@ impl StandIn {
         self.state().knocked.clone()
     }
 
+    /// Whether the number was on the client's disk, knock by knock.
+    pub(crate) fn noted(&self) -> Vec<bool> {
+        self.state().noted.clone()
+    }
+
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.state().requests.clone()
     }
@@ -167,8 +182,22 @@ impl StandIn {
         child.wait_with_output().unwrap().into()
     }
 
+    /// As if the client's disk took a second for each sync.
+    pub(crate) fn run_on_slow_disk(&self, arguments: &[&str]) -> Finished {
+        let mut command = Command::new("strace");
+        command.args(["--follow-forks", "--output=/dev/null", "--trace=fsync"]);
+        command.args(["--inject=fsync:delay_enter=1000000", env!("CARGO_BIN_EXE_knockgate")]);
+        let running = self.prepare(&mut command, arguments).spawn().expect("run `cargo xtask setup`");
+        running.wait_with_output().unwrap().into()
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_knockgate"));
+        self.prepare(&mut command, arguments);
+        command
+    }
+
+    fn prepare<'c>(&self, command: &'c mut Command, arguments: &[&str]) -> &'c mut Command {
         command
             .args(arguments)
             .env("KNOCKGATE_HOME", self.home.path())
@@ -176,8 +205,7 @@ impl StandIn {
             .env("TZ", "UTC")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+            .stderr(Stdio::piped())
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -185,6 +213,7 @@ impl StandIn {
     }
 
     fn build(address: IpAddr, numbers: &[Reply], blocked: Option<usize>) -> Self {
+        let home = private_tempdir();
         let central = TcpListener::bind((address, 0)).unwrap();
         let identity = Identity::generate(&mut UnwrapErr(SysRng));
         let wanted: Vec<u32> = numbers.iter().filter_map(|reply| offered_number(*reply)).collect();
@@ -210,6 +239,9 @@ impl StandIn {
             last_counter: 0,
             offered: None,
             knocked: Vec::new(),
+            noted: Vec::new(),
+            ledger: home.path().join("state/home.json"),
+            spoils_ledger: false,
             open_connections: 0,
             complaints: Vec::new(),
             requests: Vec::new(),
@@ -219,7 +251,7 @@ impl StandIn {
         for listener in listeners {
             serve(listener, &state, serve_knock);
         }
-        Self { home: private_tempdir(), profile, state }
+        Self { home, profile, state }
     }
 }
 
@@ -288,7 +320,7 @@ fn serve(listener: TcpListener, state: &Arc<Mutex<State>>, with: fn(&Mutex<State
 fn serve_knock(state: &Mutex<State>, mut stream: TcpStream) {
     let port = stream.local_addr().unwrap().port();
     let mut guard = state.lock().unwrap();
-    guard.knocked.push(port);
+    guard.take_knock(port);
     guard.open_connections += 1;
     if guard.open_connections > 1 && guard.mode() == Some(Mode::Connect) {
         guard.complaints.push(format!("port {port} was knocked while another connection was open"));
@@ -356,6 +388,23 @@ impl State {
         Said::Answer(Box::new(envelope::seal(&door_key, gate, Direction::Answer, &inner, rng).unwrap()))
     }
 
+    fn take_knock(&mut self, port: u16) {
+        self.knocked.push(port);
+        let Some((number, mode)) = self.offered else { return };
+        let noted = self.has_noted(number);
+        self.noted.push(noted);
+        // In closed mode the client does not wait for anybody who looks.
+        if mode == Mode::Connect && !noted && sequence(&self.profile.book, number).last() == Some(&port) {
+            self.complaints.push(format!("number {number} was knocked to its end and is not on disk"));
+        }
+    }
+
+    fn has_noted(&self, number: u32) -> bool {
+        let json = fs::read(&self.ledger).ok();
+        let ledger = json.and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());
+        ledger.is_some_and(|ledger| ledger["used"][self.profile.book.id().to_string()] == number)
+    }
+
     fn take(&mut self, request: Request) {
         if request.counter <= self.last_counter {
             self.complaints.push(format!("counter {} after {}", request.counter, self.last_counter));
@@ -388,8 +437,12 @@ impl State {
         };
         match reply {
             Reply::Offer(number, mode) => {
+                if self.spoils_ledger {
+                    fs::remove_file(&self.ledger).and_then(|()| fs::create_dir(&self.ledger)).unwrap();
+                }
                 self.offered = Some((number, mode));
                 self.knocked.clear();
+                self.noted.clear();
                 Answer { offer: Some(self.offer(number, mode)), ..answer(Verdict::Offered, 0) }
             }
             Reply::ForeignOffer => {
