@@ -91,8 +91,7 @@ impl Happening {
 
     /// Whom a policy's answer may be carried out on.
     pub fn answerable(&self) -> Subject {
-        let client = self.about.client.filter(|client| !client.is_static() || self.grant.is_some());
-        Subject { client, source: self.about.source.filter(|_| self.proven), ..self.about }
+        Subject { source: self.about.source.filter(|_| self.proven), ..self.about }
     }
 }
 

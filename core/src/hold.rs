@@ -4,6 +4,8 @@
 //! would make their probes indistinguishable. A hold stays in its place after it has ended, so that the client can ask what
 //! became of it, until another one needs the place. Rule: `docs/protocol.md`, section 6.4.
 
+mod index;
+
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -19,6 +21,8 @@ use crate::message::Reach;
 use crate::refusal::Refusal;
 use crate::roster::ClientId;
 use crate::time::Instant;
+
+use index::Index;
 
 /// How far a hold has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,8 @@ impl Hold {
 /// At most `N` holds.
 pub(crate) struct Holds<const N: usize> {
     entries: Vec<Hold, N>,
+    /// Of the entries by source, always in step with them.
+    index: Index<N>,
     next_id: u32,
 }
 
@@ -105,8 +111,9 @@ pub(crate) struct Holds<const N: usize> {
 pub(crate) struct NoPlace(pub(crate) Duration);
 
 impl<const N: usize> Holds<N> {
-    pub(crate) const fn new() -> Self {
-        Self { entries: Vec::new(), next_id: 0 }
+    /// No holds. `key` is random, so that nobody can choose an address that costs more to look for.
+    pub(crate) const fn new(key: [u8; 16]) -> Self {
+        Self { entries: Vec::new(), index: Index::new(key), next_id: 0 }
     }
 
     pub(crate) fn next_id(&mut self) -> HoldId {
@@ -123,6 +130,7 @@ impl<const N: usize> Holds<N> {
         let oldest = self.entries.iter().enumerate().filter(|(_, hold)| hold.phase.has_ended());
         if let Some(at) = oldest.min_by_key(|(_, hold)| hold.until).map(|(at, _)| at) {
             self.entries.swap_remove(at);
+            self.reindex();
             return Ok(());
         }
         let wait = self.entries.iter().map(|hold| hold.until.left(now)).min();
@@ -134,6 +142,7 @@ impl<const N: usize> Holds<N> {
         self.entries.retain(|earlier| earlier.client != hold.client);
         // `make_room` was called: there is a place, unless the table has none at all.
         let _ = self.entries.push(hold);
+        self.reindex();
     }
 
     pub(crate) fn by_id(&mut self, id: HoldId) -> Option<&mut Hold> {
@@ -144,11 +153,11 @@ impl<const N: usize> Holds<N> {
         self.entries.iter_mut().find(|hold| hold.client == client)
     }
 
-    /// The hold under which `source` may knock now.
+    /// The hold under which `source` may knock now. It costs the same however many holds there are.
     pub(crate) fn held_at(&mut self, now: Instant, source: IpAddr) -> Option<&mut Hold> {
-        self.entries
-            .iter_mut()
-            .find(|hold| hold.source == source && hold.phase == Phase::Held && hold.until > now)
+        let is_held = |hold: &Hold| hold.source == source && hold.phase == Phase::Held && hold.until > now;
+        let at = self.index.of(source).find(|&at| self.entries.get(at).is_some_and(is_held))?;
+        self.entries.get_mut(at)
     }
 
     /// How long another client still blocks this book or this address.
@@ -177,7 +186,15 @@ impl<const N: usize> Holds<N> {
 
     /// Forgets results that nobody asked for in time.
     pub(crate) fn forget(&mut self, now: Instant) {
+        let before = self.entries.len();
         self.entries.retain(|hold| !hold.phase.has_ended() || hold.until > now);
+        if self.entries.len() < before {
+            self.reindex();
+        }
+    }
+
+    fn reindex(&mut self) {
+        self.index.rebuild(self.entries.iter().map(|hold| hold.source));
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {

@@ -300,6 +300,16 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_a_static_sequence_is_its_own_and_stays_the_same() {
+        let of = |name: &str| ClientId::of_static(&name.parse().unwrap());
+        // They are kept in the kernel: another run must find the same.
+        assert_eq!(of("phone"), ClientId(0xf736_11af));
+        assert_eq!(of("camera"), ClientId(0x9ebe_984e));
+        assert!(of("phone").is_static());
+        assert!(!ClientId(1).is_static() && !ClientId(u32::MAX >> 1).is_static());
+    }
+
+    #[test]
     fn a_client_that_is_gone_can_do_nothing() {
         let roster = FixedRoster::<1>::new();
         assert_eq!(roster.used(ClientId(1)), Used::EVERYTHING);

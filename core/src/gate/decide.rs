@@ -298,16 +298,13 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
     }
 
-    /// An address is locked out only if it was certainly the knocker's, and a static sequence never: anybody can knock it.
+    /// An address is locked out only if it was certainly the knocker's.
     fn lock_out_by_policy(&mut self, now: Instant, decided: Decided<'_>, seconds: u32) {
-        let (client, lasts) = (decided.client.id(), Duration::from_secs(u64::from(seconds)));
-        if client.is_static() {
-            return;
-        }
+        let lasts = Duration::from_secs(u64::from(seconds));
         if decided.proven {
             self.lock_out(now, Locked::Source(SourcePrefix::of(decided.source)), lasts);
         }
-        self.lock_out(now, Locked::Client(client), lasts);
+        self.lock_out(now, Locked::Client(decided.client.id()), lasts);
     }
 
     /// Takes note of what became of [`Action::Open`](crate::Action::Open).

@@ -219,6 +219,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 {
     /// A gate that is shut to everybody.
     pub fn new(config: Config, roster: R, mut rng: G) -> Self {
+        let mut index_key = [0; 16];
+        rng.fill_bytes(&mut index_key);
         Self {
             doorkeeper: Doorkeeper::new(config.gate, config.door_keys.clone()),
             config,
@@ -229,7 +231,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             rng,
             exchanges: Vec::new(),
             next_exchange: 0,
-            holds: Holds::new(),
+            holds: Holds::new(index_key),
             statics: StaticKnocks::new(),
             unwatch: Vec::new(),
             grants: Grants::new(),
@@ -399,6 +401,10 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     fn lock_out(&mut self, now: Instant, who: Locked, lasts: Duration) {
+        // Anybody can knock a static sequence, so what comes of that must not take it away from the others.
+        if matches!(who, Locked::Client(client) if client.is_static()) {
+            return;
+        }
         let lasts = lasts.min(MAX_LOCKOUT);
         self.lockouts.add(now, who, lasts);
         self.note(Note::LockedOut { who, lasts });

@@ -17,6 +17,7 @@ mod policy;
 mod prefix;
 mod probes;
 mod reaction;
+mod statics;
 mod status;
 mod tables;
 mod timeouts;

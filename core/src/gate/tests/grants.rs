@@ -12,7 +12,7 @@ pub(super) fn closings(notes: &[Note]) -> std::vec::Vec<(u32, CloseReason)> {
         Note::GrantClosed { grant, reason, .. } => Some((grant.0, *reason)),
         Note::Offered { .. } | Note::Refused { .. } | Note::LockedOut { .. } => None,
         Note::KnockEnded { .. } | Note::GrantOpened { .. } => None,
-        Note::Packet { .. } | Note::Console { .. } => None,
+        Note::Packet { .. } | Note::StaticKnock { .. } | Note::Console { .. } => None,
     };
     notes.iter().filter_map(closing).collect()
 }
