@@ -4,12 +4,18 @@
 pub mod answer;
 pub mod bound;
 pub mod decoy;
+mod bpf;
 mod dual;
+mod judge;
+mod links;
 pub mod nflog;
 pub(crate) mod packet;
+pub mod packet_sockets;
 pub mod packets;
+mod ports;
 mod reports;
 pub(crate) mod subscription;
+mod sys;
 pub mod watch;
 
 pub use packet::ProbeSeen;

@@ -7,21 +7,27 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::firewall::Protocol;
 
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const DESTINATION: u8 = 60;
+pub(super) const HOP_BY_HOP: u8 = 0;
+pub(super) const ROUTING: u8 = 43;
+pub(super) const FRAGMENT: u8 = 44;
+pub(super) const AUTHENTICATION: u8 = 51;
+pub(super) const DESTINATION: u8 = 60;
+
+/// Extension headers before a knock. Each once, as RFC 8200 orders them (4.1), with destination options in both places; a
+/// packet with more is none of ours.
+pub(super) const MAX_EXTENSION_HEADERS: usize = 6;
+
+const V6_HEADER: usize = 40;
 
 /// Where a fragment begins, and whether more follow: in the IPv4 header, and in the fragment header of IPv6.
-const V4_OFFSET: u16 = 0x1fff;
+pub(super) const V4_OFFSET: u16 = 0x1fff;
 const V4_MORE: u16 = 0x2000;
-const V6_OFFSET: u16 = 0xfff8;
+pub(super) const V6_OFFSET: u16 = 0xfff8;
 const V6_MORE: u16 = 0x0001;
 
 /// FIN, SYN, RST, ACK: a connection begins with the second alone.
-const TCP_FLAGS: u8 = 0b0001_0111;
-const TCP_SYN: u8 = 0b0000_0010;
+pub(super) const TCP_FLAGS: u8 = 0b0001_0111;
+pub(super) const TCP_SYN: u8 = 0b0000_0010;
 
 /// One connection attempt or datagram on a watched port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +55,11 @@ pub(crate) struct Segment<'a> {
 
 /// Reads a probe.
 pub(crate) fn parse(packet: &[u8]) -> Option<ProbeSeen> {
-    let Segment { source, destination, number, bytes, .. } = segment(packet)?;
+    probe_of(&segment(packet)?)
+}
+
+pub(super) fn probe_of(segment: &Segment<'_>) -> Option<ProbeSeen> {
+    let &Segment { source, destination, number, bytes, .. } = segment;
     let protocol = Protocol::from_number(number)?;
     let port = u16::from_be_bytes(take(bytes, 2)?);
     let syn = match protocol {
@@ -87,9 +97,9 @@ fn segment_v6(packet: &[u8]) -> Option<Segment<'_>> {
     let source = Ipv6Addr::from(take::<16>(packet, 8)?).into();
     let destination = Ipv6Addr::from(take::<16>(packet, 24)?).into();
     let mut number = *packet.get(6)?;
-    let mut bytes = packet.get(40..)?;
+    let mut bytes = packet.get(V6_HEADER..)?;
     let mut partial = false;
-    loop {
+    for _ in 0..=MAX_EXTENSION_HEADERS {
         let length = match number {
             HOP_BY_HOP | ROUTING | DESTINATION => (usize::from(*bytes.get(1)?) + 1) * 8,
             AUTHENTICATION => (usize::from(*bytes.get(1)?) + 2) * 4,
@@ -105,6 +115,21 @@ fn segment_v6(packet: &[u8]) -> Option<Segment<'_>> {
         };
         number = *bytes.first()?;
         bytes = bytes.get(length..)?;
+    }
+    None
+}
+
+/// The packet as long as its header says, of a frame that may have padding behind it. `None`: the frame is shorter, though
+/// it was not `cut` by us; the host itself throws such a packet away.
+pub(super) fn without_padding(frame: &[u8], cut: usize) -> Option<&[u8]> {
+    let length = match frame.first()? >> 4 {
+        4 => usize::from(u16::from_be_bytes(take(frame, 2)?)),
+        6 => V6_HEADER + usize::from(u16::from_be_bytes(take(frame, 4)?)),
+        _ => return None,
+    };
+    match frame.get(..length) {
+        None if frame.len() >= cut => Some(frame),
+        other => other,
     }
 }
 

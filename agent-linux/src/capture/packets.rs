@@ -88,7 +88,11 @@ impl AsFd for PacketLog {
 /// Reads an IP packet that is one whole UDP datagram with a message in it. Anything else is `None`.
 #[must_use]
 pub fn parse_message(packet: &[u8]) -> Option<PacketSeen> {
-    let Segment { source, destination, number, partial, bytes } = packet::segment(packet)?;
+    message_of(&packet::segment(packet)?)
+}
+
+pub(super) fn message_of(segment: &Segment<'_>) -> Option<PacketSeen> {
+    let &Segment { source, destination, number, partial, bytes } = segment;
     let length = usize::from(u16::from_be_bytes(take(bytes, 4)?));
     let source_port = u16::from_be_bytes(take(bytes, 0)?);
     let wanted = number == Protocol::Udp.number() && !partial && length == UDP_HEADER + MESSAGE_LEN;

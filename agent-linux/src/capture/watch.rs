@@ -15,6 +15,7 @@ use knockgate_core::envelope::Message;
 
 use super::ProbeSeen;
 use super::nflog::NflogError;
+use super::packet_sockets::{PacketSocketError, PacketSockets};
 use super::reports::Reports;
 use crate::firewall::{Protocol, Report};
 
@@ -109,6 +110,10 @@ pub struct Counts {
 pub enum WatchError {
     #[error(transparent)]
     Nflog(#[from] NflogError),
+    #[error(
+        "{0}; run as root or with what is missing, or set via = \"auto\" in [capture] to hear by NFLOG instead"
+    )]
+    PacketSockets(#[source] PacketSocketError),
 }
 
 /// Hears what is [`Wanted`].
@@ -119,6 +124,8 @@ pub struct Watch {
 
 enum Ears {
     Nothing,
+    // Boxed: it holds a batch and the host's addresses.
+    PacketSockets(Box<PacketSockets>),
     Nflog(Reports),
 }
 
@@ -129,7 +136,22 @@ impl Watch {
         if wanted.is_nothing() {
             return Ok(Self { ears: Ears::Nothing, means: Means::Nothing });
         }
-        let why = "it is what this version has".to_owned();
+        match wanted.via {
+            Via::PacketSockets => Self::by_packet_sockets(wanted).map_err(WatchError::PacketSockets),
+            Via::Nflog => Self::over_nflog(wanted, "the configuration wants it so".to_owned()),
+            Via::Auto => match Self::by_packet_sockets(wanted) {
+                Err(unusable) => Self::over_nflog(wanted, unusable.to_string()),
+                Ok(watch) => Ok(watch),
+            },
+        }
+    }
+
+    fn by_packet_sockets(wanted: &Wanted) -> Result<Self, PacketSocketError> {
+        let sockets = PacketSockets::open(wanted)?;
+        Ok(Self { ears: Ears::PacketSockets(Box::new(sockets)), means: Means::PacketSockets })
+    }
+
+    fn over_nflog(wanted: &Wanted, why: String) -> Result<Self, WatchError> {
         Ok(Self { ears: Ears::Nflog(Reports::open(wanted)?), means: Means::Nflog { why } })
     }
 
@@ -143,6 +165,7 @@ impl Watch {
     pub fn fds(&self) -> heapless::Vec<BorrowedFd<'_>, MAX_DESCRIPTORS> {
         match &self.ears {
             Ears::Nothing => heapless::Vec::new(),
+            Ears::PacketSockets(sockets) => sockets.fds().collect(),
             Ears::Nflog(reports) => reports.fds().collect(),
         }
     }
@@ -154,6 +177,7 @@ impl Watch {
     pub fn read(&mut self, most: usize, each: &mut dyn FnMut(Seen<'_>)) -> io::Result<Taken> {
         match &mut self.ears {
             Ears::Nothing => Ok(Taken { packets: 0, more: false }),
+            Ears::PacketSockets(sockets) => sockets.read(most, each),
             Ears::Nflog(reports) => reports.read(most, each),
         }
     }
@@ -162,6 +186,7 @@ impl Watch {
     pub fn counts(&self) -> Counts {
         match &self.ears {
             Ears::Nothing => Counts::default(),
+            Ears::PacketSockets(sockets) => sockets.counts(),
             Ears::Nflog(reports) => reports.counts(),
         }
     }

@@ -1,7 +1,7 @@
-//! Nfnetlink messages: what is needed to change set elements in microseconds, and no more.
+//! Netlink messages: what is needed to change set elements in microseconds and to read what the host has, and no more.
 //!
-//! A message is `nlmsghdr` (16 bytes), `nfgenmsg` (4 bytes), then attributes of a length, a type and a value, padded to
-//! four bytes. Changes to nf_tables travel in a batch that the kernel commits whole or not at all. Decoding never
+//! A message is `nlmsghdr` (16 bytes), a head of its subsystem (`nfgenmsg` has 4 bytes), then attributes of a length, a type
+//! and a value, padded to four bytes. Changes to nf_tables travel in a batch that the kernel commits whole or not at all. Decoding never
 //! panics: what is cut short ends the iteration, and the reader misses a field instead of the process its life.
 //! Layout: `linux/netlink.h`, `linux/netfilter/nfnetlink.h`.
 
@@ -10,7 +10,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
+use rustix::net::{
+    self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt,
+};
 
 /// Large enough for the kernel's largest dump message (32 KiB since 4.x) and for any datagram of ours.
 const RECEIVE_BYTES: usize = 64 * 1024;
@@ -41,6 +43,9 @@ const NLA_TYPE_MASK: u16 = 0x3fff;
 pub(crate) const AF_UNSPEC: u8 = 0;
 /// `NFPROTO_INET`: the family of our table.
 pub(crate) const NFPROTO_INET: u8 = 1;
+
+/// Interfaces, addresses, routes: number 0 of the subsystems (`NETLINK_ROUTE`), which to sockets is the default.
+pub(crate) const ROUTING: Option<Protocol> = None;
 
 /// Messages being written, one behind the other, in a buffer that is used again and again.
 #[derive(Default)]
@@ -108,6 +113,11 @@ impl Encoder {
     pub(crate) fn end_nest(&mut self, Nest(start): Nest) {
         let length = attribute_length(self.bytes.len() - start);
         self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+    }
+
+    /// What is left of a head that is longer than that of nfnetlink.
+    pub(crate) fn head(&mut self, rest: &[u8]) {
+        self.bytes.extend_from_slice(rest);
     }
 
     fn pad(&mut self) {
@@ -178,6 +188,12 @@ impl<'a> Message<'a> {
         Attributes(self.body.get(NFGEN_BYTES..).unwrap_or_default())
     }
 
+    /// The head of another subsystem, of `N` bytes, and what stands behind it.
+    pub(crate) fn headed<const N: usize>(self) -> Option<([u8; N], Attributes<'a>)> {
+        let (head, attributes) = self.body.split_first_chunk()?;
+        Some((*head, Attributes(attributes)))
+    }
+
     /// The error an `NLMSG_ERROR` or `NLMSG_DONE` carries; `Some(Ok)` is an acknowledgement.
     fn verdict(self) -> Option<Result<(), Errno>> {
         match self.kind {
@@ -210,7 +226,7 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// A socket to nfnetlink with its buffers.
+/// A socket to the kernel with its buffers.
 pub(crate) struct Socket {
     fd: OwnedFd,
     sequence: u32,
@@ -219,14 +235,14 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
+    /// To nfnetlink.
     pub(crate) fn open() -> io::Result<Self> {
-        let fd = net::socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            Some(netlink::NETFILTER),
-        )?;
-        net::bind(&fd, &netlink::SocketAddrNetlink::new(0, 0))?;
+        Self::to(Some(netlink::NETFILTER))
+    }
+
+    /// To any subsystem, or to [`ROUTING`].
+    pub(crate) fn to(subsystem: Option<Protocol>) -> io::Result<Self> {
+        let fd = listening(subsystem, 0)?;
         sockopt::set_socket_timeout(&fd, sockopt::Timeout::Recv, Some(ANSWER_WITHIN))?;
         let inbox = vec![0; RECEIVE_BYTES].into_boxed_slice();
         Ok(Self { fd, sequence: 0, out: Encoder::default(), inbox })
@@ -359,6 +375,14 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// A bare socket to a subsystem that hears the notifications of some groups, a bit each.
+pub(crate) fn listening(subsystem: Option<Protocol>, groups: u32) -> io::Result<OwnedFd> {
+    let (family, kind) = (AddressFamily::NETLINK, SocketType::RAW);
+    let fd = net::socket_with(family, kind, SocketFlags::CLOEXEC, subsystem)?;
+    net::bind(&fd, &netlink::SocketAddrNetlink::new(0, groups))?;
+    Ok(fd)
 }
 
 /// Receives one datagram of the kernel; what another process sent to our port is thrown away.

@@ -1,0 +1,188 @@
+//! The way by packet sockets: one for each family, on every interface that there is or will be.
+//!
+//! A socket for one kind of packet stands behind the kernel's handling of VLANs, bonds and bridges, so a frame counts once, on
+//! the interface whose address it was sent to, and what this host sends is never heard. It stands before the host's own
+//! packet filter: the guard still drops the same packets, and need not report them. The kernel's filter lets pass what
+//! [`super::bpf`] says; what is not for an address of this host is thrown away here ([`super::links`]).
+//!
+//! No port is open. `ss -0` on the host shows the two sockets.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use socket2::{Domain, SockFilter, Socket, Type};
+
+use super::bpf::{self, Instruction};
+use super::judge::Judge;
+use super::links::{Change, Links};
+use super::packet;
+use super::sys::{self, Batch, EtherType, KEPT};
+use super::watch::{Counts, Seen, Taken, Wanted};
+
+/// Room in each socket, which the kernel doubles because it counts its own bookkeeping: about three thousand packets. That is
+/// 20 ms of the heaviest flood that was seen, longer than a busy host keeps a thread like ours waiting; and all of it is read
+/// within some milliseconds, so a client's packet behind it still is in time.
+const QUEUE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Why packet sockets cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PacketSocketError {
+    #[error("the capability CAP_NET_RAW is missing")]
+    NotAllowed,
+    #[error("the ports to be heard make a filter of {0} instructions, and the kernel takes 4096")]
+    TooManyPorts(usize),
+    #[error("the kernel has no room for a filter of {0} instructions (see net.core.optmem_max)")]
+    NoRoomForFilter(usize),
+    #[error("the kernel refuses packet sockets ({0})")]
+    Kernel(#[from] io::Error),
+}
+
+/// Both sockets, and what is known about the host.
+pub(super) struct PacketSockets {
+    /// That of IPv4, and that of IPv6.
+    sockets: [Ear; 2],
+    links: Links,
+    judge: Judge,
+    batch: Batch,
+    unreadable: u64,
+    foreign: u64,
+    /// Which of the sockets is read first: each in its turn, so that a flood of one family does not keep the other waiting.
+    first: usize,
+}
+
+struct Ear {
+    socket: Socket,
+    lost: Cell<u64>,
+}
+
+impl PacketSockets {
+    pub(super) fn open(wanted: &Wanted) -> Result<Self, PacketSocketError> {
+        let judge = Judge::new(wanted);
+        // The question that a capability decides comes first, for the error to be the right one.
+        let ears = [Ear::open()?, Ear::open()?];
+        let links = Links::open(&wanted.interfaces)?;
+        let batch = Batch::new();
+        let sockets = Self { sockets: ears, links, judge, batch, unreadable: 0, foreign: 0, first: 0 };
+        sockets.filter()?;
+        for (ear, kind) in sockets.sockets.iter().zip([EtherType::IPV4, EtherType::IPV6]) {
+            sys::bind(&ear.socket, kind, 0)?;
+        }
+        Ok(sockets)
+    }
+
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(|ear| ear.socket.as_fd()).chain([self.links.as_fd()])
+    }
+
+    pub(super) fn read(&mut self, most: usize, each: &mut dyn FnMut(Seen<'_>)) -> io::Result<Taken> {
+        self.follow();
+        self.first = (self.first + 1) % self.sockets.len();
+        let mut taken = 0;
+        let mut more = false;
+        for turn in 0..self.sockets.len() {
+            let place = (self.first + turn) % self.sockets.len();
+            let Some(ear) = self.sockets.get(place) else { continue };
+            let room = most.saturating_sub(taken).min(sys::BATCH);
+            if room == 0 {
+                return Ok(Taken { packets: taken, more: true });
+            }
+            let read = match sys::read(&ear.socket, &mut self.batch, room) {
+                Err(error) if is_passing(&error) => 0,
+                other => other?,
+            };
+            taken += read;
+            more |= read == room;
+            self.hand_over(each);
+        }
+        Ok(Taken { packets: taken, more })
+    }
+
+    /// What the last reading brought.
+    fn hand_over(&mut self, each: &mut dyn FnMut(Seen<'_>)) {
+        for (frame, interface) in self.batch.packets() {
+            let packet = packet::without_padding(frame, KEPT);
+            let heard = packet.and_then(|packet| self.judge.read(packet, interface));
+            match heard {
+                None => self.unreadable = self.unreadable.saturating_add(1),
+                Some(heard) if !self.links.is_own(&heard.asked()) => {
+                    self.foreign = self.foreign.saturating_add(1);
+                }
+                Some(heard) => each(heard.as_seen()),
+            }
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let lost = self.sockets.iter().map(Ear::lost).fold(0, u64::saturating_add);
+        Counts { lost, unreadable: self.unreadable, foreign: self.foreign }
+    }
+
+    /// The host may have other interfaces and addresses than before. What cannot be read now is read with the next packet;
+    /// until then what was known counts.
+    fn follow(&mut self) {
+        let before = self.links.interfaces().map(<[u32]>::to_vec);
+        let followed = match self.links.follow() {
+            Ok(Change::None) => return,
+            Ok(Change::Some) if self.links.interfaces() == before.as_deref() => return,
+            Ok(Change::Some) => self.filter().map_err(io::Error::other),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = followed {
+            tracing::warn!("the host's interfaces and addresses have changed and cannot be read: {error}");
+        }
+    }
+
+    fn filter(&self) -> Result<(), PacketSocketError> {
+        let passing = self.judge.passing(self.links.interfaces());
+        let [v4_socket, v6_socket] = &self.sockets;
+        v4_socket.filter(&bpf::v4(&passing))?;
+        v6_socket.filter(&bpf::v6(&passing))
+    }
+}
+
+impl Ear {
+    /// It hears nothing before it is bound: the filter is there first.
+    fn open() -> Result<Self, PacketSocketError> {
+        let socket = Socket::new(Domain::PACKET, Type::DGRAM, None).map_err(blame)?;
+        // Beyond the system's limit where we may; what is refused there is asked for plainly.
+        sockopt::set_socket_recv_buffer_size_force(&socket, QUEUE_BYTES)
+            .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, QUEUE_BYTES))
+            .map_err(io::Error::from)?;
+        Ok(Self { socket, lost: Cell::new(0) })
+    }
+
+    /// Takes the place of the filter that is there, between two packets.
+    fn filter(&self, program: &[Instruction]) -> Result<(), PacketSocketError> {
+        let length = program.len();
+        if length > bpf::MAX_INSTRUCTIONS {
+            return Err(PacketSocketError::TooManyPorts(length));
+        }
+        let program: Vec<_> = program.iter().copied().map(SockFilter::from).collect();
+        self.socket.attach_filter(&program).map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::NOMEM | Errno::NOBUFS) => PacketSocketError::NoRoomForFilter(length),
+            _ => PacketSocketError::Kernel(error),
+        })
+    }
+
+    fn lost(&self) -> u64 {
+        // Asking sets the kernel's own count to zero. A socket that cannot say it has lost nothing that we know of.
+        let more = sys::take_lost(&self.socket).unwrap_or_default();
+        self.lost.set(self.lost.get().saturating_add(more.into()));
+        self.lost.get()
+    }
+}
+
+fn blame(error: io::Error) -> PacketSocketError {
+    match Errno::from_io_error(&error) {
+        Some(Errno::PERM | Errno::ACCESS) => PacketSocketError::NotAllowed,
+        _ => PacketSocketError::Kernel(error),
+    }
+}
+
+/// Nothing is there, or an interface has gone down: the socket is as good as before.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::AGAIN | Errno::INTR | Errno::NETDOWN))
+}
