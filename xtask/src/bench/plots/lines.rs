@@ -67,7 +67,11 @@ fn cumulative(ms: &[f64]) -> Vec<(f64, f64)> {
 pub(super) fn noise(run: &Document, title: &'static str) -> Result<Option<String>> {
     let loud: Vec<&Noise> = run.noise.iter().filter(|row| row.sent_per_s > 0.0).collect();
     let Some(rates) = decades(loud.iter().map(|row| row.sent_per_s)) else { return Ok(None) };
-    let kinds = distinct(loud.iter().map(|row| row.noise.as_str()));
+    // What was tried at the maximum alone is no line; the page has it.
+    let kinds = distinct(loud.iter().filter(|row| !row.is_at_maximum()).map(|row| row.noise.as_str()));
+    if kinds.is_empty() {
+        return Ok(None);
+    }
     let ids = distinct(loud.iter().map(|row| row.id.as_str()));
     let entries = || (0..).zip(&ids).filter_map(|(place, id)| entry(&loud, id, 2 * (ids.len() - place)));
     let svg = sheet(title, HEIGHT, &entries().collect::<Vec<_>>(), |area| {
