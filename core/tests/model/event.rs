@@ -3,6 +3,8 @@
 use knockgate_core::message::Kind;
 use proptest::prelude::*;
 
+use crate::reference::statics::DOORS;
+
 /// How the gate of a case is configured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
@@ -154,6 +156,11 @@ pub(crate) enum Event {
         who: usize,
         from: usize,
     },
+    /// A static sequence was knocked.
+    Static {
+        door: usize,
+        from: usize,
+    },
     /// `pick` chooses among the addresses of holders, if there are any, or else among all.
     Probe {
         pick: u8,
@@ -237,6 +244,7 @@ impl Event {
             4 => (any::<u16>(), from.clone()).prop_map(|(pick, from)| Self::Replay { pick, from }),
             1 => at.prop_map(|(who, from)| Self::Stale { who, from }),
             16 => (any::<u8>(), touch()).prop_map(|(pick, touch)| Self::Probe { pick, touch }),
+            6 => (0..DOORS.len(), from).prop_map(|(door, from)| Self::Static { door, from }),
             8 => (any::<u8>(), work.clone()).prop_map(|(pick, work)| Self::Stored { pick, work }),
             8 => (any::<u8>(), work.clone()).prop_map(|(pick, work)| Self::Watched { pick, work }),
             16 => (any::<u8>(), say, wishes).prop_map(|(pick, say, wishes)| Self::Decided { pick, say, wishes }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use knockgate_core::book::{Book, DecoySeed, Decoys, Order, Shape};
 use knockgate_core::client::Keys;
-use knockgate_core::gate::{Config, LockoutScope, Service};
+use knockgate_core::gate::{Config, LockoutScope, Service, StaticDoor};
 use knockgate_core::key::{DoorKey, GateId, Identity, SecretKey};
 use knockgate_core::message::Mode;
 use knockgate_core::profile::Profile;
@@ -15,6 +15,7 @@ use knockgate_core::{Client, ClientId};
 use rand_core::{TryCryptoRng, TryRng};
 
 use crate::event::Rules;
+use crate::reference::statics::DOORS;
 
 /// Knocks in a book: few enough that some cases use one up.
 pub(crate) const BOOK: u32 = 12;
@@ -93,10 +94,15 @@ impl People {
             max_age: None,
             console: None,
             burnt,
-            statics: Default::default(),
+            statics: DOORS.into_iter().map(door).collect(),
             services: [service(1, 20, 60), service(2, 5, 10), service(3, 5, 10)].into_iter().collect(),
         }
     }
+}
+
+fn door((name, service, seconds): (&str, u16, u32)) -> StaticDoor {
+    let name = name.parse().expect("a name");
+    StaticDoor { name, service, seconds: Some(seconds).filter(|&seconds| seconds > 0) }
 }
 
 const GATE: GateId = GateId([7; 16]);

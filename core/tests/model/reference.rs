@@ -5,6 +5,7 @@
 pub(crate) mod grants;
 pub(crate) mod packet;
 mod policy;
+pub(crate) mod statics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -374,7 +375,7 @@ impl Reference {
         *known = until.max(*known);
     }
 
-    fn locked_for(&self, client: u32, source: IpAddr) -> Option<u64> {
+    pub(crate) fn locked_for(&self, client: u32, source: IpAddr) -> Option<u64> {
         [Lock::Everybody, Lock::Client(client), Lock::Source(subnet(source))]
             .into_iter()
             .filter_map(|who| self.locks.get(&who))
@@ -402,8 +403,8 @@ impl Reference {
             self.fail(at, Refusal::Unavailable);
         } else {
             self.settle(at, State::Granted);
-            let whose = self.whose(at);
-            self.failures.retain(|who, _| !whose.contains(who));
+            let charged = self.charged(at);
+            self.failures.retain(|who, _| !charged.contains(who));
         }
     }
 
@@ -478,7 +479,7 @@ impl Reference {
 
     fn fail(&mut self, at: usize, why: Refusal) {
         self.settle(at, State::Refused(why));
-        for who in self.whose(at) {
+        for who in self.charged(at) {
             *self.failures.entry(who).or_insert(0) += 1;
         }
     }
@@ -499,6 +500,13 @@ impl Reference {
 
     fn whose(&self, at: usize) -> [Lock; 2] {
         [Lock::Client(self.knocks[at].client), Lock::Source(subnet(self.knocks[at].source))]
+    }
+
+    /// Whose failure and whose success it is: the address of a static knock may be anybody's.
+    fn charged(&self, at: usize) -> Vec<Lock> {
+        let whose = self.whose(at);
+        let charged = if self.knocks[at].is_static() { &whose[..1] } else { &whose[..] };
+        charged.to_vec()
     }
 
     pub(crate) fn failures_of(&self, at: usize) -> [u32; 2] {

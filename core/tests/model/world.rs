@@ -125,6 +125,7 @@ impl World {
             Event::Leased { work } => self.leased(work),
             Event::Replay { pick, from } => self.replay(usize::from(pick), ADDRESSES[from]),
             Event::Stale { who, from } => self.stale(who, ADDRESSES[from]),
+            Event::Static { door, from } => self.static_knock(door, ADDRESSES[from]),
             Event::Probe { pick, touch } => self.touch(self.somewhere(usize::from(pick)), touch),
             Event::Stored { pick, work } => self.stored(usize::from(pick), work),
             Event::Watched { pick, work } => self.watched(usize::from(pick), work),

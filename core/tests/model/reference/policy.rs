@@ -2,7 +2,7 @@
 
 use knockgate_core::{Effect, Refusal};
 
-use super::{Knock, Lock, Reference, State, may_use, seconds, subnet};
+use super::{Knock, Lock, Reference, State, seconds, subnet};
 
 impl Reference {
     /// The policy commits to `effects` for a knock.
@@ -14,7 +14,7 @@ impl Reference {
         let mut why = Refusal::Denied;
         for effect in effects {
             match *effect {
-                Effect::Open { service, seconds: asked } if may_use(service) => {
+                Effect::Open { service, seconds: asked } if self.knocks[knock].may_open(service) => {
                     let deadline = self.now + 1_000 * seconds(service, asked);
                     self.grants.grant(client, (source, service), deadline, knock);
                 }
@@ -32,6 +32,8 @@ impl Reference {
                         self.grants.revoke(self.now, grant.0);
                     }
                 }
+                // Anybody can knock it.
+                Effect::Lockout { .. } if self.knocks[knock].is_static() => {}
                 Effect::Lockout { seconds } => {
                     let lasts = 1_000 * u64::from(seconds);
                     if proven {

@@ -133,6 +133,16 @@ impl World {
         self.turn();
     }
 
+    pub(super) fn static_knock(&mut self, door: usize, from: IpAddr) {
+        let (now, expected) = (self.now(), self.reference.static_knock(door, from));
+        let before = expected.map_err(|refusal| (refusal, self.gate.refusals().of(refusal)));
+        self.gate.handle_static(now, door, from);
+        if let Err((refusal, before)) = before {
+            assert_eq!(self.gate.refusals().of(refusal), before + 1, "{refusal:?} is counted");
+        }
+        self.turn();
+    }
+
     pub(super) fn knock(&mut self, who: usize, from: IpAddr, wanted: Wanted, touch: Touch) {
         self.ask(who, from, Kind::NextNumber, wanted, None);
         let client = self.people.clients[who].client.id.0;
