@@ -108,6 +108,7 @@ impl GateThread {
             Seen::Message { source, destination, message } => driver.packet(source, destination, message),
             Seen::Probe(probe) => driver.probe_seen(&probe),
         })?;
+        driver.turn();
         self.rhythm.looked(Instant::now(), taken.packets, taken.more);
         Ok(())
     }
