@@ -12,15 +12,15 @@ mod record;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use file::AuditFile;
 
-pub use decision::Answered;
+pub use decision::{Decided, Heard, Opinion, Waits};
 pub use noise::Noise;
 pub use record::{AuditRecord, Names};
 
@@ -69,9 +69,14 @@ impl Audit {
         Ok(Self { queue: Some(queue), lost, writer: Some(writer) })
     }
 
-    /// Writes a record, or counts it. Never waits.
+    /// Writes what has just happened, or counts it. Never waits.
     pub fn write(&self, record: AuditRecord) {
-        let entry = Entry { time: SystemTime::now(), record };
+        self.write_at(SystemTime::now(), record);
+    }
+
+    /// The same for what happened at `time`.
+    pub fn write_at(&self, time: SystemTime, record: AuditRecord) {
+        let entry = Entry { time, record };
         let queue = self.queue.as_ref().expect("the queue is there until the log is dropped");
         if queue.try_send(entry).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);

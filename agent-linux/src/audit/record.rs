@@ -9,6 +9,7 @@ use knockgate_core::{ClientId, GrantId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::Decided;
 use super::noise::Noise;
 
 /// One line of the log.
@@ -76,19 +77,7 @@ pub enum AuditRecord {
         ports_seen: Vec<u16>,
     },
     /// With everything that the policy could see, so that the decision can be made again.
-    Decision {
-        client: Option<String>,
-        source: Option<IpAddr>,
-        service: Option<String>,
-        policy: String,
-        /// Who was asked so far, this one last, each with its verdict.
-        chain: Vec<Value>,
-        /// Verdict, actions, refused acts, fuel, failure, and the numbers kept that were read.
-        #[serde(flatten)]
-        said: Map<String, Value>,
-        elapsed_us: u64,
-        attributes: Map<String, Value>,
-    },
+    Decision(Decided),
     /// A policy that decides for comparison only would have decided otherwise.
     ShadowDifference {
         client: Option<String>,

@@ -171,10 +171,23 @@ fn every_attribute_of_the_abi_that_an_event_has_is_in_its_decision() {
         log: heapless::Vec::new(),
         log_dropped: 0,
     };
-    let answered =
-        Answered { policy: "office-hours", event: &event, said: &said, took: Duration::from_micros(34) };
-    let record = AuditRecord::decision(&answered, [("networks", &said), ("office-hours", &said)]);
-    let record = serde_json::to_value(record).unwrap();
+    let opinions = ["networks", "office-hours"].map(|policy| Opinion {
+        policy: policy.into(),
+        cause: Cause::Packet,
+        said: said.clone(),
+        took: Duration::from_micros(34),
+    });
+    let heard = Arc::new(Heard { event, waits: Waits::Somebody, opinions: opinions.into() });
+    let [first, record] = heard
+        .records()
+        .map(|record| serde_json::to_value(record).unwrap())
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
+    assert_eq!((&first["event"], &first["policy"]), (&"decision".into(), &"networks".into()));
+    assert_eq!(first["chain"].as_array().map(Vec::len), Some(1), "nobody was asked before it");
+    assert_eq!((&record["client"], &record["service"]), (&"alice".into(), &"ssh".into()));
+    assert_eq!(record["attributes"]["cause"], "packet", "as this policy was told of it");
     assert_eq!(
         (&record["verdict"], &record["fuel"], &record["elapsed-us"]),
         (&"deny".into(), &12.into(), &34.into())

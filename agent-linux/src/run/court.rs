@@ -1,8 +1,14 @@
-//! Asks policies, each on a thread of its own: a slow or hostile one delays only what it is asked about.
+//! Asks policies: at once where they are quick, and each on a thread of its own where they are not, so that a slow or hostile one
+//! delays only what it is asked about.
 //!
 //! A knock goes along a chain: its client's, else its service's, else the general one. Whoever abstains passes it on; the first
 //! who does not decides; if nobody does, it is denied. An event that nobody waits for goes to every policy of the chains that
-//! concern it, and what they commit together comes back. Both come back as an input; the event loop waits for nothing.
+//! concern it, and what they commit together comes back.
+//!
+//! A client waits for the answer to a knock, so it is asked for in line, on the gate's own thread, within bounded fuel
+//! ([`knockgate_policy_host::InLine`]): no thread is woken, nothing is allocated. From the first policy on that needs longer, has
+//! to store something or is just deciding something else, the case goes from thread to thread and comes back as an input, as every
+//! event does that nobody waits for. Decisions of one policy are made one after the other either way.
 //!
 //! | module | what it is |
 //! | --- | --- |
@@ -29,11 +35,12 @@ use anyhow::Context;
 use knockgate_core::{Subject, Ticket};
 use knockgate_policy_host::Event;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, Heard, Opinion};
 
 use super::input::{Input, Inputs};
 
-pub(super) use case::{Case, Opinion, Outcome, Purpose};
+use case::Progress;
+pub(super) use case::{Case, Outcome, Purpose};
 pub(super) use effects::{Errand, decision, errands, reaction};
 pub(super) use seat::Chair;
 use seat::Seat;
@@ -60,6 +67,8 @@ pub(super) struct Court {
     /// Every live policy once.
     all: Bench,
     shadows: Vec<Arc<Seat<Arc<Decided>>>>,
+    /// For what will be said about the next knock: as much as the longest chain can say.
+    room: Vec<Opinion>,
 }
 
 impl Court {
@@ -88,20 +97,47 @@ impl Court {
         let services = chains.services.into_iter().map(|(id, chairs)| (id, bench(chairs))).collect();
         let clients = chains.clients.into_iter().map(|(name, chairs)| (name, bench(chairs))).collect();
         let shadows = chains.shadows.into_iter().map(Seat::new).collect();
-        Self { general, services, clients, all, shadows }
+        let mut court = Self { general, services, clients, all, shadows, room: Vec::new() };
+        court.prepare();
+        court
     }
 
-    /// Asks about a knock. It comes back at once if there is nobody to ask.
-    pub(super) fn ask(&self, ticket: Ticket, event: Event) -> Option<Case> {
-        let asked = self.chain_of(&event).iter().filter(|seat| seat.chair.wants(event.cause));
-        let route = asked.cloned().collect();
-        Case::new(Purpose::Knock(ticket), event, route).proceed()
+    /// Asks about a knock. It comes back if everybody who was to be asked could say at once; else it comes as an input.
+    pub(super) fn ask(&mut self, ticket: Ticket, event: Event) -> Option<Case> {
+        let room = std::mem::take(&mut self.room);
+        let mut case = Case::new(Purpose::Knock(ticket), event, room);
+        let cause = case.heard.event.cause;
+        let mut asked =
+            self.chain_of(&case.heard.event).iter().filter(|seat| seat.chair.wants(cause)).peekable();
+        if asked.peek().is_none() {
+            tracing::warn!("no policy of the chain wants to be asked about this knock, so it is denied");
+        }
+        while let Some(seat) = asked.next() {
+            match case.hear_at_once(seat) {
+                Progress::Settled => return Some(case),
+                Progress::PassedOn => {}
+                Progress::Stuck => {
+                    let rest = std::iter::once(seat).chain(asked).cloned();
+                    return case.with_route(rest).proceed();
+                }
+            }
+        }
+        Some(case)
+    }
+
+    /// Makes ready what the next knock needs. Not while somebody waits: it takes longer than a decision.
+    pub(super) fn prepare(&mut self) {
+        let chains =
+            std::iter::once(&self.general).chain(self.services.values()).chain(self.clients.values());
+        let longest = chains.map(Vec::len).max().unwrap_or(0);
+        self.room.reserve(longest);
+        self.all.iter().for_each(|seat| seat.chair.prepare());
     }
 
     /// Tells everybody whom it concerns what has happened to `about`. It comes back at once if nobody wants to hear of it.
     pub(super) fn tell(&self, about: Subject, event: Event) -> Option<Case> {
-        let route = self.concerned_by(&event).collect();
-        Case::new(Purpose::Event(about), event, route).proceed()
+        let route: Vec<_> = self.concerned_by(&event).collect();
+        Case::new(Purpose::Event(about), event, Vec::new()).with_route(route.into_iter()).proceed()
     }
 
     /// Whether anybody wants to hear of this, a shadow included.
@@ -111,12 +147,13 @@ impl Court {
     }
 
     /// Lets the shadows decide about what has been decided.
-    pub(super) fn compare(&self, event: &Event, live: Outcome) {
-        let mut asked = self.shadows.iter().filter(|seat| seat.chair.wants(event.cause)).peekable();
+    pub(super) fn compare(&self, heard: &Arc<Heard>, live: Outcome) {
+        let cause = heard.event.cause;
+        let mut asked = self.shadows.iter().filter(|seat| seat.chair.wants(cause)).peekable();
         if asked.peek().is_none() {
             return;
         }
-        let decided = Arc::new(Decided { event: event.clone(), live });
+        let decided = Arc::new(Decided { heard: Arc::clone(heard), live });
         for seat in asked {
             // Dropped and counted: a shadow that cannot keep up misses some.
             let _ = seat.docket.put(docket::Urgency::Event, Arc::clone(&decided));
@@ -181,8 +218,9 @@ fn start(policy: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<(
 fn sit(seat: &Seat<Case>, inputs: &Inputs) {
     // However this ends: no knock shall wait for a policy that answers no more.
     let _docket = seat.docket.close_in_the_end();
-    while let Some(mut case) = seat.docket.take() {
+    while let Some((mut case, turn)) = seat.docket.take() {
         case.hear(seat);
+        drop(turn);
         if let Some(settled) = case.proceed()
             && inputs.blocking_send(Input::Judged(Box::new(settled))).is_err()
         {

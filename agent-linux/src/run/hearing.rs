@@ -1,17 +1,24 @@
 //! The driver and its policies: what they are asked and told, and what is done about what they say.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use knockgate_core::{ClientId, Consultation, Happening, Now, Outcome, Roster};
 use knockgate_policy_host::{Cause, Event, gate};
 
 use crate::acts::Notice;
-use crate::audit::{AuditRecord, Opinion};
+use crate::audit::{AuditRecord, Heard};
 
 use super::court::{self, Case, Errand, Purpose};
 use super::driver::Driver;
 use super::ledger::Entry;
 
 /// A knock that was decided, and of which the log does not know yet.
-pub(super) struct Settled(Case);
+pub(super) struct Settled {
+    heard: Heard,
+    /// What the gate made of the decision.
+    outcome: Outcome,
+}
 
 impl Driver {
     /// Asks the policies about a knock. The answer is there at once, or it comes as an input.
@@ -38,33 +45,35 @@ impl Driver {
 
     /// Does what the policies want. What they said about a knock is written down by [`Driver::close_case`].
     pub(super) fn judged(&mut self, now: Now, case: Case) {
-        match case.purpose {
+        let Case { purpose, heard, .. } = case;
+        match purpose {
             Purpose::Knock(ticket) => {
                 // What the gate has noted up to here was before the decision.
                 self.gather_notes();
-                match self.gate.handle_decision(now, ticket, court::decision(&case)) {
-                    Outcome::Done => self.run_errands(&case.event, &case.opinions),
-                    Outcome::Failed => self.tell_of_failure(now, &case.event),
-                }
-                self.ledger.push(Entry::Case(Settled(case)));
+                let outcome = self.gate.handle_decision(now, ticket, court::decision(&heard));
+                self.ledger.push(Entry::Case(Settled { heard, outcome }));
             }
             Purpose::Event(about) => {
-                let (outcome, heard) = (case.outcome(), case.into_heard());
-                self.scribe().opinions(&heard);
+                let (outcome, heard) = (court::Outcome::of(&heard), Arc::new(heard));
+                self.scribe(SystemTime::now()).opinions(&heard);
                 self.react(now, about, &court::reaction(&outcome));
-                self.run_errands(&heard.event, &heard.opinions);
+                self.run_errands(&heard);
                 self.court.compare(&heard, outcome);
             }
         }
     }
 
-    /// Writes down what was decided about a knock, lets the shadows compare, and makes the next decision ready: after the gate has acted,
-    /// so that no port waits for it, and before the log has what came of it.
-    pub(super) fn close_case(&mut self, settled: Settled) {
-        let Settled(case) = settled;
-        let (outcome, heard) = (case.outcome(), case.into_heard());
-        self.scribe().opinions(&heard);
-        self.court.compare(&heard, outcome);
+    /// Does what a decided knock wants beside the gate, writes down what was said about it, lets the shadows compare, and makes the
+    /// next decision ready: after the gate has acted, so that no port waits for it, and before the log has what came of it.
+    pub(super) fn close_case(&mut self, now: Now, time: SystemTime, settled: Settled) {
+        let Settled { heard, outcome } = settled;
+        match outcome {
+            Outcome::Done => self.run_errands(&heard),
+            Outcome::Failed => self.tell_of_failure(now, &heard.event),
+        }
+        let (said, heard) = (court::Outcome::of(&heard), Arc::new(heard));
+        self.scribe(time).opinions(&heard);
+        self.court.compare(&heard, said);
         self.court.prepare();
     }
 
@@ -75,7 +84,7 @@ impl Driver {
         }
         self.gate.handle_reaction(now, about, effects);
         while let Some(note) = self.gate.poll_note() {
-            self.scribe().note(&note);
+            self.scribe(SystemTime::now()).note(&note);
         }
     }
 
@@ -90,10 +99,10 @@ impl Driver {
         self.tell(now, &failed);
     }
 
-    fn run_errands(&self, event: &Event, opinions: &[Opinion]) {
-        for opinion in opinions {
+    fn run_errands(&self, heard: &Heard) {
+        for opinion in &heard.opinions {
             for errand in court::errands(&opinion.said.actions) {
-                let notice = Notice::about(&opinion.event(event), &opinion.policy);
+                let notice = Notice::about(&opinion.event(&heard.event), &opinion.policy);
                 match errand {
                     Errand::Start { unit } => self.acts.start_unit(unit, notice),
                     Errand::Notify { channel, code } => self.acts.notify(channel, code, notice),

@@ -1,26 +1,30 @@
 //! Writes down what happened: every note into the audit log, what an operator wants to see at once into the log.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use knockgate_core::note::Note;
 use knockgate_core::time::seconds;
 use knockgate_core::{ClientId, Name, Refusal, Roster};
 use knockgate_policy_host as host;
 
-use crate::audit::{Audit, AuditRecord, Names};
+use crate::audit::{Audit, AuditRecord, Heard, Names, Opinion};
 use crate::config::Config;
 use crate::state::LiveRoster;
-
-use super::court::Opinion;
 
 /// Who is meant by the numbers in a note.
 pub(super) struct Scribe<'a> {
     pub(super) audit: &'a Audit,
     pub(super) roster: &'a LiveRoster,
     pub(super) config: &'a Config,
+    /// When it happened.
+    pub(super) time: SystemTime,
 }
 
 impl Names for Scribe<'_> {
     fn client(&self, id: ClientId) -> Option<String> {
-        self.roster.name(id).map(Name::to_string)
+        let sequence = || self.config.statics.sequence(id).map(|one| &one.name);
+        self.roster.name(id).or_else(sequence).map(Name::to_string)
     }
 
     fn service(&self, id: u16) -> Option<String> {
@@ -30,7 +34,7 @@ impl Names for Scribe<'_> {
 
 impl Scribe<'_> {
     pub(super) fn note(&self, note: &Note) {
-        self.audit.write(AuditRecord::note(note, self));
+        self.audit.write_at(self.time, AuditRecord::note(note, self));
         match *note {
             Note::Offered { client, book, left, .. } => self.watch_book(client, book, left),
             Note::Refused { client, refusal: Refusal::Exhausted, .. } => self.exhausted(client),
@@ -54,19 +58,9 @@ impl Scribe<'_> {
     }
 
     /// What every policy has said about a question, in the order in which they were asked.
-    pub(super) fn opinions(&self, event: &host::Event, opinions: &[Opinion], waits: Waits) {
-        for (at, opinion) in opinions.iter().enumerate() {
-            let so_far = opinions.iter().take(at + 1);
-            let chain: Vec<_> = match waits {
-                Waits::Somebody => so_far.collect(),
-                // About an event everybody is asked, and nobody for another.
-                Waits::Nobody => vec![opinion],
-            };
-            let event = opinion.event(event);
-            let chain = chain.into_iter().map(|opinion| (opinion.policy.as_str(), &opinion.said));
-            self.audit.write(AuditRecord::decision(&opinion.answered(&event), chain));
-            opinion_to_log(opinion);
-        }
+    pub(super) fn opinions(&self, heard: &Arc<Heard>) {
+        heard.records().for_each(|record| self.audit.write_at(self.time, record));
+        heard.opinions.iter().for_each(opinion_to_log);
     }
 
     fn watch_book(&self, client: ClientId, book: knockgate_core::book::BookId, left: u32) {
@@ -74,7 +68,7 @@ impl Scribe<'_> {
         if low {
             let client = self.name(client);
             tracing::warn!(%client, "the knock book runs low, {left} knocks left; enrol the client again in time");
-            self.audit.write(AuditRecord::BookLow { client, book: book.to_string(), left });
+            self.audit.write_at(self.time, AuditRecord::BookLow { client, book: book.to_string(), left });
         }
     }
 
@@ -83,7 +77,7 @@ impl Scribe<'_> {
             self.roster.client_by_id(client).map_or_else(String::new, |client| client.book.to_string());
         let client = self.name(client);
         tracing::warn!(%client, "the knock book is used up; `knockgated client remove {client}` and `client add` make a new one");
-        self.audit.write(AuditRecord::BookExhausted { client, book });
+        self.audit.write_at(self.time, AuditRecord::BookExhausted { client, book });
     }
 
     fn name(&self, id: ClientId) -> String {
@@ -93,13 +87,6 @@ impl Scribe<'_> {
     fn service_name(&self, id: u16) -> String {
         self.service(id).unwrap_or_else(|| format!("#{id}"))
     }
-}
-
-/// Whether a client waits for what is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waits {
-    Somebody,
-    Nobody,
 }
 
 fn opinion_to_log(opinion: &Opinion) {

@@ -2,22 +2,19 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use knockgate_core::{Subject, Ticket};
-use knockgate_policy_host::{Action, Answer, Cause, Decision, Event, Verdict};
+use knockgate_policy_host::{Action, Answer, Cause, Event, Verdict};
 
-use crate::audit::Answered;
+use crate::audit::{Heard, Opinion, Waits};
 
 use super::docket::Urgency;
-use super::seat::Seat;
+use super::seat::{AtOnce, Seat};
 
 /// What is asked, whom it still goes to, and what has been said.
 pub(in crate::run) struct Case {
     pub(in crate::run) purpose: Purpose,
-    pub(in crate::run) event: Event,
-    /// In the order in which they were asked.
-    pub(in crate::run) opinions: Vec<Opinion>,
+    pub(in crate::run) heard: Heard,
     rest: VecDeque<Arc<Seat<Case>>>,
 }
 
@@ -29,19 +26,29 @@ pub(in crate::run) enum Purpose {
     Event(Subject),
 }
 
-/// What one policy has said.
-pub(in crate::run) struct Opinion {
-    pub(in crate::run) policy: String,
-    /// The event's cause as it was asked about it: a policy that makes no difference between keeping and opening judges the
-    /// one as the other.
-    pub(in crate::run) cause: Cause,
-    pub(in crate::run) said: Decision,
-    pub(in crate::run) took: Duration,
+/// How far a case has come.
+pub(super) enum Progress {
+    /// Somebody has decided.
+    Settled,
+    /// The next one is to be asked.
+    PassedOn,
+    /// This policy cannot say at once.
+    Stuck,
 }
 
 impl Case {
-    pub(super) fn new(purpose: Purpose, event: Event, rest: VecDeque<Arc<Seat<Case>>>) -> Self {
-        Self { purpose, event, opinions: Vec::new(), rest }
+    /// What is said will stand in `room`.
+    pub(super) fn new(purpose: Purpose, event: Event, room: Vec<Opinion>) -> Self {
+        let waits = match purpose {
+            Purpose::Knock(_) => Waits::Somebody,
+            Purpose::Event(_) => Waits::Nobody,
+        };
+        Self { purpose, heard: Heard { event, waits, opinions: room }, rest: VecDeque::new() }
+    }
+
+    /// To whom it still goes.
+    pub(super) fn with_route(self, rest: impl Iterator<Item = Arc<Seat<Self>>>) -> Self {
+        Self { rest: rest.collect(), ..self }
     }
 
     /// Sends the case on to the next policy of its route; it comes back when it is settled.
@@ -69,64 +76,45 @@ impl Case {
 
     /// Asks this policy, if it still wants to be asked: a new module may have taken the place of the one that did.
     pub(super) fn hear(&mut self, seat: &Seat<Self>) {
-        let Some(opinion) = seat.chair.ask(&self.event) else { return };
-        let is_settled = match self.purpose {
-            Purpose::Knock(_) => opinion.said.verdict != Verdict::Abstain,
-            Purpose::Event(_) => false,
-        };
-        self.opinions.push(opinion);
-        if is_settled {
-            self.rest.clear();
+        let Some(opinion) = seat.chair.ask(&self.heard.event) else { return };
+        match self.note(opinion) {
+            Progress::Settled => self.rest.clear(),
+            Progress::PassedOn | Progress::Stuck => {}
+        }
+    }
+
+    /// Asks this policy, if it can say at once.
+    pub(super) fn hear_at_once(&mut self, seat: &Seat<Self>) -> Progress {
+        match seat.ask_at_once(&self.heard.event) {
+            AtOnce::Said(opinion) => self.note(opinion),
+            AtOnce::NotWanted => Progress::PassedOn,
+            AtOnce::Later => Progress::Stuck,
+        }
+    }
+
+    fn note(&mut self, opinion: Opinion) -> Progress {
+        let verdict = opinion.said.verdict;
+        self.heard.opinions.push(opinion);
+        match (&self.purpose, verdict) {
+            (Purpose::Knock(_), Verdict::Commit | Verdict::Deny) => Progress::Settled,
+            (Purpose::Knock(_), Verdict::Abstain) | (Purpose::Event(_), _) => Progress::PassedOn,
         }
     }
 
     fn urgency(&self) -> Urgency {
-        match (&self.purpose, self.event.cause) {
+        match (&self.purpose, self.heard.event.cause) {
             // Before anybody has knocked, it is told that the gate is up.
             (Purpose::Knock(_), _) | (Purpose::Event(_), Cause::StartUp) => Urgency::Knock,
             (Purpose::Event(_), _) => Urgency::Event,
         }
     }
-
-    /// What the policies together have said.
-    pub(in crate::run) fn outcome(&self) -> Outcome {
-        match self.purpose {
-            Purpose::Knock(_) => {
-                let last = self.opinions.last().map(Opinion::outcome);
-                // Whoever abstains at the end of the chain has not allowed anything.
-                last.filter(|outcome| outcome.answer != Answer::Abstain).unwrap_or(Outcome::NOTHING)
-            }
-            Purpose::Event(_) => {
-                let committed = self.opinions.iter().map(Opinion::outcome);
-                committed
-                    .filter(|outcome| outcome.answer == Answer::Commit)
-                    .fold(Outcome::NOTHING, Outcome::and)
-            }
-        }
-    }
 }
 
-impl Opinion {
-    /// Asked by the clock, so that the log can say how long it took.
-    pub(super) fn of(policy: &str, event: &Event, decide: impl FnOnce(&Event) -> Decision) -> Self {
-        let begun = Instant::now();
-        let said = decide(event);
-        Self { policy: policy.to_owned(), cause: event.cause, said, took: begun.elapsed() }
-    }
-
-    /// The event as this policy was told of it.
-    pub(in crate::run) fn event(&self, event: &Event) -> Event {
-        Event { cause: self.cause, ..event.clone() }
-    }
-
-    /// For the audit log, with its [`Opinion::event`].
-    pub(in crate::run) fn answered<'a>(&'a self, event: &'a Event) -> Answered<'a> {
-        Answered { policy: &self.policy, event, said: &self.said, took: self.took }
-    }
-
-    pub(in crate::run) fn outcome(&self) -> Outcome {
-        Outcome { answer: self.said.answer(), actions: self.said.actions.to_vec() }
-    }
+/// What was said about a knock, without making anything of it: a client waits. Whoever abstains at the end of the chain has not allowed
+/// anything, and neither has nobody.
+pub(super) fn verdict(heard: &Heard) -> (Answer, &[Action]) {
+    let last = heard.opinions.last().map(|opinion| (opinion.said.answer(), &opinion.said.actions[..]));
+    last.filter(|(answer, _)| *answer != Answer::Abstain).unwrap_or((Answer::Deny, &[]))
 }
 
 /// What comes of a question.
@@ -139,6 +127,24 @@ pub(in crate::run) struct Outcome {
 impl Outcome {
     /// Nobody wanted to be asked, or nobody has allowed anything.
     const NOTHING: Self = Self { answer: Answer::Deny, actions: Vec::new() };
+
+    /// What those who were asked have said together.
+    pub(in crate::run) fn of(heard: &Heard) -> Self {
+        match heard.waits {
+            Waits::Somebody => {
+                let (answer, actions) = verdict(heard);
+                Self { answer, actions: actions.to_vec() }
+            }
+            Waits::Nobody => {
+                let said = heard.opinions.iter().map(Self::of_one);
+                said.filter(|outcome| outcome.answer == Answer::Commit).fold(Self::NOTHING, Self::and)
+            }
+        }
+    }
+
+    pub(super) fn of_one(opinion: &Opinion) -> Self {
+        Self { answer: opinion.said.answer(), actions: opinion.said.actions.to_vec() }
+    }
 
     fn and(mut self, other: Self) -> Self {
         self.actions.extend(other.actions);

@@ -1,4 +1,5 @@
-//! What waits for one policy: first what somebody waits for, then what nobody does.
+//! What waits for one policy: first what somebody waits for, then what nobody does. And whose turn it is: whoever has a turn
+//! decides, its own thread or one that would not wait for that, and nobody else does until it is over.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,12 +28,18 @@ pub(super) struct Docket<T> {
 struct Waiting<T> {
     knocks: VecDeque<T>,
     events: VecDeque<T>,
+    /// Somebody has a turn.
+    taken: bool,
     closed: bool,
 }
 
+/// The time in which one case is decided. It is over when this is dropped, also in a panic.
+pub(super) struct Turn<'a, T>(&'a Docket<T>);
+
 impl<T> Default for Docket<T> {
     fn default() -> Self {
-        let waiting = Waiting { knocks: VecDeque::new(), events: VecDeque::new(), closed: false };
+        let waiting =
+            Waiting { knocks: VecDeque::new(), events: VecDeque::new(), taken: false, closed: false };
         Self { waiting: Mutex::new(waiting), news: Condvar::new(), dropped: AtomicU64::new(0) }
     }
 }
@@ -56,18 +63,31 @@ impl<T> Docket<T> {
         Ok(())
     }
 
-    /// Waits for the next case; `None` when the docket is closed, whatever is left on it.
-    pub(super) fn take(&self) -> Option<T> {
+    /// Waits for the next case and a turn to decide it; `None` when the docket is closed, whatever is left on it.
+    pub(super) fn take(&self) -> Option<(T, Turn<'_, T>)> {
         let mut waiting = self.lock();
         loop {
             if waiting.closed {
                 return None;
             }
-            if let Some(case) = waiting.knocks.pop_front().or_else(|| waiting.events.pop_front()) {
-                return Some(case);
+            if !waiting.taken
+                && let Some(case) = waiting.next()
+            {
+                waiting.taken = true;
+                return Some((case, Turn(self)));
             }
             waiting = self.news.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// A turn for a knock that is not on the docket; `None` if it is somebody else's turn, or somebody has waited for longer.
+    pub(super) fn turn(&self) -> Option<Turn<'_, T>> {
+        let mut waiting = self.lock();
+        if waiting.taken || waiting.closed || !waiting.knocks.is_empty() {
+            return None;
+        }
+        waiting.taken = true;
+        Some(Turn(self))
     }
 
     /// Nothing is taken any more, and whoever waits for a case is let go.
@@ -92,6 +112,23 @@ impl<T> Docket<T> {
     }
 }
 
+impl<T> Waiting<T> {
+    fn next(&mut self) -> Option<T> {
+        self.knocks.pop_front().or_else(|| self.events.pop_front())
+    }
+}
+
+impl<T> Drop for Turn<'_, T> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.lock();
+        waiting.taken = false;
+        // Whoever had the turn in line wakes the thread only if there is work for it.
+        if !waiting.knocks.is_empty() || !waiting.events.is_empty() {
+            self.0.news.notify_one();
+        }
+    }
+}
+
 /// Closes a docket when it goes.
 pub(super) struct Closing<'a, T>(&'a Docket<T>);
 
@@ -103,6 +140,8 @@ impl<T> Drop for Closing<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[test]
@@ -114,7 +153,7 @@ mod tests {
             docket.put(urgency, case).unwrap();
         }
 
-        let taken: Vec<_> = (0..4).filter_map(|_| docket.take()).collect();
+        let taken: Vec<_> = (0..4).filter_map(|_| docket.take().map(|(case, _)| case)).collect();
 
         assert_eq!(taken, [2, 4, 1, 3]);
     }
@@ -129,7 +168,44 @@ mod tests {
         docket.put(Urgency::Knock, 1000).unwrap();
 
         assert_eq!((docket.take_dropped(), docket.take_dropped()), (2, 0), "told once");
-        assert_eq!(docket.take(), Some(1000));
+        assert_eq!(docket.take().map(|(case, _)| case), Some(1000));
+    }
+
+    #[test]
+    fn it_is_nobody_elses_turn_while_a_case_is_decided_or_a_knock_waits() {
+        let docket = Docket::default();
+        let in_line = docket.turn().unwrap();
+        assert!(docket.turn().is_none(), "it is taken");
+        docket.put(Urgency::Event, 1).unwrap();
+        drop(in_line);
+        assert!(docket.turn().is_some(), "an event can wait");
+        let (event, turn) = docket.take().unwrap();
+        assert!((event, docket.turn().is_none()) == (1, true), "the thread decides");
+        docket.put(Urgency::Knock, 2).unwrap();
+        drop(turn);
+        assert!(docket.turn().is_none(), "a knock has waited for longer");
+        docket.take().unwrap();
+        assert!(docket.turn().is_some());
+        docket.close();
+        assert!(docket.turn().is_none(), "nobody decides any more");
+    }
+
+    #[test]
+    fn a_thread_waits_for_the_end_of_a_turn_in_line() {
+        let docket = Docket::default();
+        let in_line = docket.turn().unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let taken = docket.take().map(|(case, _)| case);
+                assert!(is_over.load(Ordering::SeqCst));
+                taken
+            });
+            docket.put(Urgency::Knock, 1).unwrap();
+            is_over.store(true, Ordering::SeqCst);
+            drop(in_line);
+            assert_eq!(worker.join().unwrap(), Some(1));
+        });
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use knockgate_core::{Decision, Effect};
 use knockgate_policy_host::{Action, gate};
 
-use super::case::Outcome;
+use crate::audit::Heard;
+
+use super::case::{Outcome, verdict};
 
 /// Something that is done beside the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +17,9 @@ pub(in crate::run) enum Errand {
 }
 
 /// What the gate shall do about a knock.
-pub(in crate::run) fn decision(outcome: &Outcome) -> Decision {
-    gate::decision(outcome.answer, &outcome.actions)
+pub(in crate::run) fn decision(heard: &Heard) -> Decision {
+    let (answer, actions) = verdict(heard);
+    gate::decision(answer, actions)
 }
 
 /// What the gate shall do about an event: several policies together may want more than one may.

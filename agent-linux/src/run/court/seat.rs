@@ -1,36 +1,76 @@
 //! Where a policy sits: its module, which a newer one may replace between two events, the numbers that it keeps, and what waits
 //! for it.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
-use knockgate_policy_host::{Cause, Event, Policy, StateStore};
+use knockgate_policy_abi::limits::IN_LINE_FUEL;
+use knockgate_policy_host::{Cause, Decision, Event, InLine, Policy, StateStore};
 
-use super::case::Opinion;
+use crate::audit::Opinion;
+
 use super::docket::Docket;
+
+/// Knocks that a policy which has failed to decide one in line is spared the next attempt: then even one that never can costs less
+/// than a hundredth of a thread's way for each.
+const SPARED: u32 = 1000;
 
 /// A policy in use.
 pub(in crate::run) struct Chair {
-    name: String,
-    policy: RwLock<Arc<Policy>>,
+    name: Arc<str>,
+    in_use: RwLock<Arc<InUse>>,
     state: Arc<dyn StateStore>,
 }
 
-/// A policy and its queue, which one thread works off: so its decisions are made one after the other.
+/// A module, and how it decides in line, if it can.
+struct InUse {
+    policy: Arc<Policy>,
+    in_line: Option<Mutex<InLine>>,
+    /// Knocks that are left to its thread before it is tried in line again.
+    spared: AtomicU32,
+}
+
+/// A policy and its queue; who has the turn there asks it: so its decisions are made one after the other.
 pub(super) struct Seat<T> {
     pub(super) chair: Arc<Chair>,
     pub(super) docket: Docket<T>,
+}
+
+/// What came of asking without waiting.
+pub(super) enum AtOnce {
+    Said(Opinion),
+    /// A new module has taken the place of the one that wanted to be asked.
+    NotWanted,
+    /// It is not its turn, or it needs longer.
+    Later,
 }
 
 impl<T> Seat<T> {
     pub(super) fn new(chair: Arc<Chair>) -> Arc<Self> {
         Arc::new(Self { chair, docket: Docket::default() })
     }
+
+    /// What the policy says, if it can say so at once. If not, nothing has happened.
+    pub(super) fn ask_at_once(&self, event: &Event) -> AtOnce {
+        let in_use = self.chair.in_use();
+        let Some(in_line) = in_use.in_line() else { return AtOnce::Later };
+        let Some(_turn) = self.docket.turn() else { return AtOnce::Later };
+        let Some(cause) = in_use.policy.asked_as(event.cause) else { return AtOnce::NotWanted };
+        let (begun, event) = (Instant::now(), Event { cause, ..event.clone() });
+        let decided = in_line.lock().unwrap_or_else(PoisonError::into_inner).decide(&event, IN_LINE_FUEL);
+        let Some(said) = decided else {
+            in_use.spared.store(SPARED, Ordering::Relaxed);
+            return AtOnce::Later;
+        };
+        AtOnce::Said(self.chair.opinion(cause, said, begun))
+    }
 }
 
 impl Chair {
     pub(in crate::run) fn new(policy: Policy, state: Arc<dyn StateStore>) -> Arc<Self> {
-        let name = policy.name().to_owned();
-        Arc::new(Self { name, policy: RwLock::new(Arc::new(policy)), state })
+        let (name, in_use) = (policy.name().into(), InUse::new(policy, &state));
+        Arc::new(Self { name, in_use: RwLock::new(Arc::new(in_use)), state })
     }
 
     pub(in crate::run) fn name(&self) -> &str {
@@ -39,23 +79,54 @@ impl Chair {
 
     /// From the next event on, this one decides. A decision that is being made is not disturbed.
     pub(in crate::run) fn replace(&self, policy: Policy) {
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        let in_use = Arc::new(InUse::new(policy, &self.state));
+        *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = in_use;
     }
 
-    fn policy(&self) -> Arc<Policy> {
+    fn in_use(&self) -> Arc<InUse> {
         // What is behind the lock is one pointer: no panic leaves half of it.
-        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.in_use.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether it wants to be asked about this.
     pub(super) fn wants(&self, cause: Cause) -> bool {
-        self.policy().asked_as(cause).is_some()
+        self.in_use().policy.asked_as(cause).is_some()
     }
 
     /// What it says; `None` if it does not want to be asked about this.
     pub(super) fn ask(&self, event: &Event) -> Option<Opinion> {
-        let policy = self.policy();
-        let event = Event { cause: policy.asked_as(event.cause)?, ..event.clone() };
-        Some(Opinion::of(&self.name, &event, |event| policy.decide(event, &self.state)))
+        let policy = Arc::clone(&self.in_use().policy);
+        let cause = policy.asked_as(event.cause)?;
+        let (begun, event) = (Instant::now(), Event { cause, ..event.clone() });
+        Some(self.opinion(cause, policy.decide(&event, &self.state), begun))
+    }
+
+    /// Made by the clock, so that the log can say how long it took.
+    fn opinion(&self, cause: Cause, said: Decision, begun: Instant) -> Opinion {
+        Opinion { policy: Arc::clone(&self.name), cause, said, took: begun.elapsed() }
+    }
+
+    /// Makes the instance for the next decision in line.
+    pub(super) fn prepare(&self) {
+        let in_use = self.in_use();
+        if let Some(in_line) = &in_use.in_line {
+            in_line.lock().unwrap_or_else(PoisonError::into_inner).prepare();
+        }
+    }
+}
+
+impl InUse {
+    fn new(policy: Policy, state: &Arc<dyn StateStore>) -> Self {
+        let policy = Arc::new(policy);
+        let in_line = InLine::new(Arc::clone(&policy), Arc::clone(state)).map(Mutex::new);
+        Self { policy, in_line, spared: AtomicU32::new(0) }
+    }
+
+    /// Unless it can never, or is spared this time.
+    fn in_line(&self) -> Option<&Mutex<InLine>> {
+        let in_line = self.in_line.as_ref()?;
+        let left = |left: u32| left.checked_sub(1);
+        let is_spared = self.spared.try_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok();
+        (!is_spared).then_some(in_line)
     }
 }

@@ -5,42 +5,41 @@
 
 use std::sync::Arc;
 
-use knockgate_policy_host::{Answer, Event};
+use knockgate_policy_host::Answer;
 
-use crate::audit::{Audit, AuditRecord};
+use crate::audit::{Audit, AuditRecord, Heard};
 
 use super::case::Outcome;
 use super::seat::Seat;
 
 /// What was asked, and what came of it.
 pub(super) struct Decided {
-    pub(super) event: Event,
+    pub(super) heard: Arc<Heard>,
     pub(super) live: Outcome,
 }
 
 /// Works off what a shadow is told, until its docket is closed.
 pub(super) fn watch(seat: &Seat<Arc<Decided>>, audit: &Audit) {
     let _docket = seat.docket.close_in_the_end();
-    while let Some(decided) = seat.docket.take() {
+    while let Some((decided, _turn)) = seat.docket.take() {
         compare(seat, &decided, audit);
     }
 }
 
 fn compare(seat: &Seat<Arc<Decided>>, decided: &Decided, audit: &Audit) {
-    let Some(opinion) = seat.chair.ask(&decided.event) else { return };
-    let shadow = opinion.outcome();
+    let event = &decided.heard.event;
+    let Some(opinion) = seat.chair.ask(event) else { return };
+    let shadow = Outcome::of_one(&opinion);
     if !differs(&shadow, &decided.live) {
         return;
     }
     let (policy, live) = (seat.chair.name(), &decided.live);
-    let client = decided.event.client.as_ref().map_or("nobody", |client| client.name.as_str());
+    let client = event.client.as_ref().map_or("nobody", |client| client.name.as_str());
     tracing::info!(
-        %policy, %client, cause = decided.event.cause.name(), said = shadow.answer.word(), live = live.answer.word(),
+        %policy, %client, cause = event.cause.name(), said = shadow.answer.word(), live = live.answer.word(),
         "the shadow decides otherwise"
     );
-    let event = opinion.event(&decided.event);
-    let answered = opinion.answered(&event);
-    audit.write(AuditRecord::shadow_difference(&answered, live.answer.word(), &live.actions));
+    audit.write(AuditRecord::shadow_difference(event, &opinion, live.answer.word(), &live.actions));
 }
 
 fn differs(shadow: &Outcome, live: &Outcome) -> bool {

@@ -106,15 +106,15 @@ fn of_an_event_everything_that_is_committed_comes_back_and_nothing_opens() {
     ];
     let court = Court::seated(Chains { general, ..Chains::default() });
     assert!(court.tell(Subject::default(), event(Cause::Expiry, "anna", 1)).is_none(), "it is on its way");
-    let mut case = court.all[0].docket.take().unwrap();
+    let (mut case, _turn) = court.all[0].docket.take().unwrap();
     for seat in &court.all {
         case.hear(seat);
     }
     assert_eq!(
-        case.opinions.iter().map(|opinion| opinion.outcome().answer.word()).collect::<Vec<_>>(),
+        case.heard.opinions.iter().map(|opinion| opinion.said.answer().word()).collect::<Vec<_>>(),
         ["abstain", "commit", "deny", "commit"]
     );
-    assert_eq!(reaction(&case.outcome()), [Effect::Lockout { seconds: 9 }; 2]);
+    assert_eq!(reaction(&Outcome::of(&case.heard)), [Effect::Lockout { seconds: 9 }; 2]);
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn a_policy_that_is_behind_misses_events_and_no_other_does() {
         assert!(court.tell(Subject::default(), event(Cause::Expiry, "anna", 1)).is_none());
     }
     assert_eq!(court.take_missed(), [("slow".to_owned(), 3)]);
-    let case = court.all[1].docket.take().unwrap();
-    assert!(case.opinions.is_empty(), "what the slow one missed has gone on to the quick one");
+    let (case, _turn) = court.all[1].docket.take().unwrap();
+    assert!(case.heard.opinions.is_empty(), "what the slow one missed has gone on to the quick one");
 }
 
 #[test]
@@ -144,9 +144,9 @@ fn who_makes_no_difference_between_keeping_and_opening_judges_the_one_as_the_oth
 fn a_new_module_takes_the_place_of_the_old_one() {
     let old = chair("p", "packet", DENIES);
     let asked = event(Cause::Packet, "anna", 1);
-    assert_eq!(old.ask(&asked).unwrap().outcome().answer, Answer::Deny);
+    assert_eq!(old.ask(&asked).unwrap().said.answer(), Answer::Deny);
     old.replace(policy("p", "packet", OPENS));
-    assert_eq!(old.ask(&asked).unwrap().outcome().answer, Answer::Commit);
+    assert_eq!(old.ask(&asked).unwrap().said.answer(), Answer::Commit);
 }
 
 #[test]
@@ -158,8 +158,8 @@ fn threads_answer_what_they_are_told() {
     let court = Court::convene(Chains { general, ..Chains::default() }, &inputs, &audit).unwrap();
     assert!(court.tell(Subject::default(), event(Cause::FailedAttempt, "anna", 1)).is_none());
     let Input::Judged(case) = received.wait_for_input() else { panic!("another input") };
-    assert_eq!(case.opinions.iter().map(|opinion| opinion.policy.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-    assert_eq!(case.outcome().answer, Answer::Commit);
+    assert_eq!(case.heard.opinions.iter().map(|opinion| &*opinion.policy).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(Outcome::of(&case.heard).answer, Answer::Commit);
 }
 
 #[test]

@@ -40,13 +40,12 @@ impl Witness {
 
     fn scene(&self, service: Option<u16>, lacking: Capabilities) -> Scene<'_> {
         let time = jiff::Timestamp::now();
-        let local = time.to_zoned(self.zone.clone());
-        let minute = u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
-        let weekday = local.weekday().to_monday_one_offset().unsigned_abs();
+        let unix = u64::try_from(time.as_second()).ok();
+        let offset = self.zone.to_offset(time).seconds();
         Scene {
             host: HostKind::Linux,
-            time: u64::try_from(time.as_second()).ok(),
-            local: Some(LocalTime { weekday, minute }),
+            time: unix,
+            local: unix.map(|unix| LocalTime::at(unix, offset)),
             lacking,
             service: service.and_then(|id| self.services.get(&id)).map_or("", String::as_str),
         }
