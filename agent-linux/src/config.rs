@@ -14,6 +14,7 @@ mod packet;
 mod policy;
 mod read;
 mod service;
+mod static_sequence;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;
@@ -34,6 +35,7 @@ use knockgate_core::book::{Order, Shape};
 use knockgate_core::limits::MAX_ADDRESS;
 use knockgate_core::message::Mode;
 use knockgate_core::profile::{PortRange, Protocol};
+use knockgate_core::static_sequence::Step;
 use knockgate_policy_abi::Capabilities;
 
 pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
@@ -67,6 +69,7 @@ pub struct Config {
     pub lockout: Lockout,
     /// In the order of their numbers. Never empty.
     pub services: Vec<Service>,
+    pub statics: Statics,
     pub policy: Policy,
     /// What policies can start, in the order of their numbers.
     pub units: Vec<Unit>,
@@ -231,6 +234,29 @@ pub struct Service {
     pub prefix_v6: Option<u8>,
 }
 
+/// `[[static-sequence]]`
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Statics {
+    pub sequences: Vec<StaticSequence>,
+    /// Ports that are watched beside those of the sequences, so that a scan is told from a knock. No step is one.
+    pub traps: Vec<Step>,
+}
+
+/// One of them. Whoever knocks it opens a service.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StaticSequence {
+    /// Nobody else is called so, no client either.
+    pub name: Name,
+    pub sequence: knockgate_core::static_sequence::StaticSequence,
+    pub service: u16,
+    /// How long the grant lasts, if not for the service's usual time; whole seconds.
+    pub open: Option<Duration>,
+    /// Where it is defined, for what is found wrong when the roster is there.
+    pub(crate) line: usize,
+}
+
 /// `[policy]` and `[policy-module.*]`
 ///
 /// A chain names policies in the order in which they are asked: modules below, or [`BUILT_IN`]. None is empty, and no name
@@ -365,8 +391,8 @@ impl Config {
         self.gate.audit_log.as_deref().ok_or_else(|| ConfigError::NotAServer { path: self.path.clone() })
     }
 
-    /// Every port that must not be a decoy: those of the services at the gate's own address, the central one, the one behind the decoys, and those
-    /// of packet knocks where decoys hear datagrams, too.
+    /// Every port that must not be a decoy: those of the services at the gate's own address, the central one, the one behind the decoys, those
+    /// of packet knocks where decoys hear datagrams, too, and the steps of static sequences.
     pub fn taken_ports(&self) -> impl Iterator<Item = u16> {
         let here = self.services.iter().filter(|service| service.hosts.is_empty());
         let services = here.flat_map(|service| service.ports.iter().copied());
@@ -375,7 +401,10 @@ impl Config {
             Mode::Closed => self.packet.listed(),
             Mode::Connect => &[],
         };
-        services.chain(central).chain(self.sequence.listener).chain(packets.iter().cloned().flatten())
+        let steps = self.statics.sequences.iter().flat_map(|one| one.sequence.steps());
+        let others =
+            central.into_iter().chain(self.sequence.listener).chain(packets.iter().cloned().flatten());
+        services.chain(others).chain(steps.map(|step| step.port))
     }
 
     /// What is allowed and yet should be thought over, a sentence each.

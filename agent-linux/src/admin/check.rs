@@ -12,13 +12,16 @@ use knockgate_core::message::Mode;
 use super::book::keyspace;
 use super::policies;
 use super::{SetUp, counted};
-use crate::config::{Config, DecoyAudience, LockoutScope, Packet, PacketMode, PacketPorts, Service};
+use crate::config::{
+    Config, DecoyAudience, LockoutScope, Packet, PacketMode, PacketPorts, Service, StaticSequence,
+};
 use crate::state::{RosterFile, Store};
 
 /// Checks everything that a start would, without touching the firewall.
 pub fn run(config: &Path) -> anyhow::Result<String> {
     let SetUp { config, dir, identity } = SetUp::load(config)?;
     let roster = RosterFile::load(&dir)?;
+    config.check_names(roster.clients().iter().map(|client| &client.name))?;
     Store::check(&dir, identity.id, &roster)?;
     let mut warnings = config.warnings();
     let policies = policies::check(&config, &roster)?;
@@ -26,6 +29,10 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
     crate::acts::check(&config)?;
     let mut text = format!("{}: good\n", config.path.display());
     text += &describe(&config);
+    let statics: Vec<_> = config.statics.sequences.iter().map(|one| static_line(&config, one)).collect();
+    if !statics.is_empty() {
+        writeln!(text, "statics   {}", statics.join("\n          "))?;
+    }
     writeln!(text, "policy    {}", policies.lines.join("\n          "))?;
     let (clients, books) = (counted(roster.clients().len(), "client"), counted(roster.books().len(), "book"));
     writeln!(text, "roster    {clients}, {books}")?;
@@ -120,6 +127,15 @@ fn port_range(range: &RangeInclusive<u16>) -> String {
         (first, last) if first == last => first.to_string(),
         (first, last) => format!("{first}-{last}"),
     }
+}
+
+/// A static sequence in one line, with what it opens and for how long.
+fn static_line(config: &Config, one: &StaticSequence) -> String {
+    let service = config.service_by_id(one.service);
+    let (name, usual) =
+        service.map_or(("?", one.open), |service| (service.name.as_str(), Some(service.open)));
+    let open = one.open.or(usual).map_or_else(String::new, |open| format!(" for {}", format_duration(open)));
+    format!("{}: {one} open {name}{open}", one.name)
 }
 
 /// A service in one line.

@@ -48,6 +48,12 @@ pub fn add(config: &Path, new: NewClient, delivery: Delivery) -> anyhow::Result<
         .parse()
         .with_context(|| format!("{:?} cannot be a client; choose another name", new.name))?;
     let gate = SetUp::load(config)?;
+    if gate.config.statics.named(&name).is_some() {
+        bail!(
+            "{name} is a static sequence of {}, and the log could not tell the two apart; choose another name",
+            gate.config.path.display()
+        );
+    }
     let services = chosen_services(&gate.config, &new.services)?;
     let expires = new.expires.map(|when| Ok::<_, anyhow::Error>(when.from(clock()?))).transpose()?;
 

@@ -123,6 +123,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
                 .into(),
         );
     }
+    warnings.extend(config.statics.warning());
     if config.gateway.is_none() {
         warnings.extend(interface_warning(config, Path::new(INTERFACES)));
         warnings.extend(ephemeral_warning(config, Path::new(EPHEMERAL_PORTS)));

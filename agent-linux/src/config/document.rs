@@ -89,6 +89,8 @@ pub(super) struct Section<'t> {
 type Value<'t> = At<&'t DeValue<'t>>;
 /// A list of texts, each with its own line.
 pub(super) type TextList<'t> = At<Vec<At<&'t str>>>;
+/// A list in which numbers and texts may stand, each with its own line.
+pub(super) type ScalarList<'t> = At<Vec<At<Scalar<'t>>>>;
 /// Something in a table whose names are the writer's: its name, its dotted key, what stands there.
 type Entry<'t> = (At<&'t str>, String, Value<'t>);
 
@@ -158,6 +160,31 @@ impl<'t> Section<'t> {
             Some((name, self.below(path, Some(table), name.line)))
         };
         self.entries(key).into_iter().filter_map(section).collect()
+    }
+
+    /// The tables `[[key]]`, in their order.
+    pub(super) fn listed_sections(&self, key: &'static str) -> Vec<Section<'t>> {
+        let Some(found) = self.value(key) else { return Vec::new() };
+        let path = self.path(key);
+        let refuse = |line, value| {
+            let kind = article(value);
+            self.note(
+                line,
+                format!("{path} is {kind}; write [[{path}]] with two brackets over each of them"),
+            );
+        };
+        let Some(list) = found.value.as_array() else {
+            refuse(found.line, found.value);
+            return Vec::new();
+        };
+        let section = |item: &'t Spanned<DeValue<'t>>| {
+            let (line, value) = (self.problems.line_of(item.span().start), item.get_ref());
+            if value.as_table().is_none() {
+                refuse(line, value);
+            }
+            Some(self.below(path.clone(), Some(value.as_table()?), line))
+        };
+        list.iter().filter_map(section).collect()
     }
 
     /// The lists of texts in the table `key`, in the order of their names.
@@ -285,13 +312,22 @@ impl<'t> Section<'t> {
             return (text == word).then_some(found.with(WordOrList::Word));
         }
         let list = self.items(key, &found, &format!("a list in square brackets, or {word:?}"))?;
+        Some(list.with(WordOrList::List(self.each_scalar(key, &list.value)?)))
+    }
+
+    /// A list of whole numbers and texts.
+    pub(super) fn scalars(&self, key: &'static str) -> Option<ScalarList<'t>> {
+        let list = self.list(key)?;
+        Some(list.with(self.each_scalar(key, &list.value)?))
+    }
+
+    fn each_scalar(&self, key: &str, items: &[Value<'t>]) -> Option<Vec<At<Scalar<'t>>>> {
         let item = |item: &Value<'t>| {
             let text = item.value.as_str().map(Scalar::Text);
             let scalar = text.or_else(|| integer(item.value).map(Scalar::Number));
             self.expect(key, item, scalar, "a list of whole numbers and texts")
         };
-        let items: Vec<_> = list.value.iter().map(item).collect::<Option<_>>()?;
-        Some(list.with(WordOrList::List(items)))
+        items.iter().map(item).collect()
     }
 
     /// To be called last: refuses the keys that nobody asked for.

@@ -47,7 +47,7 @@ impl Role {
 }
 
 /// Keys that only a server understands, and what a gateway has instead; `*` is any name.
-const SERVERS_ALONE: [(&[&str], &str); 15] = [
+const SERVERS_ALONE: [(&[&str], &str); 16] = [
     (&["gate", "audit-log"], "its log is read with `knockgate log --remote`"),
     (&["gate", "interfaces"], "it guards what is behind its inner port"),
     (&["packet", "lease"], "each counter is stored before it counts"),
@@ -63,6 +63,7 @@ const SERVERS_ALONE: [(&[&str], &str); 15] = [
     (&["policy-module", "*", "wasi"], "it has no operating system to pretend"),
     (&["unit", "*"], "it has no units to start"),
     (&["channel", "*"], "it has nobody to notify"),
+    (&["static-sequence"], "it opens only to clients that have proved who they are"),
 ];
 
 /// What `[gateway]` says.

@@ -21,6 +21,7 @@ use super::module::Tables;
 use super::packet::packet;
 use super::policy::policy;
 use super::service::{ServiceDraft, service};
+use super::static_sequence::{Others, statics};
 use super::{
     Central, Config, DecoyAudience, Gate, Lockout, LockoutScope, Problem, Sequence, Service, check, value,
 };
@@ -62,6 +63,13 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
     if let Some(packet) = &packet {
         drafts.iter().for_each(|service| check::beside_packets(root, service, packet));
     }
+    let others = Others {
+        services: &drafts,
+        central: central.flatten(),
+        packet: packet.as_ref(),
+        sequence: sequence.as_ref(),
+    };
+    let statics = statics(root, &others);
     let units = units(root);
     let channels = channels(root);
     let policy = policy(root, &Tables::new(&drafts, units.as_deref(), channels.as_deref()));
@@ -83,6 +91,7 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
         sequence: sequence?,
         lockout: lockout?,
         services,
+        statics: statics?,
         policy: policy?,
         units: units?,
         channels: channels?,
