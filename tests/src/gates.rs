@@ -149,13 +149,27 @@ impl<'lab> Gate<'lab> {
 
     /// Starts the agent and waits until it says that the gate is up.
     pub fn start(&mut self) -> Result<()> {
+        self.start_through(&[])
+    }
+
+    /// The same with another program that starts the agent and becomes it.
+    pub fn start_through(&mut self, program: &[&str]) -> Result<()> {
         let seen = self.log.text().len();
-        let mut command = self.command(&["run"])?;
+        let mut command = self.command_through(program, &["run"])?;
         command.env("RUST_LOG", "info,knockgate_agent=debug,knockgated=debug");
         if let Some(clock) = &self.clock {
             clock.give(&mut command);
         }
         let mut running = Running::start(&mut command, &self.log)?;
+        running.wait_for_text("gate up", seen, START)?;
+        self.running = Some(running);
+        Ok(())
+    }
+
+    /// Starts the agent with its own choice of what to log, through another program with its arguments if one is named.
+    pub fn start_as_installed(&mut self, through: &[&str]) -> Result<()> {
+        let seen = self.log.text().len();
+        let mut running = Running::start(&mut self.command_through(through, &["run"])?, &self.log)?;
         running.wait_for_text("gate up", seen, START)?;
         self.running = Some(running);
         Ok(())
@@ -206,7 +220,12 @@ impl<'lab> Gate<'lab> {
 
     /// A command of `knockgated` on this gate, with its configuration, whatever it says.
     pub fn tell(&self, arguments: &[&str]) -> Result<Said> {
-        Said::by(&mut self.command(arguments)?)
+        self.tell_through(&[], arguments)
+    }
+
+    /// The same with another program that starts it.
+    pub fn tell_through(&self, program: &[&str], arguments: &[&str]) -> Result<Said> {
+        Said::by(&mut self.command_through(program, arguments)?)
     }
 
     /// Enrols a client for some services; more options as given. Returns its profile, once a running agent has noticed.
@@ -248,8 +267,16 @@ impl<'lab> Gate<'lab> {
         })
     }
 
-    fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = self.lab.gate.command(programs::ours("knockgated")?);
+    fn command_through(&self, program: &[&str], arguments: &[&str]) -> Result<Command> {
+        let ours = programs::ours("knockgated")?;
+        let mut command = match program {
+            [] => self.lab.gate.command(ours),
+            [first, rest @ ..] => {
+                let mut command = self.lab.gate.command(first);
+                command.args(rest).arg(ours);
+                command
+            }
+        };
         command.args(arguments).arg("--config").arg(&self.file);
         // The lab's, if a story starts one; never the machine's.
         command.env("DBUS_SYSTEM_BUS_ADDRESS", self.lab.bus_address());

@@ -23,6 +23,7 @@ pub mod authenticators;
 pub mod capture;
 pub mod clients;
 pub mod clocks;
+pub mod forgery;
 pub mod gates;
 pub mod gateways;
 pub mod harness;

@@ -46,6 +46,11 @@ impl Host {
         }
     }
 
+    /// The name of its namespace, for programs that ask for one.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     pub fn at(&self, family: Family, port: u16) -> SocketAddr {
         SocketAddr::new(self.ip(family), port)
     }
@@ -79,6 +84,15 @@ impl Host {
     /// Runs lines of `ip` commands in this namespace.
     pub fn ip_batch(&self, lines: &str) -> Result<()> {
         ip_batch(&["-n", &self.namespace], lines)
+    }
+
+    /// A cable between two hosts, with a link of its own at either end. Both are down.
+    pub fn join(&self, link: &str, other: &Self, peer: &str) -> Result<()> {
+        let (here, there) = (&self.namespace, &other.namespace);
+        programs::run(
+            "ip",
+            &["link", "add", link, "netns", here, "type", "veth", "peer", "name", peer, "netns", there],
+        )
     }
 
     /// Loads nftables rules, as somebody other than Knockgate.
@@ -212,12 +226,7 @@ impl Lab {
     /// Each host has a subnet of its own, for a lockout covers a whole IPv6 /64.
     fn connect_to_net(&self, subnet: u8, host: &Host) -> Result<()> {
         let link = format!("to{subnet}");
-        let net = &self.net.namespace;
-        let peer = &host.namespace;
-        programs::run(
-            "ip",
-            &["link", "add", &link, "netns", net, "type", "veth", "peer", "name", "eth0", "netns", peer],
-        )?;
+        self.net.join(&link, host, "eth0")?;
         self.net.ip_batch(&format!(
             "addr add 10.77.{subnet}.1/24 dev {link}\n\
              addr add fd77:{subnet}::1/64 dev {link}\n\
@@ -252,11 +261,7 @@ impl Lab {
     }
 
     fn connect_inner_to_gate(&self) -> Result<()> {
-        let (gate, inner) = (&self.gate.namespace, &self.inner.namespace);
-        programs::run(
-            "ip",
-            &["link", "add", "eth1", "netns", gate, "type", "veth", "peer", "name", "eth0", "netns", inner],
-        )?;
+        self.gate.join("eth1", &self.inner, "eth0")?;
         self.gate
             .ip_batch("addr add 10.78.0.1/24 dev eth1\naddr add fd78::1/64 dev eth1\nlink set eth1 up")?;
         self.inner.ip_batch(

@@ -1,0 +1,27 @@
+//! Knocks in the middle of noise, and the fixed sequences of clients that can do nothing better: real agent, real clients, real
+//! firewall, and strangers who send what they like in anybody's name.
+
+mod faults;
+mod floods;
+mod hearing;
+mod scans;
+mod stage;
+mod statics;
+
+use std::process::ExitCode;
+
+use knockgate_tests::harness;
+
+/// Floods want a core, and the agent another one.
+const LABS_AT_ONCE: usize = 2;
+
+fn main() -> ExitCode {
+    harness::run_in(LABS_AT_ONCE, || {
+        let mut stories = statics::stories();
+        stories.extend(faults::stories());
+        stories.extend(scans::stories());
+        stories.extend(floods::stories());
+        stories.extend(hearing::stories());
+        stories
+    })
+}
