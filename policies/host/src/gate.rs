@@ -31,14 +31,14 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// A knock, as policies are told of it.
+    /// A knock, as policies are told of it. One by a static sequence is by nobody: whoever has seen it can knock it.
     #[must_use]
     pub fn knock(&self, asked: &Consultation) -> Event {
         let standing = &asked.standing;
         let client =
             Client { second_factor: asked.second_factor, ..client(asked.client, &asked.name, standing) };
         Event {
-            client: Some(client),
+            client: (!asked.client.is_static()).then_some(client),
             source: Some(source(asked.source, standing)),
             request: Some(Request {
                 seconds: asked.seconds,

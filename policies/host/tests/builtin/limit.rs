@@ -132,6 +132,15 @@ fn without_a_clock_or_the_right_to_count_a_limit_by_day_denies() {
     assert_eq!(policy.decide(&Event { time: None, local: None, ..knock() }).actions, [OPEN]);
 }
 
+#[test]
+fn whoever_has_not_proved_who_he_is_has_no_limit_of_his_own_and_is_denied() {
+    for parameters in [&[][..], &[("open", "9"), ("per-day", "9")]] {
+        let policy = Three::load("limit-per-client", &given(parameters));
+        let answer = policy.decide(&Event { client: None, ..knock() });
+        assert_opens(&answer, false, "nobody has proved who he is: denied", parameters.len());
+    }
+}
+
 fn assert_opens(answer: &Said, expected: bool, otherwise: &str, number: usize) {
     let expected = if expected {
         Said { verdict: Verdict::Commit, actions: vec![OPEN], log: vec![] }
