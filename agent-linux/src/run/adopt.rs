@@ -1,6 +1,6 @@
 //! What an earlier run has left open in the kernel.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use knockgate_core::note::{CloseReason, Note};
@@ -50,7 +50,7 @@ pub(super) fn adopt(
                     reason: CloseReason::Revoked,
                 };
                 closing(&grant).try_for_each(|part| firewall.close(&part))?;
-                Scribe { audit, roster: gate.roster(), config }.note(&note);
+                Scribe { audit, roster: gate.roster(), config, time: SystemTime::now() }.note(&note);
             }
         }
     }

@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{self, Duration};
+use std::time::{self, Duration, SystemTime};
 
 use getrandom::SysRng;
-use knockgate_core::action::Peer;
+use knockgate_core::action::{ExchangeId, Peer};
 use knockgate_core::budget::{Bucket, Budget};
 use knockgate_core::envelope::{Message, Unsealed};
 use knockgate_core::gate::Gate;
@@ -18,7 +18,7 @@ use knockgate_core::limits::MAX_DOOR_KEYS;
 use knockgate_core::replay::Lease;
 use knockgate_core::{
     Action, Bearer, ClientId, GrantId, Happening, Network, Now, Origin, Outcome, Probe, ProbeKind, Record,
-    Refusal, Way,
+    Refusal, Roster, Way,
 };
 use rand_core::{Rng, UnwrapErr};
 use tokio::sync::oneshot;
@@ -40,6 +40,7 @@ use super::ledger::{Entry, Ledger};
 use super::noise::{self, NoiseMeter};
 use super::peers::{Back, Peers};
 use super::scribe::Scribe;
+use super::spares::{self, Spares};
 use super::statics::Statics;
 use super::upkeep::{self, Guard, Upkeep};
 use super::{clock, plan};
@@ -71,6 +72,7 @@ pub(super) struct Driver {
     pub(super) audit: Arc<Audit>,
     pub(super) upkeep: Upkeep,
     pub(super) renewal: Renewal,
+    pub(super) spares: Spares,
     pub(super) peers: Peers,
     pub(super) noise: NoiseMeter,
     pub(super) budget: Budget<Vec<Bucket>>,
@@ -99,11 +101,14 @@ impl Driver {
         self.stop(stop)
     }
 
-    /// Counters that were not stored one by one are now, and the lease ends that covered them.
+    /// Counters that were not stored one by one are now, the lease ends that covered them, and numbers that were stored as used
+    /// are given back if they were not offered.
     fn save_counters(&mut self) {
         let used = self.gate.roster_mut().take_dirty().into_iter();
         let records: Vec<_> = used.map(|(client, used)| Record::Counter { client, used }).collect();
-        if let Err(error) = self.store.write_lease(&records, None) {
+        let roster = self.gate.roster();
+        let cursors: Vec<_> = self.spares.books().map(|book| (book, roster.cursor(book))).collect();
+        if let Err(error) = self.store.end(&records, &cursors) {
             tracing::warn!(
                 "cannot store what has been used; the next start counts the whole lease as used: {error}"
             );
@@ -118,7 +123,7 @@ impl Driver {
                 self.lookout.answered();
                 seen.into_iter().for_each(|(grant, flows)| self.gate.handle_flows(now, grant, flows));
             }
-            Input::Stored { exchange, outcome } => self.gate.handle_stored(now, exchange, outcome),
+            Input::Stored { exchange, record, outcome } => self.stored(now, exchange, &record, outcome),
             Input::Leased { lease, clients, outcome } => self.leased(lease, clients, outcome),
             Input::Roster(change) => upkeep::take_over_roster(now, &mut self.gate, *change, &self.audit),
             Input::DoorKeys(keys) => self.change_door_keys(keys),
@@ -235,32 +240,29 @@ impl Driver {
     fn write_down(&mut self, now: Now) -> bool {
         self.gather_notes();
         let Some(mut entries) = self.ledger.take() else { return false };
-        for entry in entries.drain(..) {
+        for (time, entry) in entries.drain(..) {
             match entry {
                 Entry::Note(note) => {
-                    self.scribe().note(&note);
+                    self.scribe(time).note(&note);
                     if let Some(happening) = Happening::of(&note) {
                         self.tell(now, &happening);
                     }
                 }
-                Entry::Case(settled) => self.close_case(settled),
+                Entry::Case(settled) => self.close_case(now, time, settled),
             }
         }
         self.ledger.give_back(entries);
         true
     }
 
-    pub(super) fn scribe(&self) -> Scribe<'_> {
-        Scribe { audit: &self.audit, roster: self.gate.roster(), config: &self.config }
+    /// Writes down what happened at `time`.
+    pub(super) fn scribe(&self, time: SystemTime) -> Scribe<'_> {
+        Scribe { audit: &self.audit, roster: self.gate.roster(), config: &self.config, time }
     }
 
     fn act(&mut self, now: Now, action: Action) {
         match action {
-            Action::Remember { exchange, record } => {
-                if self.keeper.keep(exchange, record).is_err() {
-                    self.gate.handle_stored(now, exchange, Outcome::Failed);
-                }
-            }
+            Action::Remember { exchange, record } => self.remember(now, exchange, record),
             Action::Watch { hold, source, lasts } => {
                 let outcome = self.watch(source, lasts);
                 self.gate.handle_watched(now, hold, outcome);
@@ -279,6 +281,33 @@ impl Driver {
             Action::Answer { peer, message } | Action::Converse { peer, message, .. } => {
                 self.peers.answer(peer, &message);
             }
+        }
+    }
+
+    /// A number that was stored ahead is offered at once. Either way the next one is stored as used, too.
+    fn remember(&mut self, now: Now, exchange: ExchangeId, record: Record) {
+        let stored = self.with_spare(record);
+        if self.spares.cover(&record, self.gate.lease()) {
+            self.gate.handle_stored(now, exchange, Outcome::Done);
+            // Without it the next offer waits for the disk.
+            let _ = self.keeper.keep_aside(stored);
+        } else if self.keeper.keep(exchange, stored).is_err() {
+            self.gate.handle_stored(now, exchange, Outcome::Failed);
+        }
+    }
+
+    fn with_spare(&self, record: Record) -> Record {
+        let Record::Offer { book, .. } = record else { return record };
+        let count = self.gate.roster().book(book).map_or(0, |book| book.shape().count());
+        spares::with_spare(record, count)
+    }
+
+    fn stored(&mut self, now: Now, exchange: Option<ExchangeId>, record: &Record, outcome: Outcome) {
+        if outcome == Outcome::Done {
+            self.spares.stored(record);
+        }
+        if let Some(exchange) = exchange {
+            self.gate.handle_stored(now, exchange, outcome);
         }
     }
 

@@ -78,7 +78,9 @@ impl GateThread {
     fn next(&mut self) -> Option<Stop> {
         let woken = match self.sleep() {
             Ok(woken) => woken,
-            Err(error) => return Some(Stop::Broken(anyhow::Error::new(error).context("cannot wait for knocks"))),
+            Err(error) => {
+                return Some(Stop::Broken(anyhow::Error::new(error).context("cannot wait for knocks")));
+            }
         };
         if woken == Woken::ByDescriptor || self.rhythm.wait() != Wait::Packet {
             if let Err(error) = self.read() {
