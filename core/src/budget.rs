@@ -5,7 +5,7 @@
 //! nobody else's. A prefix that is not in the table has its full budget, so whoever is pushed out of a full table gains by it:
 //! a flood from many addresses is not what budgets are against.
 //!
-//! Rule: `docs/protocol.md`, section 9.
+//! Rule: `docs/protocol.md`, section 6.12.
 
 use core::net::IpAddr;
 

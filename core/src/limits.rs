@@ -77,8 +77,7 @@ pub const MAX_STATIC_KNOCKS: usize = 16;
 /// Messages that a source prefix may send at once before any of them is authenticated: a client's tries, for a few clients
 /// behind one address.
 pub const BUDGET_BURST: u32 = 32;
-/// After this time it may send another one: 16 a second. A handshake takes 60 microseconds of a server, so one prefix costs at
-/// most a thousandth of it.
+/// After this time it may send another one: 16 a second, of the thousands of handshakes that one processor opens.
 pub const BUDGET_PERIOD: Duration = Duration::from_micros(62_500);
 
 /// How far ahead of the gate's clock a counter may be and still be of the present. A clock set to the wrong half of the day
