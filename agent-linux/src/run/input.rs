@@ -12,7 +12,7 @@ use knockgate_core::envelope::Message;
 use knockgate_core::key::DoorKey;
 use knockgate_core::limits::MAX_DOOR_KEYS;
 use knockgate_core::replay::Lease;
-use knockgate_core::{ClientId, Flows, GrantId, Outcome, Probe};
+use knockgate_core::{ClientId, Flows, GrantId, Outcome, Probe, Record};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::state::RosterChange;
@@ -29,8 +29,8 @@ const CALLS: usize = 256;
 pub(super) enum Input {
     /// What goes through the grants that were asked about; nothing where that could not be seen.
     Flows(Vec<(GrantId, Flows)>),
-    /// A record was stored, or not.
-    Stored { exchange: ExchangeId, outcome: Outcome },
+    /// A record was stored, or not. Of an exchange that waits for it, or ahead of the next one.
+    Stored { exchange: Option<ExchangeId>, record: Record, outcome: Outcome },
     /// A lease was stored, with what these clients had used; or it was not.
     Leased { lease: Lease, clients: Vec<ClientId>, outcome: Outcome },
     /// An admin command has changed the roster.

@@ -18,8 +18,8 @@ use super::input::{Input, Inputs};
 const BATCH: usize = 64;
 
 enum Order {
-    /// Somebody waits for this one.
-    Keep(ExchangeId, Record),
+    /// If there is an exchange, somebody waits for this one.
+    Keep(Option<ExchangeId>, Record),
     /// A new lease, with all that was used under the one before.
     Renew(Lease, Vec<(ClientId, Used)>),
 }
@@ -37,7 +37,12 @@ pub(super) struct Gone;
 impl Keeper {
     /// Asks to make a record durable; the outcome comes back as an input.
     pub(super) fn keep(&self, exchange: ExchangeId, record: Record) -> Result<(), Gone> {
-        self.order(Order::Keep(exchange, record))
+        self.order(Order::Keep(Some(exchange), record))
+    }
+
+    /// The same for a record that nobody waits for.
+    pub(super) fn keep_aside(&self, record: Record) -> Result<(), Gone> {
+        self.order(Order::Keep(None, record))
     }
 
     /// Asks to make a lease durable, and in the same breath what was used; the outcome comes back as an input.
@@ -93,14 +98,14 @@ impl Work {
         Ok(())
     }
 
-    fn keep(&self, waiting: Vec<(ExchangeId, Record)>) -> Result<(), Gone> {
+    fn keep(&self, waiting: Vec<(Option<ExchangeId>, Record)>) -> Result<(), Gone> {
         if waiting.is_empty() {
             return Ok(());
         }
         let records: Vec<Record> = waiting.iter().map(|(_, record)| *record).collect();
         let outcome = outcome(self.store.write(&records));
-        for (exchange, _) in waiting {
-            self.report(Input::Stored { exchange, outcome })?;
+        for (exchange, record) in waiting {
+            self.report(Input::Stored { exchange, record, outcome })?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@
 //! | [`policy`], [`court`] | policies: where they come from; who is asked about what, each on a thread of its own |
 //! | [`keeper`], [`flows`] | what takes long: the disk, the kernel's list of connections, each on a thread of its own |
 //! | [`ledger`], [`scribe`] | what is written down, once the gate has acted |
-//! | [`lease`] | when counters need not wait for the disk |
+//! | [`lease`], [`spares`] | when counters, and numbers of books, need not wait for the disk |
 //! | [`vigil`] | roster and keys that admin commands change |
 //! | [`upkeep`] | what is looked after every second |
 
@@ -46,6 +46,7 @@ mod policy;
 mod rhythm;
 mod scribe;
 mod signals;
+mod spares;
 mod start;
 mod statics;
 mod upkeep;

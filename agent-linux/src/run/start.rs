@@ -32,6 +32,7 @@ use super::ledger::Ledger;
 use super::noise::{NoiseMeter, Visits};
 use super::peers::Peers;
 use super::signals::Signals;
+use super::spares::Spares;
 use super::statics::{self, Statics};
 use super::upkeep::Upkeep;
 use super::{clock, keeper, plan, policy, vigil};
@@ -75,6 +76,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
         store,
         upkeep: Upkeep { plan },
         renewal,
+        spares: Spares::default(),
         audit: Arc::clone(&audit),
         gate,
         firewall,

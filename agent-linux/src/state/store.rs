@@ -169,6 +169,16 @@ impl Store {
         self.change(|database| tables::write(database, records, LeaseChange::Set(lease)))
     }
 
+    /// A clean stop: makes records durable, removes the lease, and puts the position of each of these books where it is, although
+    /// a position ahead of it was stored. All or nothing. Every counter that was used has to be among the records that were
+    /// written, and no number may be offered any more.
+    ///
+    /// # Errors
+    /// If it cannot be said that it is durable.
+    pub fn end(&self, records: &[Record], cursors: &[(BookId, u32)]) -> Result<(), WriteError> {
+        self.change(|database| tables::write(database, records, LeaseChange::End(cursors)))
+    }
+
     /// The numbers of one policy.
     ///
     /// # Errors

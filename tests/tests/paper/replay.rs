@@ -7,7 +7,11 @@ use knockgate_tests::capture::Capture;
 use knockgate_tests::gates::CENTRAL;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::scenes::{SSH, Scene};
+use knockgate_tests::tracing::{Interference, Tracer};
 use knockgate_tests::{Family, Lab, waiting};
+
+/// What a full disk refuses: content, and more room.
+const WRITING: &str = "pwrite64,ftruncate,fallocate,fsync,fdatasync";
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
@@ -24,6 +28,8 @@ pub(crate) fn stories() -> Vec<Story> {
             finished_from_elsewhere,
         ),
         story("a question that was turned away is refused after kill -9", turned_away_question),
+        story("a number is stored ahead: a crash loses one, a clean stop none", stored_ahead),
+        story("a number that was stored ahead needs no disk, and the one after it does", offered_without_disk),
     ]
 }
 
@@ -74,6 +80,44 @@ fn refused(lab: &Lab, family: Family, between: Between) -> Result<()> {
 
 fn offers_so_far(scene: &Scene<'_>) -> Result<usize> {
     Ok(scene.gate.audit()?.iter().filter(|record| record["event"] == "offered").count())
+}
+
+fn stored_ahead(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::set(lab, Family::V4)?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.gate.stop()?;
+    scene.gate.start()?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.gate.kill()?;
+    scene.gate.start()?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    let numbers = numbers_offered(&scene)?;
+    ensure!(numbers == [0, 1, 2, 4], "{numbers:?}");
+    Ok(())
+}
+
+fn offered_without_disk(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::set(lab, Family::V4)?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.wait_until_shut(&lab.client, SSH)?;
+
+    let full = Tracer::attach(scene.gate.pid()?, Interference::Fail { calls: WRITING, error: "ENOSPC" })?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.alice.knock("ssh")?.expect(4)?;
+    ensure!(!full.detach()?.is_empty(), "nothing was written: the disk was not full for anybody");
+
+    scene.alice.knock("ssh")?.expect(0)?;
+    let numbers = numbers_offered(&scene)?;
+    ensure!(numbers == [0, 1, 3], "{numbers:?}");
+    Ok(())
+}
+
+fn numbers_offered(scene: &Scene<'_>) -> Result<Vec<u64>> {
+    let audit = scene.gate.audit()?;
+    let offered = audit.iter().filter(|record| record["event"] == "offered");
+    Ok(offered.filter_map(|record| record["number"].as_u64()).collect())
 }
 
 /// The attacker sees all of a sequence but its last port used, and uses it from his own address while it is held.

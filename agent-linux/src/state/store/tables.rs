@@ -110,13 +110,19 @@ pub(super) fn fill(database: &Database, gate: GateId, used: &Loaded) -> Result<(
 
 /// What a transaction does with the lease.
 #[derive(Clone, Copy)]
-pub(super) enum LeaseChange {
+pub(super) enum LeaseChange<'a> {
     Keep,
     Set(Option<Lease>),
+    /// There is none any more, and the books' positions are these, whatever was stored ahead.
+    End(&'a [(BookId, u32)]),
 }
 
 /// Makes records durable, and the lease with them.
-pub(super) fn write(database: &Database, records: &[Record], change: LeaseChange) -> Result<(), redb::Error> {
+pub(super) fn write(
+    database: &Database,
+    records: &[Record],
+    change: LeaseChange<'_>,
+) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
         let mut table = transaction.open_table(USED)?;
@@ -135,6 +141,12 @@ pub(super) fn write(database: &Database, records: &[Record], change: LeaseChange
             LeaseChange::Keep => {}
             LeaseChange::Set(Some(Lease { after, until })) => drop(leases.insert(THE_LEASE, (after, until))?),
             LeaseChange::Set(None) => drop(leases.remove(THE_LEASE)?),
+            LeaseChange::End(exact) => {
+                leases.remove(THE_LEASE)?;
+                for (book, next) in exact {
+                    cursors.insert(book.0, *next)?;
+                }
+            }
         }
     }
     Ok(transaction.commit()?)

@@ -122,6 +122,21 @@ fn a_clean_stop_leaves_no_lease() {
 }
 
 #[test]
+fn a_clean_stop_gives_back_what_was_stored_ahead() {
+    let (_temp, dir) = state_dir();
+    let store = opened(&dir);
+    store.write_lease(&[], Some(lease(100))).unwrap();
+    store.write(&[Record::Offer { client: ALICE, used: used(150), book: BOOK, next: 5 }]).unwrap();
+    store.end(&[Record::Counter { client: ALICE, used: used(160) }], &[(BOOK, 4)]).unwrap();
+    drop(store);
+    let (_store, loaded) = open(&dir).unwrap();
+    assert_eq!(
+        (loaded.last_stop, loaded.used[&ALICE], loaded.cursors[&BOOK]),
+        (LastStop::Clean, used(160), 4)
+    );
+}
+
+#[test]
 fn an_ordinary_write_leaves_the_lease_alone() {
     let (_temp, dir) = state_dir();
     let store = opened(&dir);
