@@ -121,7 +121,6 @@ fn sum_with_ends(from: SocketAddr, to: SocketAddr, protocol: u8, segment: &[u8])
 pub struct Flood {
     wanted: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
-    begun: Instant,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
@@ -138,21 +137,20 @@ impl Flood {
             let (wanted, sent) = (Arc::clone(&wanted), Arc::clone(&sent));
             move || pour(&forger, per_second, each, &wanted, &sent)
         });
-        Ok(Self { wanted, sent, begun: Instant::now(), thread: Some(thread) })
+        Ok(Self { wanted, sent, thread: Some(thread) })
     }
 
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Ends it. How many packets were sent, and how many a second.
-    pub fn stop(mut self) -> Result<(u64, f64)> {
+    /// Ends it. How many packets were sent.
+    pub fn stop(mut self) -> Result<u64> {
         self.wanted.store(false, Ordering::Relaxed);
-        let lasted = self.begun.elapsed();
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
-        Ok((self.sent(), self.sent() as f64 / lasted.as_secs_f64()))
+        Ok(self.sent())
     }
 }
 

@@ -77,6 +77,53 @@ const WRONG: &[(&str, &str, &str)] = &[
         "masquerade",
         "masquerade",
     ),
+    // Static sequences.
+    ("[static-sequence]\nname = \"lab\"", "[static-sequence]", "[[static-sequence]]"),
+    (
+        "[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 8000]\nservice = \"ssh\"",
+        "sequence = [7000, 8000]",
+        "3 to 16",
+    ),
+    (
+        "[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 8000, 7000]\nservice = \"ssh\"",
+        "sequence = [7000",
+        "twice",
+    ),
+    (
+        "[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 8080, 9000]\nservice = \"ssh\"",
+        "sequence = [7000",
+        "service web",
+    ),
+    (
+        "[[static-sequence]]\nname = \"lab\"\nsequence = [7000, \"8000:udp\", 9000]\nservice = \"ssh\"",
+        "8000:udp",
+        "9000/udp",
+    ),
+    (
+        "[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 62201, 9000]\nservice = \"ssh\"",
+        "sequence = [7000",
+        "central port",
+    ),
+    (
+        "[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 7001, 7002]\nservice = \"ssh\"",
+        "sequence = [7000",
+        "leave gaps",
+    ),
+    (
+        "[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 8000, 9000]\nservice = \"shh\"",
+        "\"shh\"",
+        "service.shh",
+    ),
+    (
+        "[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 8000, 9000]\nservice = \"ssh\"\nwithin = \"2m\"",
+        "within",
+        "within",
+    ),
+    (
+        "[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 8000, 9000]\nservice = \"ssh\"\nopen = \"2h\"",
+        "open = \"2h\"",
+        "max-open",
+    ),
     // Policies.
     ("[policy]\nchain = [\"mine\"]", "chain", "mine"),
     ("[policy]\nchain = []", "chain = []", "chain"),
