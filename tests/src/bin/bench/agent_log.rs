@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use knockgate_tests::waiting;
 use serde_json::Value;
 
-use crate::wire::Moment;
+use crate::segment::Moment;
 
 /// The agent writes within milliseconds; a grant of a second ends after one.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -32,6 +32,12 @@ impl AgentLog {
     pub(crate) fn follow(path: PathBuf) -> Result<Self> {
         let read = std::fs::metadata(&path).context("no audit log")?.len();
         Ok(Self { path, read })
+    }
+
+    /// Passes over what has come since.
+    pub(crate) fn skip(&mut self) -> Result<()> {
+        self.read = std::fs::metadata(&self.path).context("no audit log")?.len();
+        Ok(())
     }
 
     /// All new records up to the first one of an event, which is waited for.

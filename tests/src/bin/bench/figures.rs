@@ -4,10 +4,6 @@
 pub(crate) struct Figures(Vec<f64>);
 
 impl Figures {
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
-    }
-
     /// Median, 90th and 99th percentile.
     pub(crate) fn summary(&self) -> [f64; 3] {
         let mut sorted = self.0.clone();

@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use knockgate_tests::peers::Service;
-use knockgate_tests::programs::{self, Running};
+use knockgate_tests::programs;
 use knockgate_tests::scenes::SSH;
 use knockgate_tests::{Family, Lab};
 
+use crate::addresses::Addresses;
+use crate::counted::Counted;
 use crate::installed;
 use crate::peer::{Client, Knock, Observed, Peer};
-use crate::wire::Wire;
+use crate::process::Process;
+use crate::wire::{Watching, Wire};
 
 /// Where fwknop's client sends its packet.
 const KNOCK: u16 = 62201;
@@ -24,11 +26,8 @@ const RULES: [&str; 3] = [
     "-A INPUT -i lo -j ACCEPT",
 ];
 
-/// From start to its log line.
-const START: Duration = Duration::from_secs(10);
-
 /// How fwknopd hears.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ear {
     /// What it does unless told otherwise: libpcap, looked at ten times a second.
     Pcap,
@@ -45,20 +44,38 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
+    /// If one is missing, that is said.
+    pub(crate) fn find_or_say() -> Option<Self> {
+        let found = Self::find();
+        found
+            .inspect_err(|missing| {
+                eprintln!(
+                    "bench: {missing} is not installed, so fwknop is left out; `apt install fwknop-server fwknop-client iptables`"
+                );
+            })
+            .ok()
+    }
+
     /// All of them, or the name of one that is missing.
     pub(crate) fn find() -> Result<Self, &'static str> {
         let find = |program| installed::find(program).ok_or(program);
         Ok(Self { daemon: find("fwknopd")?, client: find("fwknop")?, iptables: find("iptables")? })
+    }
+
+    pub(crate) fn version(&self) -> Result<String> {
+        installed::version_number(&self.daemon)
     }
 }
 
 pub(crate) struct Fwknop<'lab> {
     lab: &'lab Lab,
     wire: Wire,
+    addresses: Addresses,
     programs: Programs,
+    ear: Ear,
     title: String,
     keys: Keys,
-    _daemon: Running,
+    daemon: Counted,
     _service: Service,
 }
 
@@ -76,19 +93,17 @@ impl<'lab> Fwknop<'lab> {
             }
         };
         let keys = Keys::generate(lab, &programs)?;
-        let daemon = daemon(lab, &programs, ear, &keys, says).with_context(|| lab.all_logs())?;
-        let version = installed::version(&programs.daemon)?;
-        let number = version.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        let daemon = daemon(lab, &programs, ear, &keys, says)?;
+        let version = programs.version()?;
         Ok(Self {
             lab,
             wire: Wire::to(lab, SSH)?,
-            title: format!(
-                "fwknop {}, {manner}: one packet, by its client",
-                number.unwrap_or("?").trim_end_matches(',')
-            ),
+            addresses: Addresses::of(lab)?,
+            ear,
+            title: format!("fwknop {version}, {manner}: one packet, by its client"),
             programs,
             keys,
-            _daemon: daemon,
+            daemon,
             _service: Service::start(&lab.gate, SSH, "ssh")?,
         })
     }
@@ -101,36 +116,45 @@ impl<'lab> Fwknop<'lab> {
 }
 
 impl Peer for Fwknop<'_> {
+    fn id(&self) -> &'static str {
+        match self.ear {
+            Ear::Pcap => "fwknop",
+            Ear::UdpServer => "fwknop-udp",
+        }
+    }
+
     fn title(&self) -> &str {
         &self.title
     }
 
-    fn knock(&mut self, repetition: u32) -> Result<Knock> {
-        let [client, gate] = [&self.lab.client, &self.lab.gate].map(|host| host.ip(Family::V4).to_string());
+    fn lab(&self) -> &Lab {
+        self.lab
+    }
+
+    fn process(&self) -> Option<Process> {
+        Some(Process(self.daemon.pid()))
+    }
+
+    fn written(&self) -> u64 {
+        self.daemon.written()
+    }
+
+    /// For an address that nobody had before, and from none in particular: the packet says for whom it is.
+    fn knock(&mut self, watching: Watching) -> Result<Knock> {
+        let address = self.addresses.fresh();
+        self.wire.speak_as(address);
+        let gate = self.lab.gate.ip(Family::V4).to_string();
         let mut command = Command::new(&self.programs.client);
         command.env("HOME", self.lab.path(""));
-        command.args([
-            "-A",
-            &format!("tcp/{SSH}"),
-            "-a",
-            &client,
-            "-D",
-            &gate,
-            "--no-save-args",
-            "--use-hmac",
-        ]);
+        command.args(["-A", &format!("tcp/{SSH}"), "-a", &address.to_string(), "-D", &gate]);
+        command.args(["--no-save-args", "--use-hmac"]);
         command.args(["--key-base64-rijndael", &self.keys.rijndael, "--key-base64-hmac", &self.keys.hmac]);
-        let observed = Observed::by(&mut self.wire, &self.lab.client, repetition, &mut command);
+        let observed = Observed::by(&mut self.wire, &self.lab.client, watching, &mut command);
         self.shut()?;
         let knock = observed?.knock(|segment| segment.is_datagram_to(KNOCK))?;
         // It ends when it has sent the packet, and hears nothing.
         let client = knock.client.map(|client| Client { to_end: None, ..client });
         Ok(Knock { client, ..knock })
-    }
-
-    /// It was shut by hand.
-    fn wait_until_shut(&mut self) -> Result<()> {
-        Ok(())
     }
 }
 
@@ -152,7 +176,7 @@ impl Keys {
     }
 }
 
-fn daemon(lab: &Lab, programs: &Programs, ear: Ear, keys: &Keys, says: &str) -> Result<Running> {
+fn daemon(lab: &Lab, programs: &Programs, ear: Ear, keys: &Keys, says: &str) -> Result<Counted> {
     let (settings, access) = (lab.path("fwknopd.conf"), lab.path("access.conf"));
     write_private(&settings, &configuration(lab, programs, ear))?;
     let Keys { rijndael, hmac } = keys;
@@ -165,8 +189,8 @@ fn daemon(lab: &Lab, programs: &Programs, ear: Ear, keys: &Keys, says: &str) -> 
     )?;
     let mut command = lab.gate.command(&programs.daemon);
     command.arg("-f").arg("-c").arg(&settings).arg("-a").arg(&access);
-    let mut daemon = Running::start(&mut command, &lab.log("fwknopd"))?;
-    daemon.wait_for_text(says, 0, START)?;
+    let mut daemon = Counted::start(&mut command, None)?;
+    daemon.wait_for(says).context("fwknopd does not come up")?;
     Ok(daemon)
 }
 

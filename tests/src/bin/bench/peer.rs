@@ -3,9 +3,11 @@
 use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
-use knockgate_tests::Host;
+use knockgate_tests::{Host, Lab};
 
-use crate::wire::{Moment, Seen, Segment, Wire};
+use crate::process::Process;
+use crate::segment::{Moment, Segment};
+use crate::wire::{Seen, Watching, Wire};
 
 /// What one knock took, in milliseconds.
 pub(crate) struct Knock {
@@ -28,6 +30,9 @@ pub(crate) struct Client {
 }
 
 pub(crate) trait Peer {
+    /// One word for tables and plots.
+    fn id(&self) -> &'static str;
+
     /// Who it is and how it is knocked at.
     fn title(&self) -> &str;
 
@@ -36,10 +41,21 @@ pub(crate) trait Peer {
         &[]
     }
 
-    fn knock(&mut self, repetition: u32) -> Result<Knock>;
+    fn lab(&self) -> &Lab;
 
-    /// What the last knock has opened is shut again.
-    fn wait_until_shut(&mut self) -> Result<()>;
+    /// Who hears; nobody if the kernel does it alone.
+    fn process(&self) -> Option<Process>;
+
+    /// Bytes of logs so far, wherever they go.
+    fn written(&self) -> u64;
+
+    /// It ends well only if the port was shut before and open in time.
+    fn knock(&mut self, watching: Watching) -> Result<Knock>;
+
+    /// The next knock finds the port shut.
+    fn wait_until_shut(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A knock by a client's process: what passed, and the process's times.
@@ -51,10 +67,15 @@ pub(crate) struct Observed {
 
 impl Observed {
     /// Starts the command from a host when its turn has come, and waits for its end, which has to be a good one.
-    pub(crate) fn by(wire: &mut Wire, from: &Host, repetition: u32, command: &mut Command) -> Result<Self> {
+    pub(crate) fn by(
+        wire: &mut Wire,
+        from: &Host,
+        watching: Watching,
+        command: &mut Command,
+    ) -> Result<Self> {
         from.inside(|| {
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-            let ((started, child), seen) = wire.observe(repetition, |_| {
+            let ((started, child), seen) = wire.observe(watching, |_| {
                 let started = Moment::now();
                 Ok((started, command.spawn().context("cannot start the client")?))
             })?;
@@ -70,14 +91,17 @@ impl Observed {
 
     /// A knock without phases, whose first packet is of this kind.
     pub(crate) fn knock(self, is_first: impl Fn(&Segment) -> bool) -> Result<Knock> {
-        let begun = self.seen.begun(is_first)?;
-        Ok(Knock {
-            to_open: self.seen.open.since(begun),
-            to_answer: None,
-            client: Some(self.client()),
-            phases: Vec::new(),
-            seen: self.seen,
-        })
+        let client = Some(self.client());
+        Ok(Knock { client, ..Knock::of(self.seen, is_first)? })
+    }
+}
+
+impl Knock {
+    /// Its first packet is of this kind, and nobody measures more of it.
+    pub(crate) fn of(seen: Seen, is_first: impl Fn(&Segment) -> bool) -> Result<Self> {
+        let begun = seen.begun(is_first)?;
+        let to_open = seen.open.since(begun);
+        Ok(Self { to_open, to_answer: None, client: None, phases: Vec::new(), seen })
     }
 }
 

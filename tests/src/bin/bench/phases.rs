@@ -5,7 +5,8 @@ use knockgate_tests::gates::CENTRAL;
 use serde_json::Value;
 
 use crate::agent_log::Record;
-use crate::wire::{Moment, Seen};
+use crate::segment::Moment;
+use crate::wire::Seen;
 
 /// What happens from the packet to the open port, one after the other, without a gap; then parts of it.
 pub(crate) const PACKET: [&str; 4] = [

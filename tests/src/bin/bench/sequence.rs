@@ -12,7 +12,9 @@ use knockgate_tests::{Family, Lab, programs, waiting};
 use crate::agent_log::AgentLog;
 use crate::peer::{Knock, Observed, Peer};
 use crate::phases;
-use crate::wire::{Segment, Wire};
+use crate::process::Process;
+use crate::segment::Segment;
+use crate::wire::{Watching, Wire};
 
 /// After a knock that went wrong: longer than any lockout.
 const RECOVERY: Duration = Duration::from_secs(90);
@@ -24,10 +26,19 @@ pub(crate) struct Sequence<'lab> {
     log: AgentLog,
     program: PathBuf,
     is_open: bool,
+    network: Network,
+}
+
+/// Between client and gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    Near,
+    /// Somebody has put a [`crate::delay::DelayLine`] into it.
+    Far,
 }
 
 impl<'lab> Sequence<'lab> {
-    pub(crate) fn set(lab: &'lab Lab, knocks: u32) -> Result<Self> {
+    pub(crate) fn set(lab: &'lab Lab, network: Network, knocks: u32) -> Result<Self> {
         // A few more numbers than knocks, so that no book ever runs low.
         let count = knocks.saturating_mul(2).clamp(1_000, 65_536);
         let scene = Scene::set_with(lab, Family::V4, &format!("[sequence]\ncount = {count}"))?;
@@ -36,16 +47,17 @@ impl<'lab> Sequence<'lab> {
             log: AgentLog::follow(lab.path("audit.jsonl"))?,
             program: programs::ours("knockgate")?,
             is_open: false,
+            network,
             scene,
         })
     }
 
-    fn knock_once(&mut self, repetition: u32) -> Result<Knock> {
+    fn knock_once(&mut self, watching: Watching) -> Result<Knock> {
         let mut command = Command::new(&self.program);
         command.env("KNOCKGATE_HOME", self.scene.alice.home());
         command.args(["knock", "alice", "ssh", "--via", "sequence"]);
         command.args(["--seconds", "1", "--timeout", "5", "--quiet"]);
-        let observed = Observed::by(&mut self.wire, &self.scene.lab.client, repetition, &mut command)?;
+        let observed = Observed::by(&mut self.wire, &self.scene.lab.client, watching, &mut command)?;
         let records = self.log.up_to("grant-opened")?;
         self.is_open = true;
         let is_first = |segment: &Segment| segment.is_attempt() && segment.to.port() == CENTRAL;
@@ -68,16 +80,38 @@ impl<'lab> Sequence<'lab> {
 }
 
 impl Peer for Sequence<'_> {
+    fn id(&self) -> &'static str {
+        match self.network {
+            Network::Near => "sequence",
+            Network::Far => "sequence-20ms",
+        }
+    }
+
     fn title(&self) -> &'static str {
-        "Knockgate: handshake and one-time sequence of six, by its client"
+        match self.network {
+            Network::Near => "Knockgate: handshake and one-time sequence of six, by its client",
+            Network::Far => "Knockgate: the same sequence over a round trip of 20 ms",
+        }
+    }
+
+    fn lab(&self) -> &Lab {
+        self.scene.lab
+    }
+
+    fn process(&self) -> Option<Process> {
+        self.scene.gate.pid().ok().map(Process)
+    }
+
+    fn written(&self) -> u64 {
+        self.scene.gate.log().len() as u64
     }
 
     fn phases(&self) -> &'static [&'static str] {
         &phases::SEQUENCE
     }
 
-    fn knock(&mut self, repetition: u32) -> Result<Knock> {
-        let knock = self.knock_once(repetition);
+    fn knock(&mut self, watching: Watching) -> Result<Knock> {
+        let knock = self.knock_once(watching);
         if knock.is_err() {
             self.recover()?;
         }

@@ -8,91 +8,62 @@ use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU64;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use knockgate_tests::{Family, Host, Lab};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::link::{self, EVERY_PROTOCOL};
+use crate::segment::{Moment, Segment, parse, syn};
 use crate::sys;
 
-/// Between two probes. Short against what is measured, and rare enough to leave the machine idle.
-const PACE: Duration = Duration::from_micros(200);
-
 /// A knock that has not opened the port by then has failed.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Source ports of probes: outside the range that the kernel gives to the client's own connections.
 const SOURCE_PORTS: std::ops::Range<u16> = 2_000..32_000;
 
-/// Room for the packets of a tenth of a second in which this thread does not run.
-const BACKLOG_BYTES: usize = 4 << 20;
-
-/// `ETH_P_ALL` of linux/if_ether.h: every protocol, both directions.
-const EVERY_PROTOCOL: u16 = 0x0003;
 /// `IPPROTO_RAW`: the sender writes the IP header, and nothing is ever received.
 const OWN_HEADER: i32 = 255;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const UDP_HEADER: u16 = 8;
-const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
 
-/// A point in time of the system clock, in nanoseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(i64);
+/// How often the guarded port is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Where time is measured to a fraction of a millisecond.
+    Fine,
+    /// Where somebody makes noise, and probes shall not be a part of it.
+    Coarse,
+}
 
-impl Moment {
-    pub(crate) fn now() -> Self {
-        SystemTime::now().into()
-    }
-
-    /// Milliseconds from an earlier moment to this one.
-    pub(crate) fn since(self, earlier: Self) -> f64 {
-        Duration::from_nanos(self.0.abs_diff(earlier.0)).as_secs_f64()
-            * if self < earlier { -1_000.0 } else { 1_000.0 }
+impl Pace {
+    /// Between two probes.
+    pub(crate) const fn gap(self) -> Duration {
+        match self {
+            Self::Fine => Duration::from_micros(100),
+            Self::Coarse => Duration::from_millis(1),
+        }
     }
 }
 
-impl From<SystemTime> for Moment {
-    fn from(time: SystemTime) -> Self {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-    }
-}
-
-/// One TCP segment or UDP datagram that passed.
+/// How one knock is watched.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Segment {
-    pub(crate) at: Moment,
-    pub(crate) from: SocketAddrV4,
-    pub(crate) to: SocketAddrV4,
-    pub(crate) has_payload: bool,
-    transport: Transport,
+pub(crate) struct Watching {
+    /// The number of the knock. It decides how long the port is probed before, so that knocks do not fall in step with anybody's
+    /// timer.
+    pub(crate) repetition: u32,
+    pub(crate) pace: Pace,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Transport {
-    Tcp { flags: u8 },
-    Udp,
-}
-
-impl Segment {
-    pub(crate) fn is_attempt(&self) -> bool {
-        matches!(self.transport, Transport::Tcp { flags } if flags & (SYN | ACK) == SYN)
+impl Watching {
+    /// Between 5 and 54 milliseconds.
+    fn before(self) -> Duration {
+        Duration::from_millis(5) + Duration::from_micros(u64::from(self.repetition) * 7_400 % 50_000)
     }
 
-    fn is_acceptance(&self) -> bool {
-        matches!(self.transport, Transport::Tcp { flags } if flags & (SYN | ACK) == SYN | ACK)
-    }
-
-    pub(crate) fn is_datagram_to(&self, port: u16) -> bool {
-        matches!(self.transport, Transport::Udp) && self.to.port() == port
-    }
-
-    pub(crate) fn is_datagram_from(&self, port: u16) -> bool {
-        matches!(self.transport, Transport::Udp) && self.from.port() == port
+    fn probes_before(self) -> u128 {
+        (self.before().as_nanos() / self.pace.gap().as_nanos()).max(5)
     }
 }
 
@@ -148,19 +119,23 @@ impl Wire {
         Self { answers_from: Some(port), ..self }
     }
 
-    /// Probes the port a while, makes sure that it is shut, begins the knock, and probes on until the port is open.
-    ///
-    /// `repetition` decides how long the while is, so that knocks do not fall in step with anybody's timer.
+    /// From now on probes and SYNs come from this address of the client.
+    pub(crate) fn speak_as(&mut self, client: Ipv4Addr) {
+        self.client = client;
+    }
+
+    /// Probes the port a while, makes sure that it is shut, begins the knock, and probes on until the port is open. For a thread
+    /// inside the client's namespace.
     pub(crate) fn observe<T>(
         &mut self,
-        repetition: u32,
+        watching: Watching,
         begin: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<(T, Result<Seen>)> {
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         self.read(|_| ())?;
-        let mut log = Log::new(self.target);
-        let mut pace = Pace { next: Instant::now() };
-        for _ in 0..25 + repetition * 37 % 250 {
+        let mut log = Log::new(self.client, self.target);
+        let mut pace = Metronome { gap: watching.pace.gap(), next: Instant::now() };
+        for _ in 0..watching.probes_before() {
             self.probe(&mut pace, &mut log)?;
         }
         ensure!(!log.is_open(), "port {} is open before the knock", self.target.port());
@@ -184,7 +159,7 @@ impl Wire {
         Ok(())
     }
 
-    fn probe(&mut self, pace: &mut Pace, log: &mut Log) -> Result<()> {
+    fn probe(&mut self, pace: &mut Metronome, log: &mut Log) -> Result<()> {
         pace.keep();
         self.send_syn(self.target.port())?;
         self.read(|segment| log.note(segment))
@@ -199,8 +174,7 @@ impl Wire {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error).context("cannot read from the wire"),
             };
-            let [seconds, nanoseconds] = sys::stamp_of_last_packet(&self.packets)?;
-            let at = Moment(seconds * 1_000_000_000 + nanoseconds);
+            let at = Moment::of_stamp(sys::stamp_of_last_packet(&self.packets)?);
             if let Some(segment) = buffer.get(..length).and_then(|packet| parse(packet, at)) {
                 note(segment);
             }
@@ -209,20 +183,22 @@ impl Wire {
 }
 
 /// A steady pace that does not try to make up for lost steps.
-struct Pace {
+struct Metronome {
+    gap: Duration,
     next: Instant,
 }
 
-impl Pace {
+impl Metronome {
     fn keep(&mut self) {
         let now = Instant::now();
         thread::sleep(self.next.saturating_duration_since(now));
-        self.next = now.max(self.next) + PACE;
+        self.next = now.max(self.next) + self.gap;
     }
 }
 
 /// What is kept of what passes.
 struct Log {
+    client: Ipv4Addr,
     target: SocketAddrV4,
     segments: Vec<Segment>,
     /// When each probe left, by its source port.
@@ -232,15 +208,18 @@ struct Log {
 }
 
 impl Log {
-    fn new(target: SocketAddrV4) -> Self {
-        Self { target, segments: Vec::new(), probes: HashMap::new(), answered: None }
+    fn new(client: Ipv4Addr, target: SocketAddrV4) -> Self {
+        Self { client, target, segments: Vec::new(), probes: HashMap::new(), answered: None }
     }
 
     fn note(&mut self, segment: Segment) {
         if segment.to == self.target && segment.is_attempt() {
             self.probes.insert(segment.from.port(), segment.at);
         } else if segment.from == self.target && segment.is_acceptance() {
-            self.answered.get_or_insert(segment);
+            // An answer to another address of the client belongs to an earlier knock.
+            if *segment.to.ip() == self.client {
+                self.answered.get_or_insert(segment);
+            }
         } else {
             self.segments.push(segment);
         }
@@ -274,7 +253,7 @@ impl Log {
     }
 }
 
-fn v4(host: &Host) -> Result<Ipv4Addr> {
+pub(crate) fn v4(host: &Host) -> Result<Ipv4Addr> {
     match host.ip(Family::V4) {
         IpAddr::V4(address) => Ok(address),
         IpAddr::V6(address) => bail!("{address} is not of IPv4"),
@@ -285,7 +264,7 @@ fn packet_socket() -> Result<Socket> {
     let every = Protocol::from(i32::from(EVERY_PROTOCOL.to_be()));
     // Type DGRAM: the kernel takes the link header off.
     let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(every)).context("no packet socket")?;
-    socket.set_recv_buffer_size(BACKLOG_BYTES)?;
+    link::make_room(&socket)?;
     socket.set_nonblocking(true)?;
     match sys::stamp_of_last_packet(&socket) {
         Err(error) if error.raw_os_error() != Some(Errno::NOENT.raw_os_error()) => {
@@ -297,58 +276,4 @@ fn packet_socket() -> Result<Socket> {
 
 fn raw_socket() -> Result<Socket> {
     Socket::new(Domain::IPV4, Type::RAW, Some(OWN_HEADER.into())).context("no raw socket")
-}
-
-/// An IPv4 packet with a bare SYN. The kernel fills in the IP header's length and checksum.
-fn syn(from: SocketAddrV4, to: SocketAddrV4) -> [u8; 40] {
-    let mut packet = [0; 40];
-    packet[0] = 0x45;
-    packet[8] = 64;
-    packet[9] = TCP;
-    packet[12..16].copy_from_slice(&from.ip().octets());
-    packet[16..20].copy_from_slice(&to.ip().octets());
-    packet[20..22].copy_from_slice(&from.port().to_be_bytes());
-    packet[22..24].copy_from_slice(&to.port().to_be_bytes());
-    packet[32] = 0x50;
-    packet[33] = SYN;
-    packet[34..36].copy_from_slice(&u16::MAX.to_be_bytes());
-    let checksum = tcp_checksum(&packet);
-    packet[36..38].copy_from_slice(&checksum.to_be_bytes());
-    packet
-}
-
-/// RFC 9293, section 3.1, over the addresses, the protocol, the length of 20 bytes, and the header.
-fn tcp_checksum(packet: &[u8; 40]) -> u16 {
-    let words = packet[12..].chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
-    let sum = words.sum::<u32>() + u32::from(TCP) + 20;
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let [_, _, high, low] = (folded + (folded >> 16)).to_be_bytes();
-    !u16::from_be_bytes([high, low])
-}
-
-/// A TCP segment or UDP datagram in an IPv4 packet; anything else is not looked at.
-fn parse(packet: &[u8], at: Moment) -> Option<Segment> {
-    if packet.first()? >> 4 != 4 {
-        return None;
-    }
-    let word = |offset: usize| Some(u16::from_be_bytes([*packet.get(offset)?, *packet.get(offset + 1)?]));
-    let address =
-        |offset: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(offset..offset + 4)?).ok()?));
-    let start = usize::from(packet[0] & 0x0f) * 4;
-    let (transport, has_payload) = match *packet.get(9)? {
-        TCP => {
-            let header = usize::from(packet.get(start + 12)? >> 4) * 4;
-            let flags = *packet.get(start + 13)?;
-            (Transport::Tcp { flags }, usize::from(word(2)?) > start + header)
-        }
-        UDP => (Transport::Udp, word(start + 4)? > UDP_HEADER),
-        _ => return None,
-    };
-    Some(Segment {
-        at,
-        from: SocketAddrV4::new(address(12)?, word(start)?),
-        to: SocketAddrV4::new(address(16)?, word(start + 2)?),
-        has_payload,
-        transport,
-    })
 }
