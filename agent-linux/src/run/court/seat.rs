@@ -130,3 +130,43 @@ impl InUse {
         (!is_spared).then_some(in_line)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use knockgate_policy_host::{Capabilities, HostKind, MemoryState, PolicyEngine, Profile, Rights};
+
+    use super::*;
+
+    #[test]
+    fn a_policy_that_needs_longer_is_tried_once_in_a_thousand_knocks_and_a_new_module_at_once() {
+        let endless = "(loop $again (br $again)) (unreachable)";
+        let chair = Chair::new(policy(endless), Arc::new(MemoryState::default()));
+        let seat = Seat::<()>::new(Arc::clone(&chair));
+        let knock = Event::new(Cause::Packet, HostKind::Linux);
+        let is_tried = || {
+            assert!(matches!(seat.ask_at_once(&knock), AtOnce::Later));
+            assert!(seat.docket.turn().is_some(), "it is its thread's turn");
+            chair.in_use().spared.load(Ordering::Relaxed) == SPARED
+        };
+        for knock in 0..2002 {
+            assert_eq!(is_tried(), knock % 1001 == 0, "knock {knock}");
+        }
+        assert!(is_tried());
+        chair.replace(policy(endless));
+        assert!(is_tried());
+        chair.replace(policy("(i32.const 1)"));
+        for _ in 0..3 {
+            assert!(matches!(seat.ask_at_once(&knock), AtOnce::Said(_)));
+        }
+    }
+
+    fn policy(body: &str) -> Policy {
+        let module = wat::parse_str(format!(
+            r#"(module
+              (@custom "knockgate.manifest" "abi=1.0\0aname=p\0acauses=packet\0a")
+              (func (export "decide") (result i32) {body}))"#
+        ));
+        let engine = PolicyEngine::new(Profile::Server, Capabilities::ALL).unwrap();
+        engine.load("p", &module.unwrap(), &Rights::default()).unwrap()
+    }
+}

@@ -1,3 +1,5 @@
+mod in_line;
+
 use std::net::IpAddr;
 
 use knockgate_core::Effect;
@@ -19,22 +21,34 @@ fn chair(name: &str, causes: &str, body: &str) -> Arc<Chair> {
 }
 
 fn policy(name: &str, causes: &str, body: &str) -> Policy {
-    let module = wat::parse_str(format!(
+    engine().load(name, &module(causes, body), &rights()).unwrap()
+}
+
+fn module(causes: &str, body: &str) -> Vec<u8> {
+    wat::parse_str(format!(
         r#"(module
-          (@custom "knockgate.manifest" "abi=1.0\nname=p\nservices=*\ncapabilities=open lockout\ncauses={causes}\n")
+          (@custom "knockgate.manifest" "abi=1.0\nname=p\nservices=*\ncapabilities=open lockout state\ncauses={causes}\n")
           (import "knockgate:policy/act@1.0.0" "open" (func $open (param i32 i32) (result i32)))
           (import "knockgate:policy/act@1.0.0" "lockout" (func $lockout (param i32) (result i32)))
+          (import "knockgate:policy/event@1.0.0" "attr" (func $attr (param i32) (result i64)))
+          (import "knockgate:policy/state@1.0.0" "load" (func $load (param i32) (result i64)))
+          (import "knockgate:policy/state@1.0.0" "store" (func $store (param i32 i64) (result i32)))
           (func (export "decide") (result i32) {body}))"#
     ))
-    .unwrap();
-    let rights = Rights {
+    .unwrap()
+}
+
+fn engine() -> PolicyEngine {
+    PolicyEngine::new(Profile::Server, Capabilities::ALL).unwrap()
+}
+
+fn rights() -> Rights {
+    Rights {
         services: vec![ServiceRight { service: 1, max_seconds: 60 }],
-        capabilities: Capabilities::of(&[Capability::Open, Capability::Lockout]),
+        capabilities: Capabilities::of(&[Capability::Open, Capability::Lockout, Capability::State]),
         max_seconds: 60,
         ..Rights::default()
-    };
-    let engine = PolicyEngine::new(Profile::Server, Capabilities::ALL).unwrap();
-    engine.load(name, &module, &rights).unwrap()
+    }
 }
 
 fn event(cause: Cause, client: &str, service: u16) -> Event {

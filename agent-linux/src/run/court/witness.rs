@@ -39,7 +39,10 @@ impl Witness {
     }
 
     fn scene(&self, service: Option<u16>, lacking: Capabilities) -> Scene<'_> {
-        let time = jiff::Timestamp::now();
+        self.scene_at(jiff::Timestamp::now(), service, lacking)
+    }
+
+    fn scene_at(&self, time: jiff::Timestamp, service: Option<u16>, lacking: Capabilities) -> Scene<'_> {
         let unix = u64::try_from(time.as_second()).ok();
         let offset = self.zone.to_offset(time).seconds();
         Scene {
@@ -49,5 +52,41 @@ impl Witness {
             lacking,
             service: service.and_then(|id| self.services.get(&id)).map_or("", String::as_str),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_time_is_that_of_the_calendar_on_both_sides_of_a_change_of_clocks() {
+        let witness = witness(jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap());
+        for (time, weekday, minute) in [
+            ("2026-03-29T00:59:59Z", 7, 119),
+            ("2026-03-29T01:00:00Z", 7, 180),
+            ("2026-10-25T00:59:59Z", 7, 179),
+            ("2026-10-25T01:00:00Z", 7, 120),
+            ("2026-12-31T23:30:00Z", 5, 30),
+        ] {
+            let scene = witness.scene_at(time.parse().unwrap(), Some(1), Capabilities::NONE);
+            assert_eq!(scene.local, Some(LocalTime { weekday, minute }), "{time}");
+            assert_eq!(scene.service, "ssh");
+        }
+    }
+
+    #[test]
+    fn the_time_is_told_without_allocating() {
+        for zone in [jiff::tz::TimeZone::system(), jiff::tz::TimeZone::UTC] {
+            let witness = witness(zone);
+            let counted = allocation_counter::measure(|| {
+                let _ = witness.scene(Some(1), Capabilities::NONE);
+            });
+            assert_eq!(counted.count_total, 0);
+        }
+    }
+
+    fn witness(zone: jiff::tz::TimeZone) -> Witness {
+        Witness { services: [(1, "ssh".to_owned())].into(), zone }
     }
 }
