@@ -5,6 +5,7 @@
 //! What lies outside the file (keys, roster, policy modules) is checked by `knockgated check`.
 
 mod acts;
+mod capture;
 mod check;
 mod document;
 mod for_core;
@@ -38,6 +39,7 @@ use knockgate_core::profile::{PortRange, Protocol};
 use knockgate_core::static_sequence::Step;
 use knockgate_policy_abi::Capabilities;
 
+pub use crate::capture::watch::Via;
 pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
 pub use gateway::Gateway;
 use knockgate_policy_host::builtin::BuiltIn;
@@ -63,6 +65,7 @@ pub struct Config {
     /// There if the file is for a firmware in front of machines, and not for this host.
     pub gateway: Option<Gateway>,
     pub packet: Packet,
+    pub capture: Capture,
     /// The TCP central port, if there shall be one. Without it, clients knock with packets; one of the two there is.
     pub central: Option<Central>,
     pub sequence: Sequence,
@@ -152,6 +155,14 @@ impl Packet {
             (PacketMode::Watch | PacketMode::Socket, PacketPorts::Any) | (PacketMode::Off, _) => &[],
         }
     }
+}
+
+/// `[capture]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capture {
+    /// How knocks are heard that no socket is bound for.
+    pub via: Via,
 }
 
 /// `[central]`

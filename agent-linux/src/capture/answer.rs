@@ -2,7 +2,9 @@
 //!
 //! A raw socket writes the whole packet, so the answer comes from the address and port that was asked, though nothing is
 //! bound there: a port scan finds what it found before. The sockets are made for sending alone (`IPPROTO_RAW`), and a
-//! filter that keeps nothing makes sure of it. Only CAP_NET_RAW is needed, and only when opening.
+//! filter that keeps nothing makes sure of it. Only CAP_NET_RAW is needed, and only when opening. Without it, a UDP socket is
+//! bound to that address and port while the answer is sent, behind the same filter and behind the guard; ports below 1024
+//! then need CAP_NET_BIND_SERVICE.
 //! Headers: RFC 791, RFC 8200, RFC 768; `raw(7)` says which fields the kernel fills in.
 
 use std::io;
@@ -35,14 +37,20 @@ const KEEP_NOTHING: SockFilter = SockFilter::new(6, 0, 0, 0);
 /// Why nothing can be answered.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    #[error("not allowed to answer packet knocks; run as root or with CAP_NET_RAW, or set mode = \"socket\"")]
-    NotAllowed,
     #[error("packet knocks cannot be answered ({0}); set mode = \"socket\", or see `dmesg`")]
     Kernel(#[source] io::Error),
 }
 
 /// Sends answers, and never receives anything.
-pub struct Answerer {
+pub struct Answerer(Way);
+
+enum Way {
+    Raw(RawSockets),
+    /// A socket is bound for each answer.
+    ForTheMoment,
+}
+
+struct RawSockets {
     v4: Socket,
     /// A host without IPv6 is never asked over IPv6.
     v6: Option<Socket>,
@@ -50,14 +58,12 @@ pub struct Answerer {
 
 impl Answerer {
     /// # Errors
-    /// This process may not send packets of its own making.
+    /// The kernel has no raw sockets.
     pub fn open() -> Result<Self, AnswerError> {
-        let v4 = deaf(Domain::IPV4).map_err(blame)?;
-        let v6 = match deaf(Domain::IPV6) {
-            Err(error) if no_v6(&error) => None,
-            other => Some(other.map_err(blame)?),
-        };
-        Ok(Self { v4, v6 })
+        match RawSockets::open() {
+            Err(error) if is_not_allowed(&error) => Ok(Self(Way::ForTheMoment)),
+            other => other.map(|sockets| Self(Way::Raw(sockets))).map_err(AnswerError::Kernel),
+        }
     }
 
     /// Sends one datagram to `to` as if a socket at `from` had sent it; `from` is an address of this host. It takes the
@@ -66,13 +72,24 @@ impl Answerer {
     /// # Errors
     /// It was not sent: no route, no room, two families. None of these says anything about the next one.
     pub fn answer(&mut self, to: SocketAddr, from: SocketAddr, message: &Message) -> io::Result<()> {
-        match (to, from) {
-            (SocketAddr::V4(to), SocketAddr::V4(from)) => self.answer_v4(to, from, message),
-            (SocketAddr::V6(to), SocketAddr::V6(from)) => self.answer_v6(to, from, message),
-            (SocketAddr::V4(_), SocketAddr::V6(_)) | (SocketAddr::V6(_), SocketAddr::V4(_)) => {
-                Err(io::ErrorKind::InvalidInput.into())
-            }
+        match (&self.0, to, from) {
+            (Way::ForTheMoment, to, from) => answer_bound(to, from, message),
+            (Way::Raw(raw), SocketAddr::V4(to), SocketAddr::V4(from)) => raw.answer_v4(to, from, message),
+            (Way::Raw(raw), SocketAddr::V6(to), SocketAddr::V6(from)) => raw.answer_v6(to, from, message),
+            (Way::Raw(_), SocketAddr::V4(_), SocketAddr::V6(_))
+            | (Way::Raw(_), SocketAddr::V6(_), SocketAddr::V4(_)) => Err(io::ErrorKind::InvalidInput.into()),
         }
+    }
+}
+
+impl RawSockets {
+    fn open() -> io::Result<Self> {
+        let v4 = deaf(Domain::IPV4)?;
+        let v6 = match deaf(Domain::IPV6) {
+            Err(error) if no_v6(&error) => None,
+            other => Some(other?),
+        };
+        Ok(Self { v4, v6 })
     }
 
     fn answer_v4(&self, to: SocketAddrV4, from: SocketAddrV4, message: &Message) -> io::Result<()> {
@@ -93,18 +110,28 @@ impl Answerer {
 }
 
 fn deaf(domain: Domain) -> io::Result<Socket> {
-    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(IPPROTO_RAW)))?;
+    deafened(Socket::new(domain, Type::RAW, Some(Protocol::from(IPPROTO_RAW)))?)
+}
+
+fn deafened(socket: Socket) -> io::Result<Socket> {
     socket.attach_filter(&[KEEP_NOTHING])?;
     // A moment in which nothing can be sent costs an answer, not the gate its breath.
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
-fn blame(error: io::Error) -> AnswerError {
-    match Errno::from_io_error(&error) {
-        Some(Errno::PERM | Errno::ACCESS) => AnswerError::NotAllowed,
-        _ => AnswerError::Kernel(error),
+fn is_not_allowed(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::ACCESS))
+}
+
+/// The socket is gone before it could hear anything.
+fn answer_bound(to: SocketAddr, from: SocketAddr, message: &Message) -> io::Result<()> {
+    let socket = deafened(Socket::new(Domain::for_address(from), Type::DGRAM, Some(Protocol::UDP))?)?;
+    if from.is_ipv6() {
+        socket.set_only_v6(true)?;
     }
+    socket.bind(&from.into())?;
+    send(&socket, message, to)
 }
 
 /// A raw socket that is bound routes by that source; no port is taken. Addresses that are this host's without being on an

@@ -73,7 +73,9 @@ impl BoundSocket {
         match received {
             Ok(1..) => {}
             Ok(0) => return Taken { packets: 0, more: false },
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Taken { packets: 0, more: false },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Taken { packets: 0, more: false };
+            }
             // What the kernel had to tell is told; packets may wait behind it.
             Err(_) => return Taken { packets: 1, more: true },
         }

@@ -3,8 +3,8 @@
 
 pub mod answer;
 pub mod bound;
-pub mod decoy;
 mod bpf;
+pub mod decoy;
 mod dual;
 mod judge;
 mod links;

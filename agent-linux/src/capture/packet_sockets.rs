@@ -7,9 +7,9 @@
 //!
 //! No port is open. `ss -0` on the host shows the two sockets.
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -55,7 +55,7 @@ pub(super) struct PacketSockets {
 
 struct Ear {
     socket: Socket,
-    lost: Cell<u64>,
+    lost: AtomicU64,
 }
 
 impl PacketSockets {
@@ -151,7 +151,7 @@ impl Ear {
         sockopt::set_socket_recv_buffer_size_force(&socket, QUEUE_BYTES)
             .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, QUEUE_BYTES))
             .map_err(io::Error::from)?;
-        Ok(Self { socket, lost: Cell::new(0) })
+        Ok(Self { socket, lost: AtomicU64::new(0) })
     }
 
     /// Takes the place of the filter that is there, between two packets.
@@ -170,8 +170,8 @@ impl Ear {
     fn lost(&self) -> u64 {
         // Asking sets the kernel's own count to zero. A socket that cannot say it has lost nothing that we know of.
         let more = sys::take_lost(&self.socket).unwrap_or_default();
-        self.lost.set(self.lost.get().saturating_add(more.into()));
-        self.lost.get()
+        let before = self.lost.fetch_add(more.into(), Ordering::Relaxed);
+        before.saturating_add(more.into())
     }
 }
 

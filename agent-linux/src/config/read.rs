@@ -15,6 +15,7 @@ use knockgate_core::message::Mode;
 use toml::de::DeTable;
 
 use super::acts::{channels, units};
+use super::capture::capture;
 use super::document::{At, Problems, Section};
 use super::gateway::{GatewayDraft, Parts, Role, fit, gateway};
 use super::module::Tables;
@@ -50,6 +51,7 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
     let gate = gate(&root.section("gate"), role);
     let GatewayDraft { gateway, console } = gateway(root);
     let packet = packet(root);
+    let capture = capture(root);
     let central = central(root);
     let sequence = sequence(&root.section("sequence"));
     let lockout = lockout(&root.section("lockout"));
@@ -87,6 +89,7 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
         gate: gate?,
         gateway: gateway?,
         packet: packet?,
+        capture: capture?,
         central: central?,
         sequence: sequence?,
         lockout: lockout?,

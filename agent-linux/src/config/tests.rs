@@ -39,6 +39,7 @@ fn the_shortest_configuration_has_the_defaults_of_the_paper() {
         (PacketMode::Watch, &PacketPorts::Listed(vec![62201..=62201]))
     );
     assert_eq!((config.packet.max_age, config.packet.lease), (None, Duration::from_secs(60)));
+    assert_eq!(config.capture.via, Via::Auto);
     assert!(config.central.is_none());
     assert_eq!(config.policy.chain.iter().map(Name::as_str).collect::<Vec<_>>(), [BUILT_IN]);
     assert_eq!(

@@ -6,12 +6,14 @@ use knockgate_core::book::Decoys;
 use knockgate_core::message;
 use knockgate_core::profile::Protocol;
 
-use crate::capture::watch::{Means, Via, Wanted, WantedPackets};
+use crate::capture::watch::{Means, Wanted, WantedPackets};
 use crate::config::{Config, DecoyAudience, PacketMode, PacketPorts, Service};
 use crate::firewall::{
     self, Access, FirewallError, Forward, Mode, Packets, Plan, PortRange, Prefixes, Report, ReturnPath,
     Statics, forwarding,
 };
+
+use super::statics;
 
 /// What shall be guarded. `listener` is the port behind the decoys, which only connect mode has; by `means` packets are heard.
 pub(super) fn of(config: &Config, decoys: &Decoys, listener: u16, means: &Means) -> Plan {
@@ -24,7 +26,7 @@ pub(super) fn of(config: &Config, decoys: &Decoys, listener: u16, means: &Means)
             message::Mode::Closed => Mode::Closed { report: means.probes() },
         },
         packets: packets(config, means.packets()),
-        statics: Statics::none(),
+        statics: Statics { ports: statics::watched(config, decoys), report: means.statics() },
     }
 }
 
@@ -41,8 +43,8 @@ pub(super) fn wanted(config: &Config, decoys: &Decoys) -> Wanted {
             message::Mode::Connect => Vec::new(),
             message::Mode::Closed => decoys.ports().to_vec(),
         },
-        statics: Vec::new(),
-        via: Via::Auto,
+        statics: statics::watched(config, decoys),
+        via: config.capture.via,
     }
 }
 

@@ -16,13 +16,17 @@ pub(super) fn configuration(request: &Request) -> anyhow::Result<String> {
         CentralPort::Wanted => "",
         CentralPort::NotAsked => "# ",
     };
+    let capture = match &request.gateway {
+        None => SERVER_CAPTURE,
+        Some(_) => "",
+    };
     let sequence = match &request.gateway {
         None => SERVER_SEQUENCE,
         Some(_) => "",
     };
     let mut text = format!(
         r#"{begin}
-{packet}
+{packet}{capture}
 # An open TCP port where clients can ask as well. Wanted where a network on the way blocks UDP.
 {mark}[central]
 {mark}port = 62201
@@ -133,6 +137,11 @@ const SERVER_PACKET: &str = r#"# Knocks of one UDP datagram. The guard takes the
 # ports = [62201]    # goes into profiles; also ranges such as "60000-60099", or "any" instead of the list
 # max-age = "5m"    # default: any age. Needs clients whose clocks are right
 # lease = "60s"
+"#;
+
+const SERVER_CAPTURE: &str = r#"
+[capture]
+# via = "auto"    # packet sockets, or NFLOG without CAP_NET_RAW; or say which: "packet-sockets", "nflog"
 "#;
 
 const GATEWAY_PACKET: &str = r#"# Knocks of one UDP datagram. No port is open for them.
