@@ -28,7 +28,7 @@ use rand_core::Rng;
 /// Buckets of eight attempts, and of eight prefixes.
 const BUCKETS: usize = 8192;
 /// Sources that fill them: eight for each place.
-const FULL: u32 = 8 * 8 * BUCKETS as u32;
+const FULL: usize = 8 * 8 * BUCKETS;
 const GATE: GateId = GateId([7; 16]);
 const HOLD: Duration = Duration::from_secs(60);
 

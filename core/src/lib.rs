@@ -13,6 +13,9 @@
 //! 5. [`attempt`] follows the sequence of a holder through his probes,
 //! 6. the policy is consulted by [`Ticket`], and only then a [`grant`] is opened and, later, closed.
 //!
+//! Two things stand before the gate, for hosts that want them: [`budget`] says what strangers may cost, and [`static_sequence`]
+//! follows those who have no key at all.
+//!
 //! The byte-exact protocol is `docs/protocol.md`; section numbers in comments refer to it.
 #![no_std]
 #![forbid(unsafe_code)]

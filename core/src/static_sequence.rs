@@ -307,7 +307,7 @@ fn bit(number: u8) -> u16 {
 
 /// The clock of the table, which begins anew when it is full.
 fn millis(now: Instant) -> u32 {
-    (now.as_micros() / 1000) as u32
+    u32::try_from((now.as_micros() / 1000) & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -183,9 +183,8 @@ fn the_clock_of_the_table_may_begin_anew_in_the_middle_of_an_attempt() {
 
 #[test]
 fn as_many_sequences_as_there_may_be_each_as_long_as_it_may_be() {
-    let ports: Vec<[u16; MAX_SEQUENCE]> =
-        (0..16).map(|sequence| core::array::from_fn(|at| 1000 + sequence * 100 + at as u16)).collect();
-    let sequences: Vec<&[u16]> = ports.iter().map(|ports| &ports[..]).collect();
+    let ports: Vec<Vec<u16>> = (0..16).map(|at| (1000 + at * 100..).take(MAX_SEQUENCE).collect()).collect();
+    let sequences: Vec<&[u16]> = ports.iter().map(Vec::as_slice).collect();
     let mut watch = watch(&sequences, 64);
     for (at_place, sequence) in sequences.iter().enumerate() {
         let last = sequence.iter().map(|&port| watch.handle_probe(at(0), HOME, udp(port))).last();
