@@ -43,7 +43,7 @@ fn record(run: &Run) -> Result<()> {
     let mut perf = Command::new("perf");
     perf.args(["record", "--quiet", "--event", "cpu-clock", "--freq", OFTEN, "--output", SAMPLES, "--"]);
     perf.arg(build::program(run.profile, "bench"));
-    perf.args(["--only", "packet", "--reps", &run.repetitions.to_string()]);
+    perf.args(["good", &run.repetitions.to_string()]);
     let status = perf.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
     if !status.success() {
         bail!(
@@ -96,7 +96,8 @@ fn crate_of(function: &str) -> &str {
         return "kernel";
     }
     let path = function.trim_start_matches("[.]").trim_start().trim_start_matches(['<', '&', '*']);
-    path.split_once("::").map_or("others: C, and code of policies", |(first, _)| first)
+    let first = path.split_once("::").map(|(first, _)| first.rsplit(' ').next().unwrap_or(first));
+    first.unwrap_or("others: C, and code of policies")
 }
 
 fn table(head: &str, rows: &[(String, u64)], most: usize) -> String {
@@ -127,6 +128,7 @@ mod tests {
         let cases = [
             (1, "[.] core::ptr::drop", "core"), (2, "[k] do_idle", "kernel"), (3, "[.] memcpy", "others: C, and code of policies"),
             (4, "[.] <&alloc::string::String as core::fmt::Write>::write_str", "alloc"),
+            (5, "[.] <(A1,) as wasmtime::runtime::func::typed::WasmParams>::typecheck", "wasmtime"),
         ];
         for (case, function, expected) in cases {
             assert_eq!(crate_of(function), expected, "case {case}");

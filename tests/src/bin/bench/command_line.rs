@@ -24,7 +24,7 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// In the order in which they are measured.
+    /// A whole run, in its order.
     pub(crate) const ALL: [Self; 6] =
         [Self::Clients, Self::Latency, Self::Faults, Self::Noise, Self::Priority, Self::Sources];
 
@@ -59,6 +59,8 @@ pub(crate) enum Wanted<'a> {
     Policy,
     /// Started by the benchmark itself, inside a gate's namespace.
     Floor(floor::Kind),
+    /// So many good knocks, to be watched.
+    Good(u32),
     /// For trying the generator alone.
     Noise(&'a [&'a str]),
 }
@@ -70,6 +72,7 @@ impl<'a> Wanted<'a> {
             ["policy"] => Some(Self::Policy),
             ["--short"] => Some(Self::Short),
             ["floor", kind] => floor::Kind::named(kind).map(Self::Floor),
+            ["good", number] => number.parse().ok().map(Self::Good),
             ["noise", rest @ ..] => Some(Self::Noise(rest)),
             options => Run::from(options).map(Self::Run),
         }
@@ -104,6 +107,7 @@ mod tests {
             (1, "", true), (2, "--reps 5", true), (3, "--only noise,faults --flood-seconds 20", true), (4, "policy", true),
             (5, "--short", true), (6, "floor packet", true), (7, "floor", false), (8, "--reps 0", false), (9, "--reps", false),
             (10, "--only speed", false), (11, "--short --reps 5", false), (12, "50", false), (13, "noise", true),
+            (14, "good 50", true), (15, "--only packet", false),
         ];
         for (case, line, good) in cases {
             let words: Vec<&str> = line.split_whitespace().collect();

@@ -17,6 +17,7 @@ mod flood;
 mod floor;
 mod full;
 mod fwknop;
+mod good;
 mod installed;
 mod knockd;
 mod latency;
@@ -68,6 +69,10 @@ fn run(wanted: Wanted<'_>) -> Result<()> {
     match wanted {
         Wanted::Policy => print!("{}", policy::measure().and_then(policy::Report::checked)?),
         Wanted::Floor(kind) => floor::run(kind)?,
+        Wanted::Good(knocks) => {
+            sandbox::enter()?;
+            good::run(knocks)?;
+        }
         Wanted::Noise(arguments) => noise::by_hand(arguments)?,
         Wanted::Short => {
             sandbox::enter()?;
