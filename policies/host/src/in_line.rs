@@ -61,6 +61,9 @@ impl Fitness {
 }
 
 impl InLine {
+    /// What a decision in line may cost.
+    pub const FUEL: u64 = IN_LINE_FUEL;
+
     /// `None` if the policy is none for it: a component, or a module so large that its instances take longer than its decisions.
     #[must_use]
     pub fn new(policy: Arc<Policy>, state: Arc<dyn StateStore>) -> Option<Self> {

@@ -110,7 +110,7 @@ pub(crate) fn host(config: &mut Config, limits: &Limits) {
 /// Room for every decision that can run at once. Memory is address space only until a policy touches it.
 #[cfg(feature = "std")]
 fn pool(limits: &Limits) -> wasmtime::PoolingAllocationConfig {
-    /// Decisions at a time: far more than a host has processors.
+    /// Decisions at a time, and for each policy in use the one that is ready for its next: far more than a host has processors.
     const INSTANCES: u32 = 32;
     /// Memory that is wiped by writing zeros instead of asking the kernel: a small policy's all of it.
     const KEPT_BYTES: usize = 64 * 1024;

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use knockgate_policy_abi::limits::IN_LINE_FUEL;
 use knockgate_policy_host::{Cause, Decision, Event, InLine, Policy, StateStore};
 
 use crate::audit::Opinion;
@@ -58,7 +57,7 @@ impl<T> Seat<T> {
         let Some(_turn) = self.docket.turn() else { return AtOnce::Later };
         let Some(cause) = in_use.policy.asked_as(event.cause) else { return AtOnce::NotWanted };
         let (begun, event) = (Instant::now(), Event { cause, ..event.clone() });
-        let decided = in_line.lock().unwrap_or_else(PoisonError::into_inner).decide(&event, IN_LINE_FUEL);
+        let decided = in_line.lock().unwrap_or_else(PoisonError::into_inner).decide(&event, InLine::FUEL);
         let Some(said) = decided else {
             in_use.spared.store(SPARED, Ordering::Relaxed);
             return AtOnce::Later;

@@ -44,14 +44,16 @@ struct Policy {
     fuel: u64,
     cranelift: Figures,
     pulley: Figures,
+    /// Of those that decide in line.
+    in_line: Option<Figures>,
 }
 
 pub(crate) fn measure() -> Result<Report> {
     let (machine, crowd) = (machine::describe()?, Crowd::begin());
-    let mut policies: Vec<Measuring> = deciders()?.into_iter().map(Measuring::warm).collect();
+    let mut policies: Vec<Measuring> = deciders()?.into_iter().map(Measuring::warm).collect::<Result<_>>()?;
     let mut shells: Vec<(Shell, Vec<f64>)> = Shell::ALL.map(|shell| (shell, Vec::new())).into();
     for turn in 0..TURNS {
-        policies.iter_mut().for_each(Measuring::turn);
+        policies.iter_mut().try_for_each(Measuring::turn)?;
         for (shell, times) in &mut shells {
             (0..COMMANDS).try_for_each(|_| shell.run().map(|took| times.push(micros(took))))?;
         }
@@ -73,28 +75,33 @@ struct Measuring {
     decider: Decider,
     cranelift: Vec<f64>,
     pulley: Vec<f64>,
+    in_line: Vec<f64>,
 }
 
 impl Measuring {
-    fn warm(decider: Decider) -> Self {
-        let mut measuring = Self { decider, cranelift: Vec::new(), pulley: Vec::new() };
-        measuring.turn();
-        Self { cranelift: Vec::new(), pulley: Vec::new(), ..measuring }
+    fn warm(decider: Decider) -> Result<Self> {
+        let of = |decider| Self { decider, cranelift: Vec::new(), pulley: Vec::new(), in_line: Vec::new() };
+        let mut measuring = of(decider);
+        measuring.turn()?;
+        Ok(of(measuring.decider))
     }
 
-    fn turn(&mut self) {
+    fn turn(&mut self) -> Result<()> {
         let [cranelift, pulley] = self.decider.engines();
         for (engine, times) in [(cranelift, &mut self.cranelift), (pulley, &mut self.pulley)] {
             let begun = Instant::now();
             let decisions = (0..DECISIONS).map(|_| micros(engine.decide()));
             times.extend(decisions.take_while(|_| begun.elapsed() < TURN));
         }
+        let Some(quick) = self.decider.in_line() else { return Ok(()) };
+        (0..DECISIONS).try_for_each(|_| quick.decide().map(|took| self.in_line.push(micros(took))))
     }
 
     fn done(self) -> Policy {
-        let Self { decider, cranelift, pulley } = self;
+        let Self { decider, cranelift, pulley, in_line } = self;
         let [cranelift, pulley] = [cranelift, pulley].map(|times| times.into_iter().collect());
-        Policy { name: decider.name, fuel: decider.fuel, cranelift, pulley }
+        let in_line = decider.in_line().map(|_| in_line.into_iter().collect());
+        Policy { name: decider.name, fuel: decider.fuel, cranelift, pulley, in_line }
     }
 }
 
@@ -102,15 +109,18 @@ impl Measuring {
 fn rested(policies: &[Measuring]) -> Result<Vec<(String, Figures)>> {
     let Some(first) = policies.first() else { return Ok(Vec::new()) };
     let [engine, _] = first.decider.engines();
-    let shell = Shell::Nothing;
-    let (mut decisions, mut commands) = (Vec::new(), Vec::new());
+    let (quick, shell) = (first.decider.in_line(), Shell::Nothing);
+    let (mut in_line, mut decisions, mut commands) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RESTS {
+        std::thread::sleep(REST);
+        quick.map(|quick| quick.decide().map(|took| in_line.push(micros(took)))).transpose()?;
         std::thread::sleep(REST);
         decisions.push(micros(engine.decide()));
         std::thread::sleep(REST);
         commands.push(micros(shell.run()?));
     }
     Ok(vec![
+        (format!("{}, in line", first.decider.name), in_line.into_iter().collect()),
         (first.decider.name.to_owned(), decisions.into_iter().collect()),
         (shell.title().to_owned(), commands.into_iter().collect()),
     ])
@@ -129,11 +139,19 @@ impl Report {
     }
 
     fn policies(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| µs a decision | fuel | Cranelift, median | p99 | Pulley, median | p99 |")?;
-        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
-        for Policy { name, fuel, cranelift, pulley } in &self.policies {
+        writeln!(
+            f,
+            "| µs a decision | fuel | in line, median | p99 | Cranelift, median | p99 | Pulley, median | p99 |"
+        )?;
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
+        for Policy { name, fuel, cranelift, pulley, in_line } in &self.policies {
+            write!(f, "| {name} | {fuel} |")?;
+            match in_line.as_ref().map(Figures::summary) {
+                Some([median, _, p99]) => write!(f, " {median:.1} | {p99:.1} |")?,
+                None => write!(f, " - | - |")?,
+            }
             let ([fast, _, slow], [median, _, p99]) = (cranelift.summary(), pulley.summary());
-            writeln!(f, "| {name} | {fuel} | {fast:.1} | {slow:.1} | {median:.1} | {p99:.1} |")?;
+            writeln!(f, " {fast:.1} | {slow:.1} | {median:.1} | {p99:.1} |")?;
         }
         Ok(())
     }
