@@ -1,5 +1,7 @@
 //! Fixed sequences of which the network makes something else, or a stranger.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use knockgate_tests::Lab;
 
@@ -16,6 +18,8 @@ use crate::{installed, knockd, ours, references};
 
 /// Knocks of one row.
 const KNOCKS: u32 = 20;
+/// Ten times what the slowest needs for a knock without a fault.
+const PATIENCE: Duration = Duration::from_millis(600);
 /// Packets a second of the stranger who walks through the ports.
 const WALK: u32 = 100;
 
@@ -53,7 +57,8 @@ fn row(peer: &mut Direct<'_>, fault: Fault) -> Result<results::Faults> {
     };
     let mut tally = Tally::default();
     for repetition in 0..KNOCKS {
-        let knock = peer.knock_with(Watching { repetition, pace: Pace::Coarse }, &fault.steps());
+        let watching = Watching { patience: PATIENCE, ..Watching::new(repetition, Pace::Coarse) };
+        let knock = peer.knock_with(watching, &fault.steps());
         tally.note(knock.map(|knock| knock.to_open));
     }
     drop(stranger);

@@ -50,7 +50,10 @@ fn row(peer: &mut dyn Peer, kinds: &[Kind], time: Duration) -> Result<Sources> {
     let (begun, written, mut packets) = (Instant::now(), peer.written(), 0);
     let share = time / u32::try_from(kinds.len())?;
     for kind in kinds {
-        packets += flood(peer.lab(), *kind, share, || Ok(rss_mib.push(process.memory()?.now)))?;
+        packets += flood(peer.lab(), *kind, share, || {
+            rss_mib.push(process.memory()?.now);
+            Ok(())
+        })?;
     }
     let elapsed = begun.elapsed().as_secs_f64();
     rss_mib.push(process.memory()?.now);

@@ -34,7 +34,7 @@ pub(crate) fn measure(repetitions: u32) -> Result<(Vec<Latency>, Vec<Phases>)> {
         for turn in 0..peers.len() {
             let place = (turn + repetition as usize) % peers.len();
             let peer = &mut peers[place];
-            let knock = peer.knock(Watching { repetition, pace: pace_for(peer.id()) });
+            let knock = peer.knock(Watching::new(repetition, pace_for(peer.id())));
             rows[place].note(knock);
         }
         peers.iter_mut().try_for_each(|peer| peer.wait_until_shut())?;
@@ -63,7 +63,7 @@ fn cost(peer: &mut dyn Peer) -> Result<Option<f64>> {
     let before = process.processor_time()?;
     let mut failed = 0;
     for repetition in 0..COSTED {
-        failed += u32::from(peer.knock(Watching { repetition, pace: Pace::Coarse }).is_err());
+        failed += u32::from(peer.knock(Watching::new(repetition, Pace::Coarse)).is_err());
         if failed == TOO_MANY {
             return Ok(None);
         }
@@ -131,13 +131,13 @@ fn peers(labs: &Labs, repetitions: u32) -> Result<Vec<Box<dyn Peer + '_>>> {
 }
 
 /// What is known of one peer.
-pub(crate) struct Row {
-    pub(crate) latency: Latency,
+struct Row {
+    latency: Latency,
     phases: Vec<Phase>,
 }
 
 impl Row {
-    pub(crate) fn of(peer: &dyn Peer) -> Self {
+    fn of(peer: &dyn Peer) -> Self {
         let latency = Latency {
             id: peer.id(),
             words: peer.title().to_owned(),
@@ -155,7 +155,7 @@ impl Row {
         Self { latency, phases }
     }
 
-    pub(crate) fn note(&mut self, knock: Result<Knock>) {
+    fn note(&mut self, knock: Result<Knock>) {
         let row = &mut self.latency;
         let knock = match knock {
             Ok(knock) => knock,

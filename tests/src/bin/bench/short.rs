@@ -26,7 +26,7 @@ pub(crate) fn run() -> Result<()> {
     let mut calm: Vec<Tally> = peers.iter().map(|_| Tally::default()).collect();
     for repetition in 0..KNOCKS {
         for ((peer, _), tally) in peers.iter_mut().zip(&mut calm) {
-            tally.note(peer.knock(Watching { repetition, pace: Pace::Fine }).map(|knock| knock.to_open));
+            tally.note(peer.knock(Watching::new(repetition, Pace::Fine)).map(|knock| knock.to_open));
         }
     }
     let rows = peers.iter_mut().zip(calm).map(|((peer, kind), calm)| row(peer.as_mut(), *kind, calm));

@@ -33,7 +33,7 @@ fn row(lab: &Lab, clients: u32, knocks: u32) -> Result<Clients> {
     let start_ms = said_at(&ready.gate.log(), "gate up")?.since(begun);
     let memory = Process(ready.gate.pid()?).memory()?;
     let mut peer = ours::by_hand(lab, ready)?;
-    let knocks = (0..knocks).map(|repetition| peer.knock(Watching { repetition, pace: Pace::Fine }));
+    let knocks = (0..knocks).map(|repetition| peer.knock(Watching::new(repetition, Pace::Fine)));
     let ms = knocks.map(|knock| Ok(knock?.to_open)).collect::<Result<_>>()?;
     Ok(Clients { clients, ms, start_ms, rss_mib: memory.now, rss_at_most_mib: memory.at_most })
 }

@@ -131,7 +131,7 @@ impl Tally {
 fn knock(peer: &mut dyn Peer, knocks: u32) -> Tally {
     let mut tally = Tally::default();
     for repetition in 0..knocks {
-        tally.note(peer.knock(Watching { repetition, pace: Pace::Coarse }).map(|knock| knock.to_open));
+        tally.note(peer.knock(Watching::new(repetition, Pace::Coarse)).map(|knock| knock.to_open));
     }
     tally
 }

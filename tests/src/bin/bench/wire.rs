@@ -19,8 +19,8 @@ use crate::link::{self, EVERY_PROTOCOL};
 use crate::segment::{Moment, Segment, parse, syn};
 use crate::sys;
 
-/// A knock that has not opened the port by then has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a knock may take.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Source ports of probes: outside the range that the kernel gives to the client's own connections.
 const SOURCE_PORTS: std::ops::Range<u16> = 2_000..32_000;
@@ -54,9 +54,15 @@ pub(crate) struct Watching {
     /// timer.
     pub(crate) repetition: u32,
     pub(crate) pace: Pace,
+    /// A knock that has not opened the port by then has failed.
+    pub(crate) patience: Duration,
 }
 
 impl Watching {
+    pub(crate) fn new(repetition: u32, pace: Pace) -> Self {
+        Self { repetition, pace, patience: PATIENCE }
+    }
+
     /// Between 5 and 54 milliseconds.
     fn before(self) -> Duration {
         Duration::from_millis(5) + Duration::from_micros(u64::from(self.repetition) * 7_400 % 50_000)
@@ -140,13 +146,13 @@ impl Wire {
         }
         ensure!(!log.is_open(), "port {} is open before the knock", self.target.port());
         let begun = begin(self)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + watching.patience;
         while !(log.is_open() && self.answers_from.is_none_or(|port| log.has_datagram_from(port)))
             && Instant::now() < deadline
         {
             self.probe(&mut pace, &mut log)?;
         }
-        Ok((begun, log.conclude()))
+        Ok((begun, log.conclude(watching.patience)))
     }
 
     /// A SYN to another port of the same host, from a fresh source port.
@@ -233,9 +239,9 @@ impl Log {
         self.segments.iter().any(|segment| segment.is_datagram_from(port))
     }
 
-    fn conclude(self) -> Result<Seen> {
+    fn conclude(self, patience: Duration) -> Result<Seen> {
         let Some(answer) = self.answered else {
-            bail!("the port was not open after {} seconds", PATIENCE.as_secs());
+            bail!("the port was not open after {} ms", patience.as_millis());
         };
         let asked = *self.probes.get(&answer.to.port()).context("an answer to a probe that was not sent")?;
         let before = self
