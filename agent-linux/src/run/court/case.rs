@@ -9,7 +9,7 @@ use knockgate_policy_host::{Action, Answer, Cause, Event, Verdict};
 use crate::audit::{Heard, Opinion, Waits};
 
 use super::docket::Urgency;
-use super::seat::{AtOnce, Seat};
+use super::seat::{Later, Seat};
 
 /// What is asked, whom it still goes to, and what has been said.
 pub(in crate::run) struct Case {
@@ -86,9 +86,9 @@ impl Case {
     /// Asks this policy, if it can say at once.
     pub(super) fn hear_at_once(&mut self, seat: &Seat<Self>) -> Progress {
         match seat.ask_at_once(&self.heard.event) {
-            AtOnce::Said(opinion) => self.note(opinion),
-            AtOnce::NotWanted => Progress::PassedOn,
-            AtOnce::Later => Progress::Stuck,
+            Ok(Some(opinion)) => self.note(opinion),
+            Ok(None) => Progress::PassedOn,
+            Err(Later) => Progress::Stuck,
         }
     }
 

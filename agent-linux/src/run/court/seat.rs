@@ -36,33 +36,30 @@ pub(super) struct Seat<T> {
     pub(super) docket: Docket<T>,
 }
 
-/// What came of asking without waiting.
-pub(super) enum AtOnce {
-    Said(Opinion),
-    /// A new module has taken the place of the one that wanted to be asked.
-    NotWanted,
-    /// It is not its turn, or it needs longer.
-    Later,
-}
+/// It is not the policy's turn, or it needs longer.
+pub(super) struct Later;
 
 impl<T> Seat<T> {
     pub(super) fn new(chair: Arc<Chair>) -> Arc<Self> {
         Arc::new(Self { chair, docket: Docket::default() })
     }
 
-    /// What the policy says, if it can say so at once. If not, nothing has happened.
-    pub(super) fn ask_at_once(&self, event: &Event) -> AtOnce {
+    /// What the policy says, if it can say so at once; `None` if a new module has taken the place of the one that wanted to be asked.
+    ///
+    /// # Errors
+    /// [`Later`]; nothing has happened then.
+    pub(super) fn ask_at_once(&self, event: &Event) -> Result<Option<Opinion>, Later> {
         let in_use = self.chair.in_use();
-        let Some(in_line) = in_use.in_line() else { return AtOnce::Later };
-        let Some(_turn) = self.docket.turn() else { return AtOnce::Later };
-        let Some(cause) = in_use.policy.asked_as(event.cause) else { return AtOnce::NotWanted };
+        let in_line = in_use.in_line().ok_or(Later)?;
+        let _turn = self.docket.turn().ok_or(Later)?;
+        let Some(cause) = in_use.policy.asked_as(event.cause) else { return Ok(None) };
         let (begun, event) = (Instant::now(), Event { cause, ..event.clone() });
         let decided = in_line.lock().unwrap_or_else(PoisonError::into_inner).decide(&event, InLine::FUEL);
         let Some(said) = decided else {
             in_use.spared.store(SPARED, Ordering::Relaxed);
-            return AtOnce::Later;
+            return Err(Later);
         };
-        AtOnce::Said(self.chair.opinion(cause, said, begun))
+        Ok(Some(self.chair.opinion(cause, said, begun)))
     }
 }
 
@@ -143,7 +140,7 @@ mod tests {
         let seat = Seat::<()>::new(Arc::clone(&chair));
         let knock = Event::new(Cause::Packet, HostKind::Linux);
         let is_tried = || {
-            assert!(matches!(seat.ask_at_once(&knock), AtOnce::Later));
+            assert!(seat.ask_at_once(&knock).is_err());
             assert!(seat.docket.turn().is_some(), "it is its thread's turn");
             chair.in_use().spared.load(Ordering::Relaxed) == SPARED
         };
@@ -155,7 +152,7 @@ mod tests {
         assert!(is_tried());
         chair.replace(policy("(i32.const 1)"));
         for _ in 0..3 {
-            assert!(matches!(seat.ask_at_once(&knock), AtOnce::Said(_)));
+            assert!(seat.ask_at_once(&knock).is_ok_and(|said| said.is_some()));
         }
     }
 
