@@ -9,7 +9,7 @@ use knockgate_tests::gates::Gate;
 use knockgate_tests::packets::{Hand, KNOCK};
 use knockgate_tests::peers::Service;
 use knockgate_tests::scenes::SSH;
-use knockgate_tests::{Family, Lab};
+use knockgate_tests::{Family, Lab, waiting};
 
 use crate::addresses::Addresses;
 use crate::agent_log::AgentLog;
@@ -82,7 +82,7 @@ impl<'lab> Direct<'lab> {
                 steps.iter().try_for_each(|step| match *step {
                     Step::Syn(port) => wire.send_syn(port),
                     Step::Pause(time) => {
-                        std::thread::sleep(time);
+                        waiting::let_pass(time);
                         Ok(())
                     }
                 })

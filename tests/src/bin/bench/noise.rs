@@ -128,10 +128,11 @@ fn send(socket: &Socket, frames: &[Vec<u8>]) -> u64 {
 /// `bench noise INTERFACE GATE MAC KIND SOURCES RATE|max SECONDS`: noise by hand, in whatever namespace this is.
 pub(crate) fn by_hand(arguments: &[&str]) -> Result<()> {
     let [interface, gate, mac, kind, sources, rate, seconds] = arguments else {
-        anyhow::bail!("it takes INTERFACE GATE MAC syn|junk|short SOURCES RATE|max SECONDS")
+        anyhow::bail!("it takes INTERFACE GATE MAC syn|junk|letters|short|walk SOURCES RATE|max SECONDS")
     };
     let noise = Noise {
-        kind: Kind::named(kind).with_context(|| format!("{kind:?} is no kind; use syn, junk or short"))?,
+        kind: Kind::named(kind)
+            .with_context(|| format!("{kind:?} is no kind; use syn, junk, letters, short or walk"))?,
         sources: sources.parse().context("the number of sources")?,
         rate: (*rate != "max").then(|| rate.parse()).transpose().context("the rate")?,
     };

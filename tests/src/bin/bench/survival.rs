@@ -39,8 +39,8 @@ const MEETINGS: [(Begin, &[Kind]); 7] = [
     (floor_of_sequence, &[Kind::FirstPort]),
     (floor_of_packet, &[Kind::JunkOfKnockSize]),
     (knockd_if_installed, &[Kind::FirstPort]),
-    (fwknop_if_installed, &[Kind::JunkOfKnockSize]),
-    (fwknop_server_if_installed, &[Kind::JunkOfKnockSize]),
+    (fwknop_if_installed, &[Kind::JunkForFwknop]),
+    (fwknop_server_if_installed, &[Kind::JunkForFwknop]),
 ];
 
 pub(crate) fn measure() -> Result<Vec<results::Noise>> {

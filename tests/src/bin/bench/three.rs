@@ -10,6 +10,9 @@ pub(crate) const OTHER: [u16; 3] = [6_000, 5_000, 4_000];
 /// When a sender repeats what was lost: sooner than TCP's first second, later than all that was sent before.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// Between two SYNs of a client that leaves some time, as `knock` does where it is told that the way is long.
+const STEP: Duration = Duration::from_millis(50);
+
 /// What is sent for one knock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -53,7 +56,11 @@ impl Fault {
     pub(crate) fn steps(self) -> Vec<Step> {
         let [first, second, third] = SEQUENCE.map(Step::Syn);
         match self {
-            Self::InOrder | Self::StrangerWalksThroughThePorts => vec![first, second, third],
+            Self::InOrder => vec![first, second, third],
+            // Three SYNs without a pause would pass between two of the stranger's.
+            Self::StrangerWalksThroughThePorts => {
+                vec![first, Step::Pause(STEP), second, Step::Pause(STEP), third]
+            }
             Self::Duplicated => vec![first, first, second, second, third, third],
             Self::Reordered => vec![second, first, third],
             // As with TCP, where the sender repeats the one SYN that is not answered.

@@ -13,6 +13,10 @@ use crate::three::SEQUENCE;
 
 /// Bytes of junk that could never be a knock.
 const SHORT: usize = 40;
+/// Bytes of what fwknop's client sends for one port, Rijndael and an HMAC.
+const FWKNOP_KNOCK: usize = 225;
+/// Of RFC 4648. fwknopd looks no further at what has other letters.
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -20,6 +24,8 @@ pub(crate) enum Kind {
     FirstPort,
     /// Random bytes of exactly a knock's size to the knock port.
     JunkOfKnockSize,
+    /// The same for fwknop: letters that it uses, as many as in a knock of its own.
+    JunkForFwknop,
     /// Random bytes of another size.
     WrongSize,
     /// SYNs to all ports of the sequence, one after the other.
@@ -30,7 +36,7 @@ impl Kind {
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::FirstPort => "first port",
-            Self::JunkOfKnockSize => "junk of knock size",
+            Self::JunkOfKnockSize | Self::JunkForFwknop => "junk of knock size",
             Self::WrongSize => "wrong size",
             Self::Walk => "a walk through the ports",
         }
@@ -40,6 +46,7 @@ impl Kind {
         match name {
             "syn" => Some(Self::FirstPort),
             "junk" => Some(Self::JunkOfKnockSize),
+            "letters" => Some(Self::JunkForFwknop),
             "short" => Some(Self::WrongSize),
             "walk" => Some(Self::Walk),
             _ => None,
@@ -93,6 +100,11 @@ impl Frames {
             Kind::JunkOfKnockSize => {
                 frame.extend(datagram(from, to(KNOCK), &junk::<MESSAGE_LEN>(&mut self.random)))
             }
+            Kind::JunkForFwknop => {
+                let letters =
+                    junk::<FWKNOP_KNOCK>(&mut self.random).map(|byte| BASE64[usize::from(byte & 0x3f)]);
+                frame.extend(datagram(from, to(KNOCK), &letters));
+            }
             Kind::WrongSize => frame.extend(datagram(from, to(KNOCK), &junk::<SHORT>(&mut self.random))),
             Kind::Walk => frame.extend(syn(from, to(SEQUENCE[self.made % SEQUENCE.len()]))),
         }
@@ -121,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_frame_goes_to_the_gate_from_a_stranger() {
-        for kind in [Kind::FirstPort, Kind::JunkOfKnockSize, Kind::WrongSize, Kind::Walk] {
+        for kind in [Kind::FirstPort, Kind::JunkOfKnockSize, Kind::JunkForFwknop, Kind::WrongSize, Kind::Walk]
+        {
             let mut frames = frames(kind);
             for frame in frames.next(64) {
                 assert_eq!(frame[..14], [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 8, 0]);
