@@ -3,7 +3,8 @@
 //! An address is the host's own if a `local` route covers it and no narrower one of another kind: that is how the kernel
 //! decides it for itself, and the guard's `fib daddr type local` too. So an address on any interface counts, and a whole network
 //! that is routed to `lo`; broadcast, multicast and anycast addresses do not. Everything is read at once and read again
-//! when the kernel says that something has changed; reading it costs about as much as one `ip route`.
+//! when the kernel says that something has changed; reading it costs about as much as one `ip route`. A packet that comes in
+//! between a change and its being read is judged by what was before.
 //! Layout: `linux/rtnetlink.h`, `linux/if_link.h`.
 
 use std::collections::HashMap;

@@ -19,14 +19,6 @@ impl ProbeLog {
         Subscription::bind(group, copied, |report| packet::parse(report.packet)).map(Self)
     }
 
-    /// Waits for the next probe.
-    ///
-    /// # Errors
-    /// The subscription is broken.
-    pub fn recv(&mut self) -> io::Result<ProbeSeen> {
-        self.0.recv()
-    }
-
     /// The next probe, or `None` if none is there now. To be called until then whenever the descriptor is readable.
     ///
     /// # Errors

@@ -36,34 +36,12 @@ impl PacketLog {
         Subscription::bind(group, crate::firewall::PACKET_BYTES, read).map(Self)
     }
 
-    /// Waits for the next packet.
-    ///
-    /// # Errors
-    /// The subscription is broken.
-    pub fn recv(&mut self) -> io::Result<PacketSeen> {
-        self.0.recv()
-    }
-
     /// The next packet, or `None` if none is there now. To be called until then whenever the descriptor is readable.
     ///
     /// # Errors
     /// The subscription is broken.
     pub fn try_recv(&mut self) -> io::Result<Option<PacketSeen>> {
         self.0.try_recv()
-    }
-
-    /// Waits for a packet, and adds to `batch` what is there by then, at most `most`. Under a flood this saves a wake-up
-    /// for each.
-    ///
-    /// # Errors
-    /// The subscription is broken; what is in the batch is good.
-    pub fn recv_batch(&mut self, batch: &mut Vec<PacketSeen>, most: usize) -> io::Result<()> {
-        batch.push(self.0.recv()?);
-        for _ in 1..most {
-            let Some(packet) = self.0.try_recv()? else { break };
-            batch.push(packet);
-        }
-        Ok(())
     }
 
     /// How often the kernel had to drop packets because we were too slow; each time it may have been many.

@@ -103,22 +103,8 @@ impl<T> Subscription<T> {
             })?;
         }
         let fd = socket.into_fd();
-        sockopt::set_socket_timeout(&fd, sockopt::Timeout::Recv, None).map_err(blame)?;
         let inbox = vec![0; INBOX_BYTES].into_boxed_slice();
         Ok(Self { fd, inbox, unread: 0..0, read, lost: 0, unreadable: 0 })
-    }
-
-    /// Waits for the next packet.
-    ///
-    /// # Errors
-    /// The subscription is broken.
-    pub(super) fn recv(&mut self) -> io::Result<T> {
-        loop {
-            if let Some(packet) = self.next_unread() {
-                return Ok(packet);
-            }
-            self.fill(RecvFlags::empty())?;
-        }
     }
 
     /// The next packet, or `None` if none is there now.
@@ -130,7 +116,7 @@ impl<T> Subscription<T> {
             if let Some(packet) = self.next_unread() {
                 return Ok(Some(packet));
             }
-            match self.fill(RecvFlags::DONTWAIT) {
+            match self.fill() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 other => other?,
             }
@@ -145,9 +131,9 @@ impl<T> Subscription<T> {
         self.unreadable
     }
 
-    fn fill(&mut self, flags: RecvFlags) -> io::Result<()> {
+    fn fill(&mut self) -> io::Result<()> {
         self.unread = 0..0;
-        match receive(&self.fd, &mut self.inbox, flags) {
+        match receive(&self.fd, &mut self.inbox, RecvFlags::DONTWAIT) {
             Ok(length) => self.unread = 0..length,
             Err(Errno::NOBUFS) => self.lost = self.lost.saturating_add(1),
             Err(Errno::MSGSIZE) => self.unreadable = self.unreadable.saturating_add(1),

@@ -118,7 +118,8 @@ pub(super) fn sixteen_ports() {
     let mut mixed = ports.clone();
     mixed.reverse();
     mixed[15] = 7015; // 7015 twice, 7000 not at all
-    let ports_of = |ports: Vec<u16>| Grant { ports: ports.into_iter().collect(), ..grant(1, client(&lab, 1)) };
+    let ports_of =
+        |ports: Vec<u16>| Grant { ports: ports.into_iter().collect(), ..grant(1, client(&lab, 1)) };
     firewall.open(&ports_of(mixed)).expect("opens");
 
     let found = firewall.grants().expect("reads").grants;

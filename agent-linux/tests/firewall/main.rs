@@ -72,7 +72,6 @@ fn main() {
         ("a_masqueraded_service_shows_the_inner_host_the_gate", forward::masqueraded),
         ("forwarding_that_is_off_is_reported", forward::forwarding_off),
         ("packet_knocks_are_seen_and_nothing_answers_on_their_ports", packets::watched),
-        ("a_batch_of_packet_knocks_is_what_is_there_up_to_its_limit", packets::batches),
         ("a_packet_knock_in_fragments_is_seen_whole", packets::fragments),
         ("a_packet_knock_is_answered_from_where_it_was_asked_without_an_open_port", packets::answered),
         ("a_neighbour_on_the_link_is_answered_over_its_interface", packets::answered_on_the_link),
@@ -82,6 +81,10 @@ fn main() {
         ("packet_knocks_anywhere_take_nothing_from_services_decoys_and_flows", packets::anywhere),
         ("a_bound_socket_answers_from_the_address_that_was_asked", packets::bound),
         ("packet_knocks_without_the_capability_name_the_remedy", packets::powerless),
+        (
+            "an_answer_without_the_capability_comes_from_where_it_was_asked_too",
+            packets::answered_without_power,
+        ),
         ("a_grant_for_a_prefix_lets_the_neighbours_in_and_nobody_else", prefixes::neighbours),
         ("a_grant_for_a_prefix_ends_by_the_kernels_own_clock", prefixes::prefix_grant_ends),
         ("a_prefix_of_another_length_than_its_services_is_refused", prefixes::lengths_never_mix),
@@ -136,6 +139,16 @@ fn service(id: u16, name: &str, protocol: Protocol, port: u16) -> Service {
 fn grant(id: u32, source: IpAddr) -> Grant {
     let (protocol, ports) = (Protocol::Tcp, [SSH].into());
     Grant { id, client: 1, service: 1, source, reach: Reach::Address, protocol, ports, timeout: MINUTE }
+}
+
+/// Waits for the next probe.
+fn next_probe(log: &mut ProbeLog) -> ProbeSeen {
+    let mut next = None;
+    wait_until("a probe is reported", || {
+        next = log.try_recv().expect("reads");
+        next.is_some()
+    });
+    next.expect("it has come")
 }
 
 fn install(lab: &Lab, plan: &Plan) -> Firewall {

@@ -73,12 +73,17 @@ impl Lab {
     }
 
     fn wire(&self, net: u32, host: &Host) {
+        self.wire_as(net, &format!("eth{net}"), host);
+    }
+
+    /// Wires a host to the gate, where the interface is called `there`.
+    pub(crate) fn wire_as(&self, net: u32, there: &str, host: &Host) {
         let gate = &self.gate.name;
         self.gate.ip(&format!(
-            "link add eth{net} netns {gate} type veth peer name eth0 netns {name}\n\
-             address add 10.{net}.0.1/24 dev eth{net}\n\
-             address add fd0{net}::1/64 dev eth{net} nodad\n\
-             link set eth{net} up\n",
+            "link add {there} netns {gate} type veth peer name eth0 netns {name}\n\
+             address add 10.{net}.0.1/24 dev {there}\n\
+             address add fd0{net}::1/64 dev {there} nodad\n\
+             link set {there} up\n",
             name = host.name,
         ));
         host.ip(&format!(

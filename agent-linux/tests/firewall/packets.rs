@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, SocketAddrV6};
 
-use knockgate_agent::capture::answer::{AnswerError, Answerer};
+use knockgate_agent::capture::answer::Answerer;
 use knockgate_agent::capture::bound::BoundSocket;
 use knockgate_agent::capture::packets::{PacketLog, PacketSeen};
 use knockgate_agent::capture::watch::Seen;
@@ -26,7 +26,7 @@ pub(super) fn watched() {
         let to = gate(&lab, family);
         for port in [PORT, 62_300, 62_301] {
             assert_eq!(udp_meets(&lab.stranger, to, port, &KNOCK), Answer::Silence);
-            let seen = log.recv().expect("reports");
+            let seen = next_packet(&mut log);
             assert_eq!((seen.source.ip(), seen.message), (stranger(&lab, family), KNOCK));
             assert_eq!(seen.destination, SocketAddr::new(to, port));
         }
@@ -41,23 +41,9 @@ pub(super) fn watched() {
     }
     assert_eq!(udp_meets(&lab.gate, gate(&lab, 0), PORT, &KNOCK), Answer::Refused, "from the host itself");
     send_udp(&lab.client, gate(&lab, 0), PORT, &REPLY);
-    assert_eq!(log.recv().expect("reports").message, REPLY, "nothing came between");
+    assert_eq!(next_packet(&mut log).message, REPLY, "nothing came between");
     assert_eq!(log.try_recv().expect("reads"), None);
     assert_eq!((log.lost(), log.unreadable()), (0, 0));
-}
-
-pub(super) fn batches() {
-    let lab = Lab::new();
-    let mut log = listen(&lab);
-    let _firewall = install(&lab, &watching());
-    for number in 0..10 {
-        send_udp(&lab.client, gate(&lab, 0), PORT, &[number; 200]);
-    }
-    let mut batch = Vec::new();
-    log.recv_batch(&mut batch, 7).expect("reads");
-    assert_eq!(batch.len(), 7);
-    log.recv_batch(&mut batch, 7).expect("reads");
-    assert_eq!(batch.iter().map(|seen| seen.message[0]).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
 }
 
 pub(super) fn fragments() {
@@ -66,7 +52,7 @@ pub(super) fn fragments() {
     let mut log = listen(&lab);
     let _firewall = install(&lab, &watching());
     send_udp(&lab.client, gate(&lab, 0), PORT, &KNOCK);
-    assert_eq!(log.recv().expect("reports").message, KNOCK);
+    assert_eq!(next_packet(&mut log).message, KNOCK);
     assert_eq!(log.unreadable(), 0);
 }
 
@@ -81,7 +67,7 @@ pub(super) fn answered() {
         // Again and again from one port: the flow that an answer makes does not hide the next knock.
         for round in 0..3 {
             client.send(&[round; 200]).expect("sends");
-            let seen = log.recv().expect("reports");
+            let seen = next_packet(&mut log);
             assert_eq!((seen.destination, seen.message[0]), (asked, round));
             assert_eq!(seen.source, client.local_addr().expect("it is connected"));
             answerer.answer(seen.source, seen.destination, &REPLY).expect("sends");
@@ -102,7 +88,7 @@ pub(super) fn answered_on_the_link() {
     for asked in [SocketAddrV6::new(gates, PORT, 0, interface).into(), global] {
         let client = knocker(&lab.client, asked);
         client.send(&KNOCK).expect("sends");
-        let PacketSeen { source, destination, .. } = log.recv().expect("reports");
+        let PacketSeen { source, destination, .. } = next_packet(&mut log);
         if asked != global {
             let port = client.local_addr().expect("it is connected").port();
             assert_eq!(source, SocketAddrV6::new(own, port, 0, at_the_gate).into());
@@ -171,7 +157,7 @@ pub(super) fn anywhere() {
         let to = gate(&lab, family);
         for port in [1, 9999, 65_535] {
             assert_eq!(udp_meets(&lab.stranger, to, port, &KNOCK), Answer::Silence);
-            assert_eq!(log.recv().expect("reports").destination, SocketAddr::new(to, port));
+            assert_eq!(next_packet(&mut log).destination, SocketAddr::new(to, port));
             assert_eq!(udp_meets(&lab.stranger, to, port, &KNOCK[1..]), Answer::Refused, "the bare host");
         }
         send_udp(&lab.client, to, MEDIA, &KNOCK);
@@ -183,9 +169,9 @@ pub(super) fn anywhere() {
 
         firewall.watch(client(&lab, family), MINUTE).expect("watches");
         send_udp(&lab.client, to, 10_001, b"a probe");
-        assert_eq!(probes.recv().expect("reports").port, 10_001);
+        assert_eq!(next_probe(&mut probes).port, 10_001);
         send_udp(&lab.client, to, 10_001, &KNOCK);
-        assert_eq!(log.recv().expect("reports").destination.port(), 10_001, "no wrong step of a sequence");
+        assert_eq!(next_packet(&mut log).destination.port(), 10_001, "no wrong step of a sequence");
     }
     // The answer to a question of the host's own is no knock, whatever its size.
     let resolver = lab.client.on(|| traffic::udp(53));
@@ -222,7 +208,8 @@ pub(super) fn bound() {
         send_udp(&lab.client, group.parse().expect("an address"), PORT, &KNOCK);
     }
     send_udp(&lab.client, gate(&lab, 0), PORT, &REPLY);
-    let broadcast = std::iter::repeat_with(|| next(&mut socket)).take_while(|seen| seen.message != REPLY).count();
+    let broadcast =
+        std::iter::repeat_with(|| next(&mut socket)).take_while(|seen| seen.message != REPLY).count();
     assert!(broadcast <= 1, "to all hosts of a net that this host is on, perhaps; to all hosts, never");
 }
 
@@ -242,14 +229,51 @@ fn next(socket: &mut BoundSocket) -> PacketSeen {
 
 pub(super) fn powerless() {
     let lab = Lab::new();
-    let (answerer, log) = lab.gate.on(|| {
-        let none = CapabilitySet::empty();
-        set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
-            .expect("anybody may give up power");
-        (Answerer::open().err(), PacketLog::bind(KNOCKS).err())
+    let log = lab.gate.on(|| {
+        give_up_all();
+        PacketLog::bind(KNOCKS).err()
     });
-    assert!(matches!(answerer, Some(AnswerError::NotAllowed)), "{answerer:?}");
     assert!(matches!(log, Some(NflogError::NotAllowed)), "{log:?}");
+}
+
+pub(super) fn answered_without_power() {
+    let lab = Lab::new();
+    let mut log = listen(&lab);
+    let _firewall = install(&lab, &watching());
+    let (gates, _) = lab.gate.link_local_on("eth1");
+    let (_, interface) = lab.client.link_local_on("eth0");
+    let asked = [0, 1].map(|family| SocketAddr::new(gate(&lab, family), PORT));
+    for asked in asked.into_iter().chain([SocketAddrV6::new(gates, PORT, 0, interface).into()]) {
+        let client = knocker(&lab.client, asked);
+        for _ in 0..2 {
+            client.send(&KNOCK).expect("sends");
+            let seen = next_packet(&mut log);
+            lab.gate.on(|| {
+                give_up_all();
+                let mut answerer = Answerer::open().expect("a socket is bound for each answer");
+                answerer.answer(seen.source, seen.destination, &REPLY).expect("anybody may send");
+                let open = [traffic::table("udp"), traffic::table("udp6"), traffic::table("raw")].concat();
+                assert!(open.is_empty(), "{open:?}");
+            });
+            assert_eq!(traffic::receive_udp(&client), REPLY, "from where it was asked");
+        }
+    }
+}
+
+fn give_up_all() {
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+        .expect("anybody may give up power");
+}
+
+/// Waits for the next knock.
+fn next_packet(log: &mut PacketLog) -> PacketSeen {
+    let mut next = None;
+    wait_until("a packet is reported", || {
+        next = log.try_recv().expect("reads");
+        next.is_some()
+    });
+    next.expect("it has come")
 }
 
 fn watching() -> Plan {

@@ -59,7 +59,7 @@ pub(super) fn lengths_never_mix() {
         Grant { reach: Reach::Prefix(24), ..good.clone() }, // 1 wider
         Grant { reach: Reach::Prefix(26), ..good.clone() }, // 2 narrower
         Grant { reach: Reach::Prefix(0), ..good.clone() },  // 3 everybody
-        Grant { ports: [SSH, WEB].into(), ..good.clone() },    // 4 a port whose service has none
+        Grant { ports: [SSH, WEB].into(), ..good.clone() }, // 4 a port whose service has none
         Grant { protocol: Protocol::Udp, ..good.clone() },  // 5 of another protocol
         Grant { source: client(&lab, 1), ..good.clone() },  // 6 the other family's length
     ];
