@@ -76,7 +76,7 @@ fn both_kinds(lab: &Lab, capture: &str, through: &[&str], says: &str) -> Result<
 fn insisting(lab: &Lab) -> Result<()> {
     let gate = Gate::configured(lab, &configuration(lab, "[capture]\nvia = \"packet-sockets\""))?;
     let said = gate.tell_through(&WITHOUT_RAW, &["run"])?.expect(1)?;
-    said.complains_of(&["packet sockets", "CAP_NET_RAW", "nflog"])?;
+    said.complains_of(&["CAP_NET_RAW", "[capture]", "via = \"auto\""])?;
     ensure!(lab.gate.nft_ruleset()?.is_empty(), "a gate that did not come up left rules behind");
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use knockgate_core::Name;
 
 use super::{CentralPort, NewGateway, NewService, Request};
 
@@ -56,6 +57,9 @@ pub(super) fn configuration(request: &Request) -> anyhow::Result<String> {
     };
     for (id, new) in (1..).zip(&request.services) {
         text += &service(id, new, &place);
+    }
+    if let (None, Some(first)) = (&request.gateway, request.services.first()) {
+        text += &static_sequence(&first.name);
     }
     Ok(text)
 }
@@ -128,7 +132,7 @@ id = 100    # a number like a service's
 
 /// The address if it can be a name, which only an IPv6 address or a long host name cannot.
 fn name_of(address: &str) -> &str {
-    if address.parse::<knockgate_core::Name>().is_ok() { address } else { "gateway" }
+    if address.parse::<Name>().is_ok() { address } else { "gateway" }
 }
 
 const SERVER_PACKET: &str = r#"# Knocks of one UDP datagram. The guard takes them out of what comes in: no port is open.
@@ -167,6 +171,15 @@ fn service(id: u16, service: &NewService, place: &str) -> String {
          # second-factor = false    # needs a one-time code: `knockgated client totp`\n\
          # follow = false    # stay open while it is in use, up to max-open\n\
          # prefix-v4 = 24    # clients may ask to open to their network, at most this wide; prefix-v6 likewise\n"
+    )
+}
+
+fn static_sequence(service: &Name) -> String {
+    let service = quoted(service.as_str());
+    format!(
+        "\n# Fixed ports, for clients that cannot run `knockgate`. Whoever has seen them can repeat them.\n\
+         # [[static-sequence]]\n# name = \"printer\"\n# sequence = [\"7000/tcp\", \"9000/udp\", \"8000/tcp\"]\n\
+         # service = {service}\n# open = \"60s\"    # default: the service's\n# within = \"5s\"\n"
     )
 }
 
@@ -211,6 +224,19 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_a_static_sequence_needs_only_its_marks_taken_away() {
+        let request = request();
+        let text = configuration(&request).unwrap();
+        let (before, example) = text.split_once("can repeat them.\n").unwrap();
+        let text = format!("{before}\n{}", example.replace("# ", "").replace("    default", "    # default"));
+        let config = Config::parse(&request.config, &text).unwrap();
+        assert_eq!(config.statics.sequences.len(), 1);
+        assert_eq!(config.service_by_id(config.statics.sequences[0].service).unwrap().name.as_str(), "ssh");
+        let gateway = configuration(&Request { gateway: Some(gateway()), ..request }).unwrap();
+        assert!(!gateway.contains("static-sequence"), "{gateway}");
+    }
+
+    #[test]
     fn the_made_configuration_of_a_gateway_is_valid_and_shows_the_defaults() {
         let request = Request { gateway: Some(gateway()), ..request() };
         let text = configuration(&request).unwrap();
@@ -251,6 +277,7 @@ mod tests {
     /// What stands there as a comment is what holds without it; but these have no value that could be shown.
     fn uncommented(text: &str) -> String {
         let without = ["forward", "listener", "max-age", "prefix-v4", "port = 62201"];
+        let text = text.split("# Fixed ports").next().unwrap();
         let line = |line: &str| {
             let commented = line.strip_prefix("# ").filter(|rest| rest.contains(" = "));
             let shown = commented.filter(|rest| !without.iter().any(|key| rest.starts_with(key)));
