@@ -90,7 +90,7 @@ fn syn(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     let mut segment = vec![0; usize::from(TCP_HEADER)];
     segment[0..2].copy_from_slice(&from.port().to_be_bytes());
     segment[2..4].copy_from_slice(&to.port().to_be_bytes());
-    segment[12] = TCP_HEADER / 4 << 4;
+    segment[12] = (TCP_HEADER / 4) << 4;
     segment[13] = SYN;
     segment[14..16].copy_from_slice(&u16::MAX.to_be_bytes());
     let sum = sum_with_ends(from, to, TCP, &segment);
@@ -174,8 +174,8 @@ fn pour(
     let begun = Instant::now();
     let mut count = 0;
     while wanted.load(Ordering::Relaxed) {
-        let due = per_second.map(|rate| (begun.elapsed().as_secs_f64() * f64::from(rate)) as u64);
-        if due.is_some_and(|due| count >= due) {
+        let due = per_second.map(|rate| begun.elapsed().as_micros() * u128::from(rate) / 1_000_000);
+        if due.is_some_and(|due| u128::from(count) >= due) {
             waiting::let_pass(BURST);
             continue;
         }
