@@ -11,7 +11,7 @@ pub(crate) const OTHER: [u16; 3] = [6_000, 5_000, 4_000];
 const RETRY: Duration = Duration::from_millis(50);
 
 /// Between two SYNs of a client that leaves some time, as `knock` does where it is told that the way is long.
-const STEP: Duration = Duration::from_millis(50);
+const STEP: Duration = Duration::from_millis(150);
 
 /// What is sent for one knock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
