@@ -203,22 +203,7 @@ impl<T: AsRef<[Bucket]> + AsMut<[Bucket]>> StaticWatch<T> {
         let places = places_of(&self.places, step);
         let now = millis(now);
 
-        let mut completed = None;
-        let mut under_way = 0_u16;
-        for attempt in bucket.of(source, now) {
-            under_way |= bit(attempt.sequence);
-            let all = self.wholes.get(usize::from(attempt.sequence)).map_or(0, |whole| whole.steps);
-            let place = places.iter().find(|place| place.sequence == attempt.sequence);
-            match attempt.probe(place.map(|place| place.position), all) {
-                Progress::UnderWay => {}
-                Progress::Void => *attempt = Attempt::default(),
-                Progress::Complete => {
-                    let sequence = usize::from(attempt.sequence);
-                    completed = Some(completed.map_or(sequence, |first| sequence.min(first)));
-                    *attempt = Attempt::default();
-                }
-            }
-        }
+        let (under_way, completed) = bucket.go_on(source, now, places, &self.wholes);
         for place in places.iter().filter(|place| under_way & bit(place.sequence) == 0) {
             if let Some(whole) = self.wholes.get(usize::from(place.sequence)) {
                 bucket.begin(source, now, place, whole);
@@ -247,6 +232,33 @@ impl Bucket {
     /// The attempts of `source` that are under way.
     fn of(&mut self, source: Hashed, now: u32) -> impl Iterator<Item = &mut Attempt> {
         self.0.iter_mut().filter(move |attempt| attempt.source == source && attempt.left(now).is_some())
+    }
+
+    /// Takes a probe at `places` into account in each attempt of `source` that is under way. Returns the bits of their sequences,
+    /// and the first of those that it completes.
+    fn go_on(
+        &mut self,
+        source: Hashed,
+        now: u32,
+        places: &[Place],
+        wholes: &[Whole],
+    ) -> (u16, Option<usize>) {
+        let (mut under_way, mut completed) = (0, None);
+        for attempt in self.of(source, now) {
+            let sequence = usize::from(attempt.sequence);
+            under_way |= bit(attempt.sequence);
+            let all = wholes.get(sequence).map_or(0, |whole| whole.steps);
+            let place = places.iter().find(|place| place.sequence == attempt.sequence);
+            match attempt.probe(place.map(|place| place.position), all) {
+                Progress::UnderWay => continue,
+                Progress::Void => {}
+                Progress::Complete => {
+                    completed = Some(completed.map_or(sequence, |first| sequence.min(first)));
+                }
+            }
+            *attempt = Attempt::default();
+        }
+        (under_way, completed)
     }
 
     /// Begins an attempt, if `place` is where one can begin.
