@@ -1,18 +1,17 @@
 //! Connect mode: the listener behind all decoys, by which a touched decoy reaches the driver.
 
 use knockgate_core::{Probe, ProbeKind};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::net::TcpListener;
 
 use crate::capture::decoy::{self, DecoyTouched};
 
 use super::connections::{Connections, deadline, linger};
+use super::holders::Holders;
 use super::input::{Call, Calls};
 use super::listen::Listener;
 
 /// Accepts for ever. Probes reach the driver in the order in which their connections were complete.
-pub(super) async fn serve(listener: TcpListener, calls: Calls) {
+pub(super) async fn serve(listener: TcpListener, calls: Calls, holders: Holders) {
     let mut listener = Listener::new(listener, "decoys");
     let mut connections = Connections::default();
     loop {
@@ -23,18 +22,18 @@ pub(super) async fn serve(listener: TcpListener, calls: Calls) {
             connections.spawn(peer.ip(), linger(stream, deadline()));
             continue;
         };
-        let (by_holder, answer) = oneshot::channel();
+        // Looked up before the driver hears of it: the last port makes him a holder no longer.
+        let is_by_holder = holders.contains(source);
         let probe = Probe { source, port, kind: ProbeKind::Connected };
-        if calls.send(Call::Probe { probe, by_holder }).await.is_err() {
+        if calls.send(Call::Probe(probe)).await.is_err() {
             return;
         }
-        connections.spawn(source, close_for_holder(stream, answer, deadline()));
-    }
-}
-
-/// A holder's connection has done its work once it was seen, right or wrong; a stranger's is treated like any other.
-async fn close_for_holder(stream: TcpStream, by_holder: oneshot::Receiver<bool>, until: Instant) {
-    if by_holder.await != Ok(true) {
-        linger(stream, until).await;
+        // A holder's connection has done its work, right or wrong: what comes after it comes to the driver after it. A
+        // stranger's is treated like any other.
+        if is_by_holder {
+            drop(stream);
+        } else {
+            connections.spawn(source, linger(stream, deadline()));
+        }
     }
 }

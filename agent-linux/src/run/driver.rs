@@ -3,7 +3,6 @@
 //! One thread owns the gate and the firewall, so nothing is shared and nothing is locked. What takes long (the disk, a
 //! policy that thinks for longer) happens on threads of its own and comes back as an input.
 
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{self, Duration, SystemTime};
@@ -33,6 +32,7 @@ use crate::state::{LiveRoster, Store, system_rng};
 
 use super::court::{Court, Witness};
 use super::flows::Lookout;
+use super::holders::Holders;
 use super::input::{Call, Input};
 use super::keeper::Keeper;
 use super::lease::Renewal;
@@ -78,8 +78,7 @@ pub(super) struct Driver {
     pub(super) budget: Budget<Vec<Bucket>>,
     pub(super) lookout: Lookout,
     pub(super) statics: Statics,
-    /// To whom the decoys answer now.
-    pub(super) holders: HashSet<IpAddr>,
+    pub(super) holders: Holders,
 }
 
 /// Why the agent stops.
@@ -138,11 +137,7 @@ impl Driver {
         let now = clock::now();
         match call {
             Call::Message { source, message, answer } => self.message(now, source, &message, answer),
-            Call::Probe { probe, by_holder } => {
-                // A decoy task that has been closed meanwhile needs no answer.
-                let _ = by_holder.send(self.holders.contains(&probe.source));
-                self.probe(now, probe);
-            }
+            Call::Probe(probe) => self.probe(now, probe),
         }
     }
 
@@ -158,16 +153,20 @@ impl Driver {
 
     /// Takes a datagram that may be a knock, and does at once what follows from it.
     pub(super) fn packet(&mut self, from: SocketAddr, asked: SocketAddr, message: &Message) {
-        let (now, source) = (clock::now(), from.ip());
-        let Some(message) = self.admit(now, source, message) else { return };
-        let peer = self.peers.next();
-        let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Datagram }, message);
-        let is_served = result.is_ok();
-        self.expect_answer(peer, Back::Datagram { to: from, from: asked }, source, result);
-        if is_served {
+        if self.hear(from, asked, message) {
             // Not behind the rest of a batch that strangers fill.
             self.turn();
         }
+    }
+
+    /// Takes a datagram that may be a knock. Returns whether the gate knows who has sent it.
+    pub(super) fn hear(&mut self, from: SocketAddr, asked: SocketAddr, message: &Message) -> bool {
+        let (now, source) = (clock::now(), from.ip());
+        let Some(message) = self.admit(now, source, message) else { return false };
+        let peer = self.peers.next();
+        let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Datagram }, message);
+        self.expect_answer(peer, Back::Datagram { to: from, from: asked }, source, result);
+        result.is_ok()
     }
 
     /// The cheap checks. Most of what strangers send ends at the first one, at the price of a Poly1305; what is left costs a
@@ -209,7 +208,7 @@ impl Driver {
 
     fn probe(&mut self, now: Now, probe: Probe) {
         tracing::trace!(source = %probe.source, port = probe.port, "probe");
-        if !self.holders.contains(&probe.source) {
+        if !self.holders.contains(probe.source) {
             self.noise.noise().probes += 1;
         }
         self.gate.handle_probe(now, probe);
@@ -218,13 +217,20 @@ impl Driver {
     /// Does what the gate asks, then writes down what has come of it, until there is nothing left of either.
     pub(super) fn turn(&mut self) {
         loop {
-            let now = clock::now();
-            if let Some(action) = self.gate.poll_action(now) {
-                self.act(now, action);
-                self.gather_notes();
-            } else if !self.write_down(now) {
+            self.act_on_all();
+            if !self.write_down(clock::now()) {
                 return;
             }
+        }
+    }
+
+    /// Does what the gate asks. Whoever knocks waits for this: nothing is written yet.
+    pub(super) fn act_on_all(&mut self) {
+        loop {
+            let now = clock::now();
+            let Some(action) = self.gate.poll_action(now) else { return };
+            self.act(now, action);
+            self.gather_notes();
         }
     }
 
@@ -317,7 +323,7 @@ impl Driver {
     }
 
     fn unwatch(&mut self, source: IpAddr) {
-        self.holders.remove(&source);
+        self.holders.remove(source);
         // The kernel does the same at the end of the hold.
         let _ = outcome("cannot hide the decoys from a holder", self.firewall.unwatch(source));
     }

@@ -9,6 +9,7 @@ use crate::capture::decoy;
 use crate::capture::watch::Means;
 use crate::config::Config;
 
+use super::holders::Holders;
 use super::input::Calls;
 use super::noise::Visits;
 use super::packets::{self, Mouth, Packets};
@@ -41,12 +42,12 @@ impl Ears {
     }
 
     /// Hears callers from now on; packets are for the gate's thread to read.
-    pub(super) fn listen(self, calls: &Calls, visits: &Visits) -> Packets {
+    pub(super) fn listen(self, calls: &Calls, visits: &Visits, holders: Holders) -> Packets {
         if let Some(listener) = self.central {
             tokio::spawn(central::serve(listener, calls.clone(), visits.clone()));
         }
         if let Some(listener) = self.decoys {
-            tokio::spawn(decoys::serve(listener, calls.clone()));
+            tokio::spawn(decoys::serve(listener, calls.clone(), holders));
         }
         self.packets
     }

@@ -47,8 +47,8 @@ pub(super) enum Input {
 pub(super) enum Call {
     /// A whole message came to the central port. No answer means silence.
     Message { source: IpAddr, message: Box<Message>, answer: oneshot::Sender<Message> },
-    /// A decoy was touched. The answer says whether by a holder.
-    Probe { probe: Probe, by_holder: oneshot::Sender<bool> },
+    /// A decoy was touched.
+    Probe(Probe),
 }
 
 pub(super) type Inputs = Way<Input>;

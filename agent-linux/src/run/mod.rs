@@ -11,7 +11,7 @@
 //! | [`hearing`] | what the driver asks policies, and what it does about what they say |
 //! | [`packets`] | packets that the gate's thread reads |
 //! | [`statics`] | fixed sequences: which ports are watched for them, who has come how far |
-//! | [`central`], [`decoys`] | TCP connections, each a task beside it |
+//! | [`central`], [`decoys`], [`holders`] | TCP connections, each a task beside it |
 //! | [`noise`] | what strangers do, counted |
 //! | [`peers`] | the ways back to those who have asked |
 //! | [`policy`], [`court`] | policies: where they come from; who is asked about what, each on a thread of its own |
@@ -22,6 +22,8 @@
 //! | [`upkeep`] | what is looked after every second |
 
 mod adopt;
+#[cfg(test)]
+mod allocations;
 mod bell;
 mod central;
 mod clock;
@@ -33,6 +35,7 @@ mod ears;
 mod flows;
 mod gate_thread;
 mod hearing;
+mod holders;
 mod input;
 mod keeper;
 mod lease;

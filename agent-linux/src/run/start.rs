@@ -26,6 +26,7 @@ use super::driver::{Driver, LinuxGate, budgets};
 use super::ears::Ears;
 use super::flows::Lookout;
 use super::gate_thread::GateThread;
+use super::holders::Holders;
 use super::input::{self, Ways};
 use super::lease::Renewal;
 use super::ledger::Ledger;
@@ -37,8 +38,26 @@ use super::statics::{self, Statics};
 use super::upkeep::Upkeep;
 use super::{clock, keeper, plan, policy, vigil};
 
+/// A gate that is shut, and that hears nobody yet.
+pub(super) struct Ready {
+    pub(super) driver: Driver,
+    ears: Ears,
+    ways: Ways,
+    visits: Visits,
+    signals: Signals,
+}
+
 /// Brings the gate up and runs it.
 pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
+    let Ready { driver, ears, ways: Ways { inputs, calls, received }, visits, signals } = make_ready(path)?;
+    announce(&driver, &ears);
+    let packets = ears.listen(&calls, &visits, driver.holders.clone());
+    tokio::spawn(signals.report(inputs));
+    GateThread::new(driver, packets, received).run().await
+}
+
+/// Checks everything, then shuts the gate. Needs a tokio runtime.
+pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     let config = Config::load(path)?;
     let audit_log = config.of_a_server()?;
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -59,7 +78,8 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     unguard::forget_order()?;
     let mut firewall = Firewall::install(&plan).context("the gate cannot be shut")?;
 
-    let Ways { inputs, calls, received } = input::open().context("cannot wake the gate's thread")?;
+    let ways = input::open().context("cannot wake the gate's thread")?;
+    let inputs = &ways.inputs;
     let burnt = loaded.burnt.clone();
     let roster = LiveRoster::new(Arc::clone(roster_file.current()), loaded);
     let mut gate = new_gate(&config, &identity, roster, burnt);
@@ -68,7 +88,7 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     adopt(&mut gate, &mut firewall, &config, &audit)?;
     let visits = Visits::default();
     let mut driver = Driver {
-        court: Court::convene(seating.chains, &inputs, &audit)?,
+        court: Court::convene(seating.chains, inputs, &audit)?,
         witness: Witness::new(&config),
         ledger: Ledger::default(),
         acts: Acts::start(&config, &audit)?,
@@ -85,16 +105,13 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
         noise: NoiseMeter::new(Instant::now(), visits.clone()),
         budget: budgets(),
         statics: Statics::new(&config.statics),
-        holders: std::collections::HashSet::new(),
+        holders: Holders::default(),
         config,
     };
     seating.watch.start()?;
     driver.tell(clock::now(), &Happening::start_up());
     vigil::start(roster_file, identity_file, inputs.clone())?;
-    announce(&driver, &ears);
-    let packets = ears.listen(&calls, &visits);
-    tokio::spawn(signals.report(inputs));
-    GateThread::new(driver, packets, received).run().await
+    Ok(Ready { driver, ears, ways, visits, signals })
 }
 
 /// The first lease is there before anybody is heard. Without one, every knock waits for the disk.
