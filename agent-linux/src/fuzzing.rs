@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use knockgate_core::file::FileError;
 
+use crate::capture::links;
 use crate::capture::subscription::{PACKET, report};
 use crate::capture::{ProbeSeen, packet};
 use crate::firewall::elements::{self, Answer, Change, KernelElement, Key, NewElement, Tag};
@@ -28,6 +29,22 @@ pub struct Element {
 /// The probe in a packet of closed mode.
 pub fn probe(packet: &[u8]) -> Option<ProbeSeen> {
     packet::parse(packet)
+}
+
+/// The packet in a frame of which at most `cut` bytes were kept.
+pub fn without_padding(frame: &[u8], cut: usize) -> Option<&[u8]> {
+    packet::without_padding(frame, cut)
+}
+
+/// The routes to this host in a netlink datagram: network, bits of its prefix, and whether it is the host's own.
+pub fn local_routes(datagram: &[u8]) -> impl Iterator<Item = (IpAddr, u8, bool)> {
+    let routes = Messages(datagram).filter_map(links::local_route);
+    routes.map(|route| (route.network, route.bits, route.leads_here))
+}
+
+/// The interfaces in a netlink datagram, by number and name.
+pub fn interfaces(datagram: &[u8]) -> impl Iterator<Item = (u32, String)> {
+    Messages(datagram).filter_map(links::interface).map(|interface| (interface.number, interface.name))
 }
 
 /// The kind and the attributes of every message of a netlink datagram.

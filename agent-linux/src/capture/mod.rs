@@ -7,7 +7,7 @@ mod bpf;
 pub mod decoy;
 mod dual;
 mod judge;
-mod links;
+pub(crate) mod links;
 pub mod nflog;
 pub(crate) mod packet;
 pub mod packet_sockets;

@@ -121,7 +121,7 @@ fn segment_v6(packet: &[u8]) -> Option<Segment<'_>> {
 
 /// The packet as long as its header says, of a frame that may have padding behind it. `None`: the frame is shorter, though
 /// it was not `cut` by us; the host itself throws such a packet away.
-pub(super) fn without_padding(frame: &[u8], cut: usize) -> Option<&[u8]> {
+pub(crate) fn without_padding(frame: &[u8], cut: usize) -> Option<&[u8]> {
     let length = match frame.first()? >> 4 {
         4 => usize::from(u16::from_be_bytes(take(frame, 2)?)),
         6 => V6_HEADER + usize::from(u16::from_be_bytes(take(frame, 4)?)),

@@ -111,7 +111,7 @@ pub enum WatchError {
     #[error(transparent)]
     Nflog(#[from] NflogError),
     #[error(
-        "{0}; run as root or with what is missing, or set via = \"auto\" in [capture] to hear by NFLOG instead"
+        "[capture] wants packet sockets, but {0}; run as root or mend that, or set via = \"auto\" to hear by NFLOG where it has to be"
     )]
     PacketSockets(#[source] PacketSocketError),
 }

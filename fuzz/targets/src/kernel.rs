@@ -20,6 +20,8 @@ const NEW_FLOW: u16 = 1 << 8;
 const PAYLOAD: u16 = 9;
 const INTERFACE: u16 = 4;
 const NFLOG_PACKET: u16 = 4 << 8;
+const NEW_LINK: u16 = 16;
+const NEW_ROUTE: u16 = 24;
 
 /// Messages and their attributes, read side by side with a plain reader that knows the layout only from the kernel's headers.
 pub fn netlink(data: &[u8]) {
@@ -55,6 +57,31 @@ pub fn flows(data: &[u8]) {
         fuzzing::flows(&[datagram.clone(), datagram].concat()).count(),
         2 * usize::from(expected.is_some())
     );
+}
+
+/// Interfaces and routes to this host: any bytes, and both as the kernel writes them.
+pub fn routes(data: &[u8]) {
+    let most = data.len() / 28;
+    let found: Vec<_> = fuzzing::local_routes(data).collect();
+    assert!(found.len() <= most && fuzzing::interfaces(data).count() <= data.len() / 32);
+    for &(network, bits, leads_here) in &found {
+        let written = route(network, bits, leads_here);
+        let again: Vec<_> = fuzzing::local_routes(&written).collect();
+        assert_eq!(again, [(network, bits, leads_here)], "a network has no bits behind its prefix");
+    }
+    for (number, name) in fuzzing::interfaces(data) {
+        if name.len() < 16 && !name.ends_with('\0') {
+            assert_eq!(fuzzing::interfaces(&link(number, &name)).collect::<Vec<_>>(), [(number, name)]);
+        }
+    }
+
+    let mut tape = Tape::new(data);
+    let (network, bits, leads_here) = (address(&mut tape), tape.byte(), tape.flag());
+    let most = if network.is_ipv4() { 32 } else { 128 };
+    let written = route(network, bits, leads_here);
+    let read = fuzzing::local_routes(&written).next();
+    assert_eq!(read.map(|(_, bits, here)| (bits, here)), (bits <= most).then_some((bits, leads_here)));
+    assert!(read.is_none_or(|(masked, ..)| bits < most || masked == network));
 }
 
 /// Elements of the guard's sets. Whatever is found there can be written again, and is then the same.
@@ -156,6 +183,28 @@ pub(crate) fn flow(source: IpAddr, protocol: u8, port: u16, state: Option<u8>, s
 pub(crate) fn report(packet: &[u8]) -> Vec<u8> {
     let content = [attribute(INTERFACE, &7_u32.to_be_bytes()), attribute(PAYLOAD, packet)].concat();
     message(NFLOG_PACKET, &content)
+}
+
+/// A route of the table of those to this host.
+pub(crate) fn route(network: IpAddr, bits: u8, leads_here: bool) -> Vec<u8> {
+    let (family, octets) = match network {
+        IpAddr::V4(v4) => (2, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (10, v6.octets().to_vec()),
+    };
+    let kind = if leads_here { 2 } else { 3 };
+    let head = [family, bits, 0, 0, 255, 2, 254, kind, 0, 0, 0, 0];
+    headed(NEW_ROUTE, &[&head[..], &attribute(1, &octets)].concat())
+}
+
+/// An interface.
+pub(crate) fn link(number: u32, name: &str) -> Vec<u8> {
+    let head = [&[0, 0, 1, 0], &number.to_ne_bytes()[..], &[0; 8]].concat();
+    headed(NEW_LINK, &[head, attribute(3, &[name.as_bytes(), &[0]].concat())].concat())
+}
+
+fn headed(kind: u16, content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(16 + content.len()).expect("a short message");
+    [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], content].concat()
 }
 
 fn message(kind: u16, content: &[u8]) -> Vec<u8> {

@@ -26,7 +26,7 @@ pub use bridge::gateway_bridge;
 pub use console::{channel, console};
 pub use file::{book, gate_identity, locked_profile, own_key, profile, roster_file, text_form};
 pub use gate::gate;
-pub use kernel::{flows, netlink, set_elements};
+pub use kernel::{flows, netlink, routes, set_elements};
 pub use message::{message_authentic, message_raw, message_sealed};
 pub use packet::{packet_knock, packet_probe};
 pub use policy::policy_engines;
@@ -39,13 +39,13 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 #[rustfmt::skip]
-pub const ALL: [Target; 27] = [
+pub const ALL: [Target; 28] = [
     ("agent_config", agent_config), ("answer", answer), ("book", book), ("channel", channel),
     ("client_settings", client_settings), ("console", console), ("flows", flows), ("gate", gate),
     ("gate_identity", gate_identity), ("gateway_bridge", gateway_bridge), ("locked_profile", locked_profile), ("message_authentic", message_authentic),
     ("message_raw", message_raw), ("message_sealed", message_sealed), ("netlink", netlink), ("own_key", own_key),
     ("owner", owner), ("packet_knock", packet_knock), ("packet_probe", packet_probe),
     ("policy_engines", policy_engines), ("policy_manifest", policy_manifest), ("profile", profile),
-    ("request", request), ("roster_file", roster_file), ("set_elements", set_elements), ("site", site),
+    ("request", request), ("roster_file", roster_file), ("routes", routes), ("set_elements", set_elements), ("site", site),
     ("text_form", text_form),
 ];

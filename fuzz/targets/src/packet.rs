@@ -16,6 +16,11 @@ pub fn packet_probe(data: &[u8]) {
         let longer = [data, &[0xff; 64]].concat();
         assert_eq!(fuzzing::probe(&longer), Some(probe), "what stands behind it does not matter");
     }
+    // Padding is not looked at, and nothing is made up.
+    if let Some(packet) = fuzzing::without_padding(data, usize::MAX) {
+        assert!(data.starts_with(packet));
+        assert!(fuzzing::probe(packet).is_none_or(|inside| Some(inside) == probe));
+    }
     // Cut short it is none, or the same.
     for length in [data.len() / 2, data.len().saturating_sub(1)] {
         let cut = fuzzing::probe(data.get(..length).unwrap_or_default());

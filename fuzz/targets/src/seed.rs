@@ -53,11 +53,18 @@ pub fn seeds(target: &str) -> Inputs {
         "profile" => profiles(),
         "request" => requests().into_iter().map(|request| request.encode().to_vec()).collect(),
         "roster_file" => rosters(),
+        "routes" => routes(),
         "set_elements" => elements(),
         "site" => site::images(),
         "text_form" => text_forms(),
         unknown => panic!("there is no target {unknown}"),
     }
+}
+
+fn routes() -> Inputs {
+    let [v4, v6, all] = ["192.0.2.1", "2001:db8::1", "ff00::"].map(|text| text.parse().expect("an address"));
+    let own = [kernel::route(v4, 32, true), kernel::route(v6, 128, true)].concat();
+    vec![own, kernel::route(all, 8, false), kernel::link(3, "eth0")]
 }
 
 const BOOK: Format = Format { mark: *b"KGbk", version: 1 };

@@ -26,7 +26,7 @@ macro_rules! replay {
 replay! {
     agent_config answer book channel client_settings console flows gate gate_identity gateway_bridge locked_profile
     message_authentic message_raw message_sealed netlink own_key owner packet_knock packet_probe policy_engines
-    policy_manifest profile request roster_file set_elements site text_form
+    policy_manifest profile request roster_file routes set_elements site text_form
 }
 
 #[test]
