@@ -9,7 +9,7 @@ use crate::delay::DelayLine;
 use crate::floor::Kind;
 use crate::fwknop::{self, Ear, Fwknop};
 use crate::packet_client::PacketClient;
-use crate::peer::{Knock, Peer};
+use crate::peer::{Knock, Peer, Rest};
 use crate::results::{Latency, Phase, Phases};
 use crate::sequence::{Network, Sequence};
 use crate::state::put_on_disk;
@@ -34,7 +34,7 @@ pub(crate) fn measure(repetitions: u32) -> Result<(Vec<Latency>, Vec<Phases>)> {
         for turn in 0..peers.len() {
             let place = (turn + repetition as usize) % peers.len();
             let peer = &mut peers[place];
-            let knock = peer.knock(Watching::new(repetition, pace_for(peer.id())));
+            let knock = peer.knock(Watching::new(repetition, peer.pace()));
             rows[place].note(knock);
         }
         peers.iter_mut().try_for_each(|peer| peer.wait_until_shut())?;
@@ -50,15 +50,9 @@ pub(crate) fn measure(repetitions: u32) -> Result<(Vec<Latency>, Vec<Phases>)> {
     Ok((latency, phases.into_iter().flatten().collect()))
 }
 
-/// Every probe takes the long way through a program, so there are fewer of them.
-fn pace_for(id: &str) -> Pace {
-    if id == "sequence-20ms" { Pace::Coarse } else { Pace::Fine }
-}
-
 /// Processor time of one knock, in milliseconds. Only of those at whom one knock can follow the other.
 fn cost(peer: &mut dyn Peer) -> Result<Option<f64>> {
-    let is_direct = !["packet-client", "sequence", "sequence-20ms"].contains(&peer.id());
-    let Some(process) = peer.process().filter(|_| is_direct) else { return Ok(None) };
+    let Some(process) = peer.process().filter(|_| peer.rest() == Rest::None) else { return Ok(None) };
     eprintln!("bench: processor time of {}", peer.id());
     let before = process.processor_time()?;
     let mut failed = 0;

@@ -32,6 +32,9 @@ const BATCH: usize = 64;
 /// Longest sleep while no packet is due. Short, so that a rate is kept evenly.
 const NAP: Duration = Duration::from_micros(500);
 
+/// A sender's Ethernet address of its own making, which nobody answers.
+const NOBODY: link::Mac = [2, 0, 0, 0, 0, 1];
+
 /// What a stranger sends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Noise {
@@ -64,7 +67,10 @@ impl Maker {
         let shared = Arc::<Shared>::default();
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
-            move || make(&socket, frames, noise.rate, &shared)
+            move || {
+                let is_enough = || shared.is_enough.load(Ordering::Relaxed);
+                make(&socket, frames, noise.rate, is_enough, &shared.sent);
+            }
         });
         Ok(Self { shared, since: Instant::now(), thread: Some(thread) })
     }
@@ -92,17 +98,22 @@ impl Drop for Maker {
     }
 }
 
-fn make(socket: &Socket, mut frames: Frames, rate: Option<u32>, shared: &Shared) {
+fn make(
+    socket: &Socket,
+    mut frames: Frames,
+    rate: Option<u32>,
+    is_enough: impl Fn() -> bool,
+    sent: &AtomicU64,
+) {
     // Without it a nap takes a tenth longer, which costs rates but nothing else.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
     let begun = Instant::now();
-    while !shared.is_enough.load(Ordering::Relaxed) {
-        let sent = shared.sent.load(Ordering::Relaxed);
-        match due(rate, begun.elapsed(), sent) {
+    while !is_enough() {
+        match due(rate, begun.elapsed(), sent.load(Ordering::Relaxed)) {
             0 => std::thread::sleep(NAP),
             due => {
                 let given = send(socket, frames.next(due.min(BATCH)));
-                shared.sent.fetch_add(given, Ordering::Relaxed);
+                sent.fetch_add(given, Ordering::Relaxed);
             }
         }
     }
@@ -137,15 +148,11 @@ pub(crate) fn by_hand(arguments: &[&str]) -> Result<()> {
         rate: (*rate != "max").then(|| rate.parse()).transpose().context("the rate")?,
     };
     let gate_mac = link::parse_mac(mac).context("the gate's Ethernet address")?;
-    let mut frames = Frames::new(noise, [gate_mac, [2, 0, 0, 0, 0, 1]], gate.parse()?);
+    let frames = Frames::new(noise, [gate_mac, NOBODY], gate.parse()?);
     let (socket, length) = (link::sender(interface)?, Duration::from_secs(seconds.parse()?));
-    let (begun, mut sent) = (Instant::now(), 0);
-    while begun.elapsed() < length {
-        match due(noise.rate, begun.elapsed(), sent) {
-            0 => std::thread::sleep(NAP),
-            due => sent += send(&socket, frames.next(due.min(BATCH))),
-        }
-    }
+    let (begun, sent) = (Instant::now(), AtomicU64::default());
+    make(&socket, frames, noise.rate, || begun.elapsed() >= length, &sent);
+    let sent = sent.into_inner();
     println!("{sent} packets, {} a second", sent / length.as_secs().max(1));
     Ok(())
 }

@@ -14,7 +14,7 @@ use knockgate_tests::{Family, Lab, programs, waiting};
 
 use crate::agent_log::AgentLog;
 use crate::ours::Ready;
-use crate::peer::{Knock, Observed, Peer};
+use crate::peer::{Knock, Observed, Peer, Rest};
 use crate::process::Process;
 use crate::segment::Segment;
 use crate::wire::{Watching, Wire};
@@ -92,6 +92,10 @@ impl Peer for PacketClient<'_> {
 
     fn written(&self) -> u64 {
         self.gate.log().len() as u64
+    }
+
+    fn rest(&self) -> Rest {
+        Rest::UntilShut
     }
 
     fn knock(&mut self, watching: Watching) -> Result<Knock> {

@@ -7,7 +7,7 @@ use knockgate_tests::{Host, Lab};
 
 use crate::process::Process;
 use crate::segment::{Moment, Segment};
-use crate::wire::{Seen, Watching, Wire};
+use crate::wire::{Pace, Seen, Watching, Wire};
 
 /// What one knock took, in milliseconds.
 pub(crate) struct Knock {
@@ -29,6 +29,14 @@ pub(crate) struct Client {
     pub(crate) to_end: Option<f64>,
 }
 
+/// What has to pass between two knocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    None,
+    /// The grant of the first has to end.
+    UntilShut,
+}
+
 pub(crate) trait Peer {
     /// One word for tables and plots.
     fn id(&self) -> &'static str;
@@ -48,6 +56,16 @@ pub(crate) trait Peer {
 
     /// Bytes of logs so far, wherever they go.
     fn written(&self) -> u64;
+
+    /// How often the port is probed where time counts.
+    fn pace(&self) -> Pace {
+        Pace::Fine
+    }
+
+    /// How one knock can follow another.
+    fn rest(&self) -> Rest {
+        Rest::None
+    }
 
     /// It ends well only if the port was shut before and open in time.
     fn knock(&mut self, watching: Watching) -> Result<Knock>;

@@ -10,11 +10,11 @@ use knockgate_tests::scenes::{SSH, Scene};
 use knockgate_tests::{Family, Lab, programs, waiting};
 
 use crate::agent_log::AgentLog;
-use crate::peer::{Knock, Observed, Peer};
+use crate::peer::{Knock, Observed, Peer, Rest};
 use crate::phases;
 use crate::process::Process;
 use crate::segment::Segment;
-use crate::wire::{Watching, Wire};
+use crate::wire::{Pace, Watching, Wire};
 
 /// After a knock that went wrong: longer than any lockout.
 const RECOVERY: Duration = Duration::from_secs(90);
@@ -108,6 +108,18 @@ impl Peer for Sequence<'_> {
 
     fn phases(&self) -> &'static [&'static str] {
         &phases::SEQUENCE
+    }
+
+    /// On the long way every probe passes a program, too, so there are fewer of them.
+    fn pace(&self) -> Pace {
+        match self.network {
+            Network::Near => Pace::Fine,
+            Network::Far => Pace::Coarse,
+        }
+    }
+
+    fn rest(&self) -> Rest {
+        Rest::UntilShut
     }
 
     fn knock(&mut self, watching: Watching) -> Result<Knock> {
