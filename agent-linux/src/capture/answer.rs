@@ -163,8 +163,8 @@ fn packet_v4(to: SocketAddrV4, from: SocketAddrV4, message: &Message) -> [u8; V4
     header[12..16].copy_from_slice(&from.ip().octets());
     header[16..20].copy_from_slice(&to.ip().octets());
     // The checksum of this header is the kernel's to fill in.
-    let addresses = [from.ip().octets(), to.ip().octets()].concat();
-    write_datagram(datagram, from.port(), to.port(), &addresses, message);
+    let addresses = [from.ip().octets(), to.ip().octets()];
+    write_datagram(datagram, from.port(), to.port(), addresses.as_flattened(), message);
     packet
 }
 
@@ -177,8 +177,8 @@ fn packet_v6(to: SocketAddrV6, from: SocketAddrV6, message: &Message) -> [u8; V6
     header[7] = HOPS;
     header[8..24].copy_from_slice(&from.ip().octets());
     header[24..40].copy_from_slice(&to.ip().octets());
-    let addresses = [from.ip().octets(), to.ip().octets()].concat();
-    write_datagram(datagram, from.port(), to.port(), &addresses, message);
+    let addresses = [from.ip().octets(), to.ip().octets()];
+    write_datagram(datagram, from.port(), to.port(), addresses.as_flattened(), message);
     packet
 }
 
