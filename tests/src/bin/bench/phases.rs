@@ -20,9 +20,9 @@ pub(crate) const PACKET: [&str; 4] = [
 pub(crate) const SEQUENCE: [&str; 10] = [
     "connection to the central port, question sealed by the client",
     "question opened by the gate",
-    "number and counter durable, decoys shown",
+    "number stored if it was not before, decoys shown",
     "answer sealed by the gate",
-    "answer opened by the client, number synced to the client's disk",
+    "answer opened by the client",
     "six connections, one after the other",
     "policy",
     "firewall, next probe, SYN-ACK",
