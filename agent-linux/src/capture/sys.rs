@@ -123,7 +123,7 @@ pub(crate) fn ask_strictly(netlink: impl AsFd) -> io::Result<()> {
 
 fn link_address() -> libc::sockaddr_ll {
     libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as _,
+        sll_family: u16::try_from(libc::AF_PACKET).expect("an address family is small"),
         sll_protocol: 0,
         sll_ifindex: 0,
         sll_hatype: 0,

@@ -49,6 +49,17 @@ fn the_shortest_configuration_has_the_defaults_of_the_paper() {
 }
 
 #[test]
+fn packets_are_heard_by_the_way_that_was_chosen() {
+    for (word, via) in [("auto", Via::Auto), ("packet-sockets", Via::PacketSockets), ("nflog", Via::Nflog)] {
+        let config = with_ssh(&format!("[capture]\nvia = \"{word}\"\n")).unwrap();
+        assert_eq!(config.capture.via, via);
+    }
+    let refused = with_ssh("[capture]\nvia = \"pcap\"\n").unwrap_err().to_string();
+    let expected = r#"agent.toml:2: capture.via is "pcap"; it must be "auto" or "packet-sockets" or "nflog""#;
+    assert_eq!(refused, expected);
+}
+
+#[test]
 fn every_key_is_read() {
     let text = r#"
         [gate]
@@ -160,7 +171,7 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         // Syntax and structure.
         (1, "[central\nport = 1", 5, "not valid TOML"),
         (2, "[central]\nport = 1\nport = 2", 7, "not valid TOML: duplicate key; correct this line"),
-        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, gateway, packet, central, sequence, lockout, service"),
+        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, gateway, packet, capture, central, sequence, lockout, service"),
         (4, "central = 7", 5, "gate.central is not known"),
         (5, "[central]\nPort = 1", 6, "central.Port is not known; known here: port"),
         (6, "[[central]]\nport = 1", 5, "central is a list; write a table [central]"),
