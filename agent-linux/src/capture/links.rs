@@ -66,11 +66,13 @@ pub(crate) struct Interface {
     pub(crate) name: String,
 }
 
-/// Whether something may be otherwise than before.
+/// What is otherwise than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    None,
-    Some,
+    /// Nothing, or addresses alone.
+    SameInterfaces,
+    /// Other interfaces count.
+    OtherInterfaces,
 }
 
 impl Links {
@@ -97,10 +99,9 @@ impl Links {
     pub(super) fn follow(&mut self) -> io::Result<Change> {
         self.take_notices();
         if !self.is_stale {
-            return Ok(Change::None);
+            return Ok(Change::SameInterfaces);
         }
-        self.read_again()?;
-        Ok(Change::Some)
+        self.read_again()
     }
 
     /// Whether packets to this address are for this host. For one of IPv6 that is link-local, on whichever interface.
@@ -127,7 +128,7 @@ impl Links {
         }
     }
 
-    fn read_again(&mut self) -> io::Result<()> {
+    fn read_again(&mut self) -> io::Result<Change> {
         let numbers = if self.names.is_empty() { Vec::new() } else { self.read_interfaces()? };
         let mut routes = LocalRoutes::default();
         for family in [FAMILY_V4, FAMILY_V6] {
@@ -141,8 +142,9 @@ impl Links {
                 other => routes.add(other?),
             }
         }
+        let is_same = self.numbers == numbers;
         (self.numbers, self.routes, self.is_stale) = (numbers, routes, false);
-        Ok(())
+        Ok(if is_same { Change::SameInterfaces } else { Change::OtherInterfaces })
     }
 
     fn read_interfaces(&mut self) -> io::Result<Vec<u32>> {

@@ -123,11 +123,9 @@ impl PacketSockets {
     /// The host may have other interfaces and addresses than before. What cannot be read now is read with the next packet;
     /// until then what was known counts.
     fn follow(&mut self) {
-        let before = self.links.interfaces().map(<[u32]>::to_vec);
         let followed = match self.links.follow() {
-            Ok(Change::None) => return,
-            Ok(Change::Some) if self.links.interfaces() == before.as_deref() => return,
-            Ok(Change::Some) => self.filter().map_err(io::Error::other),
+            Ok(Change::SameInterfaces) => return,
+            Ok(Change::OtherInterfaces) => self.filter().map_err(io::Error::other),
             Err(error) => Err(error),
         };
         if let Err(error) = followed {
