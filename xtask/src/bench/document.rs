@@ -105,6 +105,9 @@ pub(super) struct Sources {
     pub(super) seconds: f64,
     /// Before, at even intervals meanwhile, after.
     pub(super) rss_mib: Vec<f64>,
+    /// Of that, what is not the text of programs.
+    #[serde(default)]
+    pub(super) own_mib: Vec<f64>,
 }
 
 /// A gate with a long roster.

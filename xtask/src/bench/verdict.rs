@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::document::{Document, Fault, Latency, Noise, is_ours, is_peer, name};
+use super::document::{Document, Fault, Latency, Noise, Sources, is_ours, is_peer, name};
 use super::page::distinct;
 use super::statistics::{grouped, median, shown};
 
@@ -10,7 +10,7 @@ use super::statistics::{grouped, median, shown};
 /// answer, two for each of five ports, whose end the client awaits, and two for the sixth, its connection complete at the gate
 /// after one and a half, and the answer of the opened port on its way back.
 const SEQUENCE_ROUND_TRIPS: f64 = 14.0;
-/// Of the delayed network.
+/// What the delayed network is meant to take; what it took is measured beside every knock.
 const ROUND_TRIP_MS: f64 = 20.0;
 /// The generator is at its maximum, and that has to be worth the name.
 const MAXIMUM_PER_S: f64 = 160_000.0;
@@ -89,6 +89,7 @@ pub(super) fn figures(run: &Document) -> Vec<Figure> {
         ),
         under_fault(run, "duplicated; reordered; one lost and retried; a foreign probe between", &FAULTS),
         memory(run),
+        memory_without_engine(run),
         logged(run, 0.1),
         unknown_probe(run, 100.0),
         processor(run, 1.0),
@@ -111,10 +112,16 @@ fn beside_floor(run: &Document, what: &str, id: &str, peer: &str, at_most: f64, 
 }
 
 fn over_delay(run: &Document, more_ms: f64) -> Figure {
-    let trips = SEQUENCE_ROUND_TRIPS * ROUND_TRIP_MS;
-    let measured = run.median_of("sequence-20ms").map(|ours| Measured {
-        shown: format!("{} ms: the round trips and {} ms", shown(ours), shown(ours - trips)),
-        good: ours <= trips + more_ms,
+    let measured = run.latency_of("sequence-20ms").and_then(|row| {
+        let (ours, round_trip) = (median(&row.ms)?, median(&row.round_trip_ms)?);
+        let more = ours - SEQUENCE_ROUND_TRIPS * round_trip;
+        let shown = format!(
+            "{} ms: {SEQUENCE_ROUND_TRIPS} round trips of {} ms as measured, and {} ms",
+            shown(ours),
+            shown(round_trip),
+            shown(more)
+        );
+        Some(Measured { shown, good: more <= more_ms })
     });
     let what = format!("one-time sequence of six with handshake, {ROUND_TRIP_MS} ms of round-trip delay");
     let expected = format!("at most {SEQUENCE_ROUND_TRIPS} round trips and {more_ms} ms");
@@ -162,34 +169,46 @@ fn under_fault(run: &Document, what: &str, faults: &[&str]) -> Figure {
     Figure::of(what, "all opened".to_owned(), &peers, &ours)
 }
 
-/// Without the engine of policies an agent has less to keep.
-const WITHOUT_ENGINE_MIB: f64 = 16.0;
 const WITH_ENGINE_MIB: f64 = 64.0;
+const WITHOUT_ENGINE_MIB: f64 = 16.0;
 /// Between the first minute, in which tables are touched for the first time, and the end.
 const GROWTH_MIB: f64 = 1.0;
 
 fn memory(run: &Document) -> Figure {
     let ours = run.sources.iter().filter(|row| is_ours(&row.id)).filter_map(|row| {
-        let at_most = if row.id.contains("without") { WITHOUT_ENGINE_MIB } else { WITH_ENGINE_MIB };
         let (highest, growth) = memory_of(&row.rss_mib)?;
         Some(Measured {
             shown: format!("{} {} MiB, {} MiB of growth", row.id, shown(highest), shown(growth)),
-            good: highest < at_most && growth < GROWTH_MIB,
+            good: highest < WITH_ENGINE_MIB && growth < GROWTH_MIB,
         })
     });
     let peers = of_peers(run.sources.iter().filter(|row| is_peer(&row.id)), |row| {
         let (first, last) = row.rss_mib.first().zip(row.rss_mib.last())?;
         Some(format!("{} {} to {} MiB", name(&row.words), shown(*first), shown(*last)))
     });
-    let expected = format!(
-        "under {WITHOUT_ENGINE_MIB} MiB without the policy engine, {WITH_ENGINE_MIB} MiB with it, no growth"
-    );
     Figure::of(
-        "memory after ten minutes of flood from a million addresses",
-        expected,
+        "memory after ten minutes of flood from a million addresses, with the policy engine",
+        format!("under {WITH_ENGINE_MIB} MiB, no growth"),
         &peers,
         &ours.collect::<Vec<_>>(),
     )
+}
+
+/// There is no agent without the engine, so its memory can only be bounded: by what an agent with it has beside the text of
+/// programs.
+fn memory_without_engine(run: &Document) -> Figure {
+    let own = |row: &Sources| {
+        let (highest, _) = memory_of(&row.own_mib)?;
+        Some(format!("{} with the engine: {} MiB beside the text of programs", row.id, shown(highest)))
+    };
+    let own: Vec<String> = run.sources.iter().filter(|row| is_ours(&row.id)).filter_map(own).collect();
+    Figure {
+        what: "the same without the policy engine".to_owned(),
+        expected: format!("under {WITHOUT_ENGINE_MIB} MiB"),
+        peers: or_dash(String::new()),
+        measured: or_dash(own.join("; ")),
+        verdict: Verdict::NotMeasured,
+    }
 }
 
 /// At most, and from the second tenth of the flood to its end.

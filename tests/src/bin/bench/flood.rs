@@ -46,17 +46,22 @@ fn of_knockd(program: &Path, time: Duration) -> Result<Sources> {
 fn row(peer: &mut dyn Peer, kinds: &[Kind], time: Duration) -> Result<Sources> {
     let process = peer.process().context("the kernel alone keeps nothing in a process")?;
     eprintln!("bench: {} for {} s from {SOURCES} addresses", peer.id(), time.as_secs());
-    let mut rss_mib = vec![process.memory()?.now];
+    let before = process.memory()?;
+    let (mut rss_mib, mut own_mib) = (vec![before.now], vec![before.own]);
     let (begun, written, mut packets) = (Instant::now(), peer.written(), 0);
     let share = time / u32::try_from(kinds.len())?;
     for kind in kinds {
         packets += flood(peer.lab(), *kind, share, || {
-            rss_mib.push(process.memory()?.now);
+            let memory = process.memory()?;
+            rss_mib.push(memory.now);
+            own_mib.push(memory.own);
             Ok(())
         })?;
     }
     let elapsed = begun.elapsed().as_secs_f64();
-    rss_mib.push(process.memory()?.now);
+    let after = process.memory()?;
+    rss_mib.push(after.now);
+    own_mib.push(after.own);
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let (sent, logged) = (packets as f64, peer.written().saturating_sub(written) as f64);
     Ok(Sources {
@@ -67,6 +72,7 @@ fn row(peer: &mut dyn Peer, kinds: &[Kind], time: Duration) -> Result<Sources> {
         sent_per_s: sent / elapsed,
         packets,
         rss_mib,
+        own_mib,
         logged_bytes_per_packet: Some(logged / sent),
     })
 }

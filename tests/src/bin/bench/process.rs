@@ -14,6 +14,8 @@ pub(crate) struct Process(pub(crate) u32);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     pub(crate) now: f64,
+    /// Of that, what is no text of a program.
+    pub(crate) own: f64,
     pub(crate) at_most: f64,
 }
 
@@ -33,7 +35,7 @@ impl Process {
     pub(crate) fn memory(self) -> Result<Memory> {
         let status = std::fs::read_to_string(self.file("status")).context("the process has ended")?;
         let field = |name: &str| mib_of(&status, name).with_context(|| format!("no {name} of {self:?}"));
-        Ok(Memory { now: field("VmRSS:")?, at_most: field("VmHWM:")? })
+        Ok(Memory { now: field("VmRSS:")?, own: field("RssAnon:")?, at_most: field("VmHWM:")? })
     }
 
     fn time_of_children(self) -> Result<Duration> {

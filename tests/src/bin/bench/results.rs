@@ -2,7 +2,7 @@
 //!
 //! Keys are only ever added. Beyond what a reader must know: `latency` has the row `floor-packet` beside `floor`, and the columns
 //! `answer_ms`, `client_open_ms`, `client_end_ms`, `round_trip_ms` and `resolution_ms`; `noise` and `faults` have `why_not`, the first
-//! reason of a knock that failed; `noise` has `rss_mib`; `sources` has `sent_per_s`, `packets` and `logged_bytes_per_packet`; `clients` has
+//! reason of a knock that failed; `noise` has `rss_mib`; `sources` has `own_mib`, `sent_per_s`, `packets` and `logged_bytes_per_packet`; `clients` has
 //! `rss_at_most_mib`; `priority` has `opened` and `knocks`; `phases` has the `id` of its row of `latency`; the document has `crowd`,
 //! `state_on` and `repetitions`.
 //!
@@ -97,6 +97,8 @@ pub(crate) struct Sources {
     pub(crate) packets: u64,
     /// Before, at even times meanwhile, after.
     pub(crate) rss_mib: Vec<f64>,
+    /// Of that, what is the process's own: not the text of programs, which the kernel drops when it needs the room.
+    pub(crate) own_mib: Vec<f64>,
     pub(crate) logged_bytes_per_packet: Option<f64>,
 }
 
