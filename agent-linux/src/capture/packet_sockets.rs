@@ -22,10 +22,10 @@ use super::packet;
 use super::sys::{self, Batch, EtherType, KEPT};
 use super::watch::{Counts, Seen, Taken, Wanted};
 
-/// Room in each socket, which the kernel doubles because it counts its own bookkeeping: about three thousand packets. That is
-/// 20 ms of the heaviest flood that was seen, longer than a busy host keeps a thread like ours waiting; and all of it is read
-/// within some milliseconds, so a client's packet behind it still is in time.
-const QUEUE_BYTES: usize = 2 * 1024 * 1024;
+/// Room in each socket, which the kernel doubles because it counts its own bookkeeping: about a dozen thousand packets. On a host
+/// with few processors a flood keeps a thread like ours waiting for tens of milliseconds at times; whatever gathers meanwhile is
+/// read faster than it came, so a client's packet among it still is in time.
+const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why packet sockets cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -82,10 +82,9 @@ impl GateThread {
                 return Some(Stop::Broken(anyhow::Error::new(error).context("cannot wait for knocks")));
             }
         };
-        if woken == Woken::ByDescriptor || self.rhythm.wait() != Wait::Packet {
-            if let Err(error) = self.read() {
-                return Some(Stop::Broken(anyhow::Error::new(error).context("packets cannot be read")));
-            }
+        let is_due = woken == Woken::ByDescriptor || self.rhythm.wait() != Wait::Packet;
+        if is_due && let Err(error) = self.read() {
+            return Some(Stop::Broken(anyhow::Error::new(error).context("packets cannot be read")));
         }
         self.take_inputs().or_else(|| self.look_after())
     }

@@ -9,6 +9,10 @@ use knockgate_core::note::Note;
 use super::hearing::Settled;
 
 /// One of them.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "in a box it would allocate before the port is open; here the memory is used again"
+)]
 pub(super) enum Entry {
     /// What the gate has noted.
     Note(Note),
