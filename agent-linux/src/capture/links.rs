@@ -66,15 +66,6 @@ pub(crate) struct Interface {
     pub(crate) name: String,
 }
 
-/// What is otherwise than before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Nothing, or addresses alone.
-    SameInterfaces,
-    /// Other interfaces count.
-    OtherInterfaces,
-}
-
 impl Links {
     /// Reads everything, and is told of every change from then on. `names` are those of the interfaces that count; a name may
     /// end in `*`. Without any, a host's interfaces may come and go unnoticed.
@@ -92,16 +83,21 @@ impl Links {
         Ok(links)
     }
 
-    /// Takes what the kernel has said since, and reads anew what is otherwise. Costs one system call if that is nothing.
+    /// Takes what the kernel has said since, in one system call if that is nothing. Returns whether something is to be read anew.
+    pub(super) fn are_stale(&mut self) -> bool {
+        self.take_notices();
+        self.is_stale
+    }
+
+    /// Reads everything anew.
     ///
     /// # Errors
-    /// Something has changed and could not be read. It is tried again with the next call; until then what was known counts.
-    pub(super) fn follow(&mut self) -> io::Result<Change> {
-        self.take_notices();
-        if !self.is_stale {
-            return Ok(Change::SameInterfaces);
-        }
-        self.read_again()
+    /// It could not be read: all of it stays stale, and what was known counts.
+    pub(super) fn read_again(&mut self) -> io::Result<()> {
+        let numbers = if self.names.is_empty() { Vec::new() } else { self.read_interfaces()? };
+        let routes = self.read_routes()?;
+        (self.numbers, self.routes, self.is_stale) = (numbers, routes, false);
+        Ok(())
     }
 
     /// Whether packets to this address are for this host. For one of IPv6 that is link-local, on whichever interface.
@@ -128,8 +124,7 @@ impl Links {
         }
     }
 
-    fn read_again(&mut self) -> io::Result<Change> {
-        let numbers = if self.names.is_empty() { Vec::new() } else { self.read_interfaces()? };
+    fn read_routes(&mut self) -> io::Result<LocalRoutes> {
         let mut routes = LocalRoutes::default();
         for family in [FAMILY_V4, FAMILY_V6] {
             let route_head = |out: &mut Encoder| out.head(&[TABLE_LOCAL, 0, 0, 0, 0, 0, 0, 0]);
@@ -142,9 +137,7 @@ impl Links {
                 other => routes.add(other?),
             }
         }
-        let is_same = self.numbers == numbers;
-        (self.numbers, self.routes, self.is_stale) = (numbers, routes, false);
-        Ok(if is_same { Change::SameInterfaces } else { Change::OtherInterfaces })
+        Ok(routes)
     }
 
     fn read_interfaces(&mut self) -> io::Result<Vec<u32>> {

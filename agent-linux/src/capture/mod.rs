@@ -16,6 +16,7 @@ mod ports;
 mod reports;
 pub(crate) mod subscription;
 mod sys;
+mod trouble;
 pub mod watch;
 
 pub use packet::ProbeSeen;

@@ -10,6 +10,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -17,9 +18,10 @@ use socket2::{Domain, SockFilter, Socket, Type};
 
 use super::bpf::{self, Instruction};
 use super::judge::Judge;
-use super::links::{Change, Links};
+use super::links::Links;
 use super::packet;
 use super::sys::{self, Batch, EtherType, KEPT};
+use super::trouble::Trouble;
 use super::watch::{Counts, Seen, Taken, Wanted};
 
 /// Room in each socket, which the kernel doubles because it counts its own bookkeeping: about a dozen thousand packets. On a host
@@ -45,6 +47,10 @@ pub(super) struct PacketSockets {
     /// That of IPv4, and that of IPv6.
     sockets: [Ear; 2],
     links: Links,
+    /// The interfaces that the filters let pass.
+    passing: Option<Vec<u32>>,
+    /// With following the host's interfaces and addresses.
+    trouble: Trouble,
     judge: Judge,
     batch: Batch,
     unreadable: u64,
@@ -65,7 +71,17 @@ impl PacketSockets {
         let ears = [Ear::open()?, Ear::open()?];
         let links = Links::open(&wanted.interfaces)?;
         let batch = Batch::new();
-        let sockets = Self { sockets: ears, links, judge, batch, unreadable: 0, foreign: 0, first: 0 };
+        let mut sockets = Self {
+            sockets: ears,
+            links,
+            passing: None,
+            trouble: Trouble::default(),
+            judge,
+            batch,
+            unreadable: 0,
+            foreign: 0,
+            first: 0,
+        };
         sockets.filter()?;
         for (ear, kind) in sockets.sockets.iter().zip([EtherType::IPV4, EtherType::IPV6]) {
             sys::bind(&ear.socket, kind, 0)?;
@@ -120,24 +136,46 @@ impl PacketSockets {
         Counts { lost, unreadable: self.unreadable, foreign: self.foreign }
     }
 
-    /// The host may have other interfaces and addresses than before. What cannot be read now is read with the next packet;
-    /// until then what was known counts.
-    fn follow(&mut self) {
-        let followed = match self.links.follow() {
-            Ok(Change::SameInterfaces) => return,
-            Ok(Change::OtherInterfaces) => self.filter().map_err(io::Error::other),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = followed {
-            tracing::warn!("the host's interfaces and addresses have changed and cannot be read: {error}");
+    /// The host may have other interfaces and addresses than before. What fails is tried again when there is something to read, and by
+    /// whoever calls this every second: where nothing comes through an old filter, there is nothing to read. Until then what was known
+    /// counts.
+    pub(super) fn follow(&mut self) {
+        if !self.links.are_stale() && self.is_filtered() {
+            return;
+        }
+        let now = Instant::now();
+        if self.trouble.rests(now) {
+            return;
+        }
+        match self.catch_up() {
+            Ok(()) => self.trouble.is_over(),
+            Err(error) if self.trouble.has_failed(now) => tracing::warn!(
+                "the host's interfaces or addresses have changed and cannot be followed, trying again every second: {error}"
+            ),
+            Err(_) => {}
         }
     }
 
-    fn filter(&self) -> Result<(), PacketSocketError> {
-        let passing = self.judge.passing(self.links.interfaces());
+    fn catch_up(&mut self) -> Result<(), PacketSocketError> {
+        if self.links.are_stale() {
+            self.links.read_again()?;
+        }
+        if self.is_filtered() { Ok(()) } else { self.filter() }
+    }
+
+    /// Whether the filters are for the interfaces that count now.
+    fn is_filtered(&self) -> bool {
+        self.passing.as_deref() == self.links.interfaces()
+    }
+
+    fn filter(&mut self) -> Result<(), PacketSocketError> {
+        let interfaces = self.links.interfaces();
+        let passing = self.judge.passing(interfaces);
         let [v4_socket, v6_socket] = &self.sockets;
         v4_socket.filter(&bpf::v4(&passing))?;
-        v6_socket.filter(&bpf::v6(&passing))
+        v6_socket.filter(&bpf::v6(&passing))?;
+        self.passing = interfaces.map(<[u32]>::to_vec);
+        Ok(())
     }
 }
 
@@ -180,7 +218,9 @@ fn blame(error: io::Error) -> PacketSocketError {
     }
 }
 
-/// Nothing is there, or an interface has gone down: the socket is as good as before.
+/// Nothing is there, an interface has gone down, or the kernel has no room just now: the socket is as good as before.
 fn is_passing(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::AGAIN | Errno::INTR | Errno::NETDOWN))
+    use Errno as E;
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(E::AGAIN | E::INTR | E::NETDOWN | E::NOBUFS | E::NOMEM))
 }

@@ -182,6 +182,14 @@ impl Watch {
         }
     }
 
+    /// To be called every second: what has changed on the host and could not be read then is tried again.
+    pub fn look_after(&mut self) {
+        match &mut self.ears {
+            Ears::PacketSockets(sockets) => sockets.follow(),
+            Ears::Nothing | Ears::Nflog(_) => {}
+        }
+    }
+
     #[must_use]
     pub fn counts(&self) -> Counts {
         match &self.ears {

@@ -138,6 +138,7 @@ impl GateThread {
             None
         } else {
             self.upkeep = now + UPKEEP;
+            self.packets.look_after();
             self.driver.look_after(now, self.packets.counts())
         };
         self.driver.turn();

@@ -78,6 +78,11 @@ impl Packets {
         Ok(sum)
     }
 
+    /// To be called every second.
+    pub(super) fn look_after(&mut self) {
+        self.watch.look_after();
+    }
+
     /// What was not handed over.
     pub(super) fn counts(&self) -> Counts {
         self.watch.counts()

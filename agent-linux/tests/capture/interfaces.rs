@@ -51,6 +51,23 @@ pub(super) fn unnamed() {
     assert_eq!((from_stranger(&mut scene), from_client(&mut scene)), (1, 1));
 }
 
+pub(super) fn unfollowed() {
+    const ROOM_FOR_FILTERS: &str = "/proc/sys/net/core/optmem_max";
+    let mut scene = Scene::new(&on(&["eth1", "wg*"]));
+    let room = |gate: &Host, bytes: &str| gate.on(|| std::fs::write(ROOM_FOR_FILTERS, bytes));
+    if room(&scene.lab.gate, "16").is_err() {
+        // Before Linux 6.8 only the whole machine had this setting, and it is not ours.
+        return;
+    }
+    scene.change(|lab| rename(lab, "eth2", "wg0"));
+    assert_eq!((from_stranger(&mut scene), from_client(&mut scene)), (0, 1), "what was known counts");
+    room(&scene.lab.gate, "131072").expect("it was there before");
+    wait_until("the new interface is heard, though the kernel has not said anything since", || {
+        scene.watch.look_after();
+        from_stranger(&mut scene) == 1
+    });
+}
+
 fn on(names: &[&str]) -> Wanted {
     Wanted { interfaces: names.iter().map(|name| (*name).to_owned()).collect(), ..wanted() }
 }
@@ -75,13 +92,13 @@ fn from_client(scene: &mut Scene) -> usize {
 }
 
 fn one_knock(scene: &mut Scene, who: fn(&Lab) -> &Host, to: IpAddr) -> usize {
-    const WITNESS: u16 = 9;
     let host = who(&scene.lab);
-    let witness = scene.lab.gate.on(|| UdpSocket::bind(("0.0.0.0", WITNESS)).expect("it is free"));
+    let witness = scene.lab.gate.on(|| UdpSocket::bind("0.0.0.0:0").expect("some port is free"));
+    let port = witness.local_addr().expect("it is bound").port();
     witness.set_nonblocking(true).expect("a socket can be");
     // An interface that has just come up takes its time to send.
     wait_until("a way to the gate", || {
-        send_udp(host, to, WITNESS, b"");
+        send_udp(host, to, port, b"");
         witness.recv(&mut []).is_ok()
     });
     send_udp(host, to, KNOCK_PORT, &[1; 200]);

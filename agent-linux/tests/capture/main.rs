@@ -33,6 +33,7 @@ fn main() {
         ("only_interfaces_that_were_named_count", interfaces::named),
         ("interfaces_come_and_go_and_change_their_names", interfaces::come_and_go),
         ("an_interface_that_was_down_is_heard_again", interfaces::down_and_up),
+        ("a_change_that_could_not_be_followed_is_tried_again", interfaces::unfollowed),
         ("without_names_a_new_interface_is_heard_at_once", interfaces::unnamed),
         ("without_the_capability_nflog_hears_the_same", ways::powerless),
         ("nflog_by_choice_hears_steps_and_leaves_them_to_the_host", ways::by_choice),
