@@ -46,9 +46,9 @@ pub(super) fn statics(root: &Section<'_>, others: &Others<'_>) -> Option<Statics
     }
     let drafts: Vec<_> = sections.iter().map(|section| Draft::of(section, others)).collect();
     check_names(root, &drafts);
-    check_twins(&drafts);
     let sequences: Vec<_> = drafts.into_iter().map(|draft| draft.read).collect::<Option<_>>()?;
     let statics = Statics { traps: traps(&sequences, others), sequences };
+    check_each_opens(&sections, &statics);
     check_scans(&sections, &statics);
     Some(statics)
 }
@@ -234,19 +234,32 @@ fn check_names(root: &Section<'_>, drafts: &[Draft<'_, '_>]) {
     }
 }
 
-/// Of two that are the same, the second could never open anything.
-fn check_twins(drafts: &[Draft<'_, '_>]) {
-    for (at, Draft { section, read, .. }) in drafts.iter().enumerate() {
-        let Some(sequence) = read else { continue };
-        let is_twin = |other: &&StaticSequence| other.sequence.steps() == sequence.sequence.steps();
-        let earlier = drafts.iter().take(at).filter_map(|other| other.read.as_ref());
-        if let Some(twin) = earlier.into_iter().find(is_twin) {
-            let (path, name) = (section.path("sequence"), &twin.name);
-            let what =
-                format!("{path} is the same as that of {name}, and only one can open; take other ports");
-            section.note(section.line_of("sequence"), what);
+/// Of those that are complete at the same time one opens. So each, knocked in its order, has to be that one: a twin is not, and neither is
+/// one that differs in the order of two neighbours only.
+fn check_each_opens(sections: &[Section<'_>], statics: &Statics) {
+    let heard = statics.sequences.iter().take(MAX_STATIC_SEQUENCES);
+    for (at, (one, section)) in heard.zip(sections).enumerate() {
+        let opened = last_opened(statics, one.sequence.steps());
+        if opened == Some(at) {
+            continue;
         }
+        let path = section.path("sequence");
+        let what = match opened.and_then(|other| statics.sequences.get(other)) {
+            Some(other) => {
+                format!("{path}: whoever knocks it opens {} instead; take other ports", other.name)
+            }
+            None => {
+                format!("{path}: too many others begin with its ports, so it never opens; take other ports")
+            }
+        };
+        section.note(section.line_of("sequence"), what);
     }
+}
+
+/// What the last of these steps opens, if somebody takes them one after the other.
+fn last_opened(statics: &Statics, steps: &[Step]) -> Option<usize> {
+    let mut watch = watch(statics);
+    steps.iter().map(|step| watch.probe(*step)).last().flatten()
 }
 
 /// The neighbours of every step. Whoever tries one port after the other gives himself away there.
@@ -266,11 +279,8 @@ fn traps(sequences: &[StaticSequence], others: &Others<'_>) -> Vec<Step> {
 /// A sequence that a scanner knocks without knowing it guards nothing.
 fn check_scans(sections: &[Section<'_>], statics: &Statics) {
     for scan in scans(statics) {
-        let heard = statics.sequences.iter().take(MAX_STATIC_SEQUENCES);
-        let sequences = heard.map(|one| one.sequence.clone()).collect();
-        let mut watch = StaticWatch::new(sequences, [Bucket::default()], [0; 16]);
-        let now = Instant::from_micros(0);
-        let opened = scan.iter().find_map(|step| watch.handle_probe(now, Ipv4Addr::LOCALHOST.into(), *step));
+        let mut watch = watch(statics);
+        let opened = scan.iter().find_map(|step| watch.probe(*step));
         let Some(section) = opened.and_then(|at| sections.get(at)) else { continue };
         let path = section.path("sequence");
         section.note(
@@ -280,6 +290,22 @@ fn check_scans(sections: &[Section<'_>], statics: &Statics) {
             ),
         );
         return;
+    }
+}
+
+/// The gate's own watch, and one source that nobody has heard of before.
+struct OneSource(StaticWatch<[Bucket; 1]>);
+
+fn watch(statics: &Statics) -> OneSource {
+    let heard = statics.sequences.iter().take(MAX_STATIC_SEQUENCES);
+    let sequences = heard.map(|one| one.sequence.clone()).collect();
+    OneSource(StaticWatch::new(sequences, [Bucket::default()], [0; 16]))
+}
+
+impl OneSource {
+    /// The sequence that is complete with this step.
+    fn probe(&mut self, step: Step) -> Option<usize> {
+        self.0.handle_probe(Instant::from_micros(0), Ipv4Addr::LOCALHOST.into(), step)
     }
 }
 
