@@ -9,7 +9,6 @@ use std::time::{self, Duration, SystemTime};
 
 use getrandom::SysRng;
 use knockgate_core::action::{ExchangeId, Peer};
-use knockgate_core::budget::{Bucket, Budget};
 use knockgate_core::envelope::{Message, Unsealed};
 use knockgate_core::gate::Gate;
 use knockgate_core::key::DoorKey;
@@ -19,7 +18,7 @@ use knockgate_core::{
     Action, Bearer, ClientId, GrantId, Happening, Network, Now, Origin, Outcome, Probe, ProbeKind, Record,
     Refusal, Roster, Way,
 };
-use rand_core::{Rng, UnwrapErr};
+use rand_core::UnwrapErr;
 use tokio::sync::oneshot;
 
 use crate::acts::Acts;
@@ -28,8 +27,9 @@ use crate::capture::ProbeSeen;
 use crate::capture::watch::Counts;
 use crate::config::{Config, Service};
 use crate::firewall::{self, Firewall, Reach};
-use crate::state::{LiveRoster, Store, system_rng};
+use crate::state::{LiveRoster, Store};
 
+use super::budgets::Budgets;
 use super::court::{Court, Witness};
 use super::flows::Lookout;
 use super::holders::Holders;
@@ -53,8 +53,6 @@ const HOLDS: usize = 256;
 const GRANTS: usize = 1024;
 /// Lockouts at the same time.
 const LOCKOUTS: usize = 1024;
-/// Buckets of budgets, each for eight source prefixes: half a mebibyte, for 32 768 prefixes.
-const BUDGETS: usize = 4096;
 
 pub(super) type LinuxGate = Gate<LiveRoster, UnwrapErr<SysRng>, EXCHANGES, HOLDS, GRANTS, LOCKOUTS>;
 
@@ -75,7 +73,7 @@ pub(super) struct Driver {
     pub(super) spares: Spares,
     pub(super) peers: Peers,
     pub(super) noise: NoiseMeter,
-    pub(super) budget: Budget<Vec<Bucket>>,
+    pub(super) budgets: Budgets,
     pub(super) lookout: Lookout,
     pub(super) statics: Statics,
     pub(super) holders: Holders,
@@ -142,7 +140,7 @@ impl Driver {
     }
 
     fn message(&mut self, now: Now, source: IpAddr, message: &Message, answer: oneshot::Sender<Message>) {
-        let Some(message) = self.admit(now, source, message) else { return };
+        let Some(message) = self.admit(now, source, Way::Connection, message) else { return };
         let peer = self.peers.next();
         let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Connection }, message);
         if result.is_ok() {
@@ -162,7 +160,7 @@ impl Driver {
     /// Takes a datagram that may be a knock. Returns whether the gate knows who has sent it.
     pub(super) fn hear(&mut self, from: SocketAddr, asked: SocketAddr, message: &Message) -> bool {
         let (now, source) = (clock::now(), from.ip());
-        let Some(message) = self.admit(now, source, message) else { return false };
+        let Some(message) = self.admit(now, source, Way::Datagram, message) else { return false };
         let peer = self.peers.next();
         let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Datagram }, message);
         self.expect_answer(peer, Back::Datagram { to: from, from: asked }, source, result);
@@ -171,13 +169,13 @@ impl Driver {
 
     /// The cheap checks. Most of what strangers send ends at the first one, at the price of a Poly1305; what is left costs a
     /// handshake, of which every source has its share.
-    fn admit(&mut self, now: Now, source: IpAddr, message: &Message) -> Option<Unsealed> {
+    fn admit(&mut self, now: Now, source: IpAddr, way: Way, message: &Message) -> Option<Unsealed> {
         let Some(unsealed) = self.gate.doorkeeper().unseal(message) else {
             self.gate.handle_noise(1);
             self.noise.noise().unsealed += 1;
             return None;
         };
-        if !self.budget.take(now.instant, source) {
+        if !self.budgets.take(now.instant, source, way) {
             self.noise.noise().over_budget += 1;
             return None;
         }
@@ -433,13 +431,6 @@ impl Driver {
             }
         }
     }
-}
-
-/// A full budget for every source.
-pub(super) fn budgets() -> Budget<Vec<Bucket>> {
-    let mut key = [0; 16];
-    system_rng().fill_bytes(&mut key);
-    Budget::new(vec![Bucket::default(); BUDGETS], key)
 }
 
 /// How a grant reads to the firewall. The client and the time are the opener's to fill in.

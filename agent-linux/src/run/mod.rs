@@ -12,7 +12,7 @@
 //! | [`packets`] | packets that the gate's thread reads |
 //! | [`statics`] | fixed sequences: which ports are watched for them, who has come how far |
 //! | [`central`], [`decoys`], [`holders`] | TCP connections, each a task beside it |
-//! | [`noise`] | what strangers do, counted |
+//! | [`budgets`], [`noise`] | what strangers may cost; what they do, counted |
 //! | [`peers`] | the ways back to those who have asked |
 //! | [`policy`], [`court`] | policies: where they come from; who is asked about what, each on a thread of its own |
 //! | [`keeper`], [`flows`] | what takes long: the disk, the kernel's list of connections, each on a thread of its own |
@@ -25,6 +25,7 @@ mod adopt;
 #[cfg(test)]
 mod allocations;
 mod bell;
+mod budgets;
 mod central;
 mod clock;
 mod connections;

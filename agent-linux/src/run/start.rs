@@ -21,8 +21,9 @@ use crate::firewall::Firewall;
 use crate::state::{GateIdentity, IdentityWatch, LiveRoster, RosterWatch, StateDir, Store, system_rng};
 
 use super::adopt::adopt;
+use super::budgets::Budgets;
 use super::court::{Court, Witness};
-use super::driver::{Driver, LinuxGate, budgets};
+use super::driver::{Driver, LinuxGate};
 use super::ears::Ears;
 use super::flows::Lookout;
 use super::gate_thread::GateThread;
@@ -103,7 +104,7 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
         peers: Peers::new(mouth),
         lookout: Lookout::start(inputs.clone())?,
         noise: NoiseMeter::new(Instant::now(), visits.clone()),
-        budget: budgets(),
+        budgets: Budgets::full(),
         statics: Statics::new(&config.statics),
         holders: Holders::default(),
         config,
