@@ -64,9 +64,9 @@ pub const SERVER: Limits = Limits {
     deadline_ms: Some(20),
 };
 
-/// Fuel of a decision that a server makes in line, without a thread for it: less than 50 µs of compiled code, whatever functions of the
-/// host it calls, which is less than the way to a thread and back takes. Most policies that bring no runtime along use less than a
-/// twentieth of it.
+/// Fuel of a decision that a server makes in line, without a thread for it. As plain instructions it is gone sooner than somebody gets to a
+/// thread and back; a policy that does nothing but grow its memory or store under all its keys holds the gate for a fraction of a
+/// millisecond. Most policies that bring no runtime along use less than a twentieth of it.
 pub const IN_LINE_FUEL: u64 = 10_000;
 /// Most memory of a policy that decides in line, in pages of 64 KiB: what the edge profile has, and as much again. Beyond the first one,
 /// what is touched for the first time costs time and no fuel, some 20 µs a page.

@@ -1,9 +1,9 @@
 //! Decisions in line: made at once by whoever has the event, on his own thread, in an instance that was there before it.
 //!
 //! A thread of its own costs a small policy several times what it takes to decide, and a clock that watches it is one more thread to
-//! wake. In line neither is needed: fuel and memory alone bound the time, to less than 50 µs. What needs more is not decided here, and nothing of
-//! the attempt is left, so it can be decided by [`Policy::decide`] as if nobody had tried. What is decided here is the same as
-//! there: verdict, actions, lines, fuel.
+//! wake. In line neither is needed: fuel and memory alone bound the time, to a fraction of a millisecond whatever it does. What
+//! needs more is not decided here, and nothing of the attempt is left, so it can be decided by [`Policy::decide`] as if nobody had
+//! tried. What is decided here is the same as there: verdict, actions, lines, fuel.
 //!
 //! Nobody is kept waiting for a disk either: a decision that has to store something is not made in line.
 
