@@ -25,6 +25,8 @@ const BYTES_EACH: f64 = 0.1;
 const PACKETS: u64 = 20_000;
 /// From a flood to the line that tells of it.
 const A_MINUTE: Duration = Duration::from_secs(70);
+/// From a record to the line that was written before it, on its way through the agent's standard error.
+const A_SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
@@ -128,12 +130,12 @@ fn one_line(lab: &Lab) -> Result<()> {
     })?;
 
     let told = noise_records(&scene)?;
-    let lines = scene.gate.log().lines().filter(|line| line.contains("noise in ")).count();
     // It may lie on both sides of a minute's end.
-    ensure!((1..=2).contains(&told.len()) && lines == told.len(), "{lines} lines and {told:?}");
+    ensure!((1..=2).contains(&told.len()), "{told:?}");
+    let lines = || scene.gate.log().lines().filter(|line| line.contains("noise in ")).count();
+    waiting::until_true("a line for each record", A_SECOND, || (told.len()..=2).contains(&lines()))?;
     let seen = told.iter().filter_map(|record| record["probes"].as_u64()).sum::<u64>();
-    let lost = told.iter().filter_map(|record| record["lost"].as_u64()).sum::<u64>();
-    ensure!(seen > 0 && seen + lost <= sent + lost, "{sent} packets were sent: {told:?}");
+    ensure!(seen > 0 && seen <= sent, "{sent} packets were sent: {told:?}");
     must_be_cheap(&scene, before, sent)
 }
 
