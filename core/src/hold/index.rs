@@ -11,8 +11,9 @@ use crate::source_hash::{Hashed, SourceHash};
 /// The holds by source. Made anew whenever a hold comes or goes, which a handshake came before.
 pub(super) struct Index<const N: usize> {
     hash: SourceHash,
-    /// Where the chain of each place begins: a position in the table of holds, or [`END`].
-    heads: [u16; N],
+    /// Where the chain of each place begins: a position in the table of holds, or [`END`]. Empty until there was a hold: filled at
+    /// once, it would have the whole table of holds on the stack twice while a gate is made.
+    heads: Vec<u16, N>,
     /// One for each hold, at the same position.
     links: Vec<Link, N>,
 }
@@ -29,12 +30,14 @@ impl<const N: usize> Index<N> {
     /// Of no holds. `key` is random, so that nobody can choose an address that is in the chain of a holder's.
     pub(super) const fn new(key: [u8; 16]) -> Self {
         const { assert!(N < END as usize, "a position is 16 bits wide") };
-        Self { hash: SourceHash::new(key), heads: [END; N], links: Vec::new() }
+        Self { hash: SourceHash::new(key), heads: Vec::new(), links: Vec::new() }
     }
 
     /// Of holds at these sources.
     pub(super) fn rebuild(&mut self, sources: impl Iterator<Item = IpAddr>) {
-        self.heads = [END; N];
+        self.heads.clear();
+        // There is room for exactly so many.
+        let _ = self.heads.resize(N, END);
         self.links.clear();
         for (position, source) in (0..).zip(sources) {
             let source = self.hash.of(source);
