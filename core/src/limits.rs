@@ -72,8 +72,6 @@ pub const STATIC_WITHIN: RangeInclusive<Duration> = Duration::from_secs(1)..=Dur
 /// Probes of other watched ports that an attempt at a static sequence forgives, since anyone can forge one. A scan of all ports
 /// touches more.
 pub const STATIC_STRAYS: u8 = 2;
-/// Knocks of static sequences that wait for the policy or the firewall. One is decided in a turn of the host or two.
-pub const MAX_STATIC_KNOCKS: usize = 16;
 /// Messages that a source prefix may send at once before any of them is authenticated: a client's tries, for a few clients
 /// behind one address.
 pub const BUDGET_BURST: u32 = 32;

@@ -87,7 +87,6 @@ fn values() -> BTreeMap<&'static str, String> {
             format!("{} to {}", l::STATIC_WITHIN.start().as_secs(), l::STATIC_WITHIN.end().as_secs()),
         ),
         ("STATIC_STRAYS", n(&l::STATIC_STRAYS)),
-        ("MAX_STATIC_KNOCKS", n(&l::MAX_STATIC_KNOCKS)),
         ("BUDGET_BURST", n(&l::BUDGET_BURST)),
         ("BUDGET_PERIOD", n(&l::BUDGET_PERIOD.as_micros())),
         ("MAX_AHEAD", s(l::MAX_AHEAD)),

@@ -12,7 +12,7 @@ use knockgate_core::action::{ExchangeId, Peer};
 use knockgate_core::envelope::{Message, Unsealed};
 use knockgate_core::gate::Gate;
 use knockgate_core::key::DoorKey;
-use knockgate_core::limits::MAX_DOOR_KEYS;
+use knockgate_core::limits::{MAX_DOOR_KEYS, MAX_STATIC_SEQUENCES};
 use knockgate_core::replay::Lease;
 use knockgate_core::{
     Action, Bearer, ClientId, GrantId, Happening, Network, Now, Origin, Outcome, Probe, ProbeKind, Record,
@@ -53,8 +53,10 @@ const HOLDS: usize = 256;
 const GRANTS: usize = 1024;
 /// Lockouts at the same time.
 const LOCKOUTS: usize = 1024;
+/// Static sequences, and knocks of them that are undecided at the same time: each is decided in a turn or two.
+const STATICS: usize = MAX_STATIC_SEQUENCES;
 
-pub(super) type LinuxGate = Gate<LiveRoster, UnwrapErr<SysRng>, EXCHANGES, HOLDS, GRANTS, LOCKOUTS>;
+pub(super) type LinuxGate = Gate<LiveRoster, UnwrapErr<SysRng>, EXCHANGES, HOLDS, GRANTS, LOCKOUTS, STATICS>;
 
 /// The gate and all that it acts upon.
 pub(super) struct Driver {

@@ -14,8 +14,8 @@ use crate::time::Instant;
 use super::Gate;
 use super::exchange::{Asker, Reply, Then};
 
-impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
-    Gate<R, G, E, H, N, L>
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize, const S: usize>
+    Gate<R, G, E, H, N, L, S>
 {
     /// Let me speak with the console. Whoever may has knocked for it: so the policy has decided, and its port was invisible
     /// until then.

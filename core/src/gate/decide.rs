@@ -35,8 +35,8 @@ struct Decided<'a> {
     proven: bool,
 }
 
-impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
-    Gate<R, G, E, H, N, L>
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize, const S: usize>
+    Gate<R, G, E, H, N, L, S>
 {
     pub(super) fn poll_consult(&mut self, now: Now) -> Option<Action> {
         self.poll_consult_hold(now)

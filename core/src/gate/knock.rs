@@ -29,8 +29,8 @@ pub(super) fn ended(hold: &Hold, end: KnockEnd) -> Note {
     }
 }
 
-impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
-    Gate<R, G, E, H, N, L>
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize, const S: usize>
+    Gate<R, G, E, H, N, L, S>
 {
     /// Takes a probe of a watched port. Whoever holds no number is ignored, and cannot tell.
     pub fn handle_probe(&mut self, now: Now, probe: Probe) {

@@ -70,8 +70,8 @@ impl Knocker {
     }
 }
 
-impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
-    Gate<R, G, E, H, N, L>
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize, const S: usize>
+    Gate<R, G, E, H, N, L, S>
 {
     /// Who that is, if he is still on the roster.
     pub(super) fn knocker(&self, credential: Credential) -> Option<Knocker> {

@@ -44,7 +44,7 @@ use crate::envelope::Doorkeeper;
 use crate::grant::{self, Flows, Grant, Grants};
 use crate::hold::{Holds, Phase};
 use crate::key::{DoorKey, GateId, Identity, SecretKey};
-use crate::limits::{MAX_DOOR_KEYS, MAX_LOCKOUT, MAX_SERVICES, MAX_STATIC_SEQUENCES};
+use crate::limits::{MAX_DOOR_KEYS, MAX_LOCKOUT, MAX_SERVICES};
 use crate::lockout::Lockouts;
 use crate::message::Mode;
 use crate::note::{CloseReason, KnockEnd, Locked, Note};
@@ -122,8 +122,10 @@ impl Service {
 }
 
 /// What a gate is and how it behaves.
+///
+/// `STATICS` is the [`Gate`]'s: a host without static sequences names no number, and has no place for any.
 #[derive(Clone)]
-pub struct Config {
+pub struct Config<const STATICS: usize = 0> {
     /// Names the gate.
     pub gate: GateId,
     /// Its key pair.
@@ -151,12 +153,12 @@ pub struct Config {
     /// What is guarded.
     pub services: Vec<Service, MAX_SERVICES>,
     /// What static sequences open, in the order in which [`Gate::handle_static`] counts them.
-    pub statics: Vec<StaticDoor, MAX_STATIC_SEQUENCES>,
+    pub statics: Vec<StaticDoor, STATICS>,
     /// The service that stands for the gate's own console; none if it cannot be spoken with from afar.
     pub console: Option<u16>,
 }
 
-impl Config {
+impl<const S: usize> Config<S> {
     fn service(&self, id: u16) -> Option<&Service> {
         self.services.iter().find(|service| service.id == id)
     }
@@ -185,10 +187,18 @@ pub enum ProbeKind {
 /// The knock state machine, see the [module](self).
 ///
 /// `R` is the host's roster, `G` its generator; the numbers are the capacities of its tables: questions without an
-/// answer, holds (each also holds a result for a while), grants, lockouts. Memory is constant.
-pub struct Gate<R, G, const EXCHANGES: usize, const HOLDS: usize, const GRANTS: usize, const LOCKOUTS: usize>
-{
-    config: Config,
+/// answer, holds (each also holds a result for a while), grants, lockouts, and static sequences, of whose knocks as many can be
+/// undecided at the same time. Memory is constant.
+pub struct Gate<
+    R,
+    G,
+    const EXCHANGES: usize,
+    const HOLDS: usize,
+    const GRANTS: usize,
+    const LOCKOUTS: usize,
+    const STATICS: usize = 0,
+> {
+    config: Config<STATICS>,
     roster: R,
     rng: G,
     /// The ephemeral key of the next answer. Made when there is nothing else to do, so that no knock waits for it, and kept
@@ -202,7 +212,7 @@ pub struct Gate<R, G, const EXCHANGES: usize, const HOLDS: usize, const GRANTS: 
     exchanges: Vec<Exchange, EXCHANGES>,
     next_exchange: u32,
     holds: Holds<HOLDS>,
-    statics: StaticKnocks,
+    statics: StaticKnocks<STATICS>,
     unwatch: Vec<IpAddr, HOLDS>,
     grants: Grants<GRANTS>,
     lockouts: Lockouts<LOCKOUTS>,
@@ -214,11 +224,11 @@ pub struct Gate<R, G, const EXCHANGES: usize, const HOLDS: usize, const GRANTS: 
     stirred: bool,
 }
 
-impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
-    Gate<R, G, E, H, N, L>
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize, const S: usize>
+    Gate<R, G, E, H, N, L, S>
 {
     /// A gate that is shut to everybody.
-    pub fn new(config: Config, roster: R, mut rng: G) -> Self {
+    pub fn new(config: Config<S>, roster: R, mut rng: G) -> Self {
         let mut index_key = [0; 16];
         rng.fill_bytes(&mut index_key);
         Self {
@@ -245,7 +255,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     }
 
     /// How the gate behaves.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &Config<S> {
         &self.config
     }
 

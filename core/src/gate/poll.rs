@@ -13,8 +13,8 @@ use crate::time::{Instant, Now};
 
 use super::Gate;
 
-impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
-    Gate<R, G, E, H, N, L>
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize, const S: usize>
+    Gate<R, G, E, H, N, L, S>
 {
     /// What the host shall do next; `None` if there is nothing to do until something happens.
     ///

@@ -15,8 +15,8 @@ use crate::time::Now;
 
 use super::Gate;
 
-impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
-    Gate<R, G, E, H, N, L>
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize, const S: usize>
+    Gate<R, G, E, H, N, L, S>
 {
     /// What is known about somebody or something. What the subject leaves out counts as 0.
     pub fn standing(&self, about: Subject) -> Standing {

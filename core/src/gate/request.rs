@@ -18,8 +18,8 @@ use super::Gate;
 use super::exchange::{Asker, Reply, Then};
 use super::packet::Factor;
 
-impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
-    Gate<R, G, E, H, N, L>
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize, const S: usize>
+    Gate<R, G, E, H, N, L, S>
 {
     /// Serves a fresh request: what follows once it is durable that it was used. `Err` answers one that was turned away.
     pub(super) fn serve(&mut self, now: Now, asker: &Asker<'_>, request: &Request) -> Result<Then, Reply> {

@@ -10,7 +10,7 @@ use heapless::Vec;
 use rand_core::CryptoRng;
 
 use crate::action::{Action, Cause, StaticKnockId, Waiter};
-use crate::limits::{MAX_STATIC_KNOCKS, POLICY_DEADLINE};
+use crate::limits::POLICY_DEADLINE;
 use crate::message::Reach;
 use crate::note::Note;
 use crate::refusal::Refusal;
@@ -39,7 +39,7 @@ impl StaticDoor {
     }
 }
 
-impl Config {
+impl<const S: usize> Config<S> {
     /// The static sequence that stands behind a client's number.
     pub fn static_door(&self, client: ClientId) -> Option<&StaticDoor> {
         self.statics.iter().find(|door| door.client() == client)
@@ -77,13 +77,13 @@ impl Step {
     }
 }
 
-/// Those that are not settled yet.
-pub(super) struct StaticKnocks {
-    entries: Vec<StaticKnock, MAX_STATIC_KNOCKS>,
+/// Those that are not settled yet, at most `S`.
+pub(super) struct StaticKnocks<const S: usize> {
+    entries: Vec<StaticKnock, S>,
     next_id: u32,
 }
 
-impl StaticKnocks {
+impl<const S: usize> StaticKnocks<S> {
     pub(super) const fn new() -> Self {
         Self { entries: Vec::new(), next_id: 0 }
     }
@@ -101,8 +101,8 @@ impl StaticKnocks {
     }
 }
 
-impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
-    Gate<R, G, E, H, N, L>
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize, const S: usize>
+    Gate<R, G, E, H, N, L, S>
 {
     /// Somebody at `source` has completed the static sequence at that place of [`Config::statics`].
     ///

@@ -13,8 +13,8 @@ use crate::time::{Instant, Now};
 
 use super::Gate;
 
-impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize>
-    Gate<R, G, E, H, N, L>
+impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, const L: usize, const S: usize>
+    Gate<R, G, E, H, N, L, S>
 {
     /// When [`Gate::handle_timeout`] shall be called; a moment that has passed means at once.
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -28,6 +28,9 @@ pub(crate) const ADDRESSES: [IpAddr; 4] = [
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 9, 9, 9, 9)),
 ];
 
+/// Places of the gate for static sequences and their undecided knocks: one of each from everywhere, so none is ever too many.
+pub(crate) const STATICS: usize = DOORS.len() * ADDRESSES.len();
+
 /// A client as the world and the reference know it.
 pub(crate) struct Person {
     pub(crate) client: Client,
@@ -75,7 +78,7 @@ impl People {
         Self { clients, books, decoys, sequences, identity, door_key }
     }
 
-    pub(crate) fn config(&self, rules: Rules, burnt: Burnt) -> Config {
+    pub(crate) fn config(&self, rules: Rules, burnt: Burnt) -> Config<STATICS> {
         let service = |id, open, max| {
             let confirm = rules.confirm && id == 1;
             Service { confirm, ..Service::new(id, Duration::from_secs(open), Duration::from_secs(max)) }

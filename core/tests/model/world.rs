@@ -20,12 +20,12 @@ use knockgate_core::{
 
 use crate::event::{Event, Rules};
 use crate::laws::Laws;
-use crate::people::{ADDRESSES, Numbers, People};
+use crate::people::{ADDRESSES, Numbers, People, STATICS};
 use crate::reference::grants::Door;
 use crate::reference::packet::{Confirmation, Packet};
 use crate::reference::{At, QUESTIONS, Reference, Wanted};
 
-type ModelGate = Gate<FixedRoster<3>, Numbers, QUESTIONS, 8, 64, 16>;
+type ModelGate = Gate<FixedRoster<3>, Numbers, QUESTIONS, 8, 64, 16, STATICS>;
 
 /// An opening or closing that the host has not reported yet.
 enum Job {

@@ -15,7 +15,7 @@ use crate::book::{Book, DecoySeed, Order, Shape};
 use crate::channel::Channel;
 use crate::client::{Keys, Question};
 use crate::envelope::Message;
-use crate::gate::{Config, Gate, LockoutScope, Probe, ProbeKind, Service};
+use crate::gate::{self, Gate, LockoutScope, Probe, ProbeKind, Service};
 use crate::key::{DoorKey, GateId, Identity, SecretKey};
 use crate::message::{Answer, Kind, Mode, Request};
 use crate::note::Note;
@@ -49,6 +49,11 @@ pub(super) const NOWHERE: u16 = 99;
 
 /// The calendar when the bench is set up, in microseconds.
 pub(super) const START: u64 = 1_700_000_000_000_000;
+
+/// Places for static sequences and for their undecided knocks.
+pub(super) const STATICS: usize = 4;
+
+pub(super) type Config = gate::Config<STATICS>;
 
 pub(super) const BOOK: u32 = 50;
 pub(super) const HOLD: Duration = Duration::from_secs(10);
@@ -111,7 +116,7 @@ pub(super) struct Asked {
 }
 
 pub(super) struct Bench<const E: usize, const H: usize, const N: usize, const L: usize> {
-    pub(super) gate: Gate<FixedRoster<4>, TestRng, E, H, N, L>,
+    pub(super) gate: Gate<FixedRoster<4>, TestRng, E, H, N, L, STATICS>,
     pub(super) script: Script,
     /// What the gate asked for, in order.
     pub(super) trace: Vec<String>,

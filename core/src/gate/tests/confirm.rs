@@ -2,7 +2,7 @@
 
 use super::bench::*;
 use crate::action::Way;
-use crate::gate::{Config, Gate};
+use crate::gate::Gate;
 use crate::message::{Answer, Kind, Request, Token, Verdict};
 use crate::refusal::Refusal;
 use crate::testing::TestRng;

@@ -1,7 +1,6 @@
 //! The second factor: a code that is wanted, right, and not used before.
 
 use super::bench::*;
-use crate::gate::Config;
 use crate::limits::WRONG_CODES;
 use crate::message::{Answer, Kind, Verdict as Answered};
 use crate::note::Locked;

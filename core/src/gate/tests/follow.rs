@@ -3,7 +3,6 @@
 use super::bench::*;
 use super::grants::closings;
 use crate::action::GrantId;
-use crate::gate::Config;
 use crate::grant::Flows;
 use crate::limits::{FOLLOW_AHEAD, FOLLOW_GRACE};
 use crate::message::Kind;

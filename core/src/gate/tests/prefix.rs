@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::bench::*;
-use crate::gate::{Config, Prefixes};
+use crate::gate::Prefixes;
 use crate::message::{Kind, Reach, Verdict};
 use crate::refusal::Refusal;
 use crate::{Effect, Network};

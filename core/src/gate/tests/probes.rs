@@ -81,7 +81,7 @@ fn a_port_ahead_of_its_turn_is_wrong_in_connect_mode() {
 
 #[test]
 fn a_repeated_port_is_one_knock() {
-    for change in [|_: &mut crate::Config| {}, closed] {
+    for change in [|_: &mut Config| {}, closed] {
         let mut bench = bench_with(change);
         let number = bench.number(ALICE, HOME);
         let [a, b, c] = bench.sequence(ALICE, number)[..] else { panic!("three ports") };
@@ -133,7 +133,7 @@ fn a_gate_that_wants_no_order_takes_any() {
 fn only_the_kind_of_probe_that_the_mode_wants_counts() {
     #[rustfmt::skip]
     let cases = [
-        (1, (|_| {}) as fn(&mut crate::Config), ProbeKind::Attempted),
+        (1, (|_| {}) as fn(&mut Config), ProbeKind::Attempted),
         (2, closed, ProbeKind::Connected),
     ];
     for (case, change, kind) in cases {

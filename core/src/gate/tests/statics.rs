@@ -5,9 +5,9 @@ use std::vec::Vec;
 
 use super::bench::*;
 use crate::action::{Cause, Effect, Outcome, Subject, Verdict};
-use crate::gate::{Config, LockoutScope, Service, StaticDoor};
+use crate::gate::{LockoutScope, Service, StaticDoor};
 use crate::happening::Happening;
-use crate::limits::{MAX_LOCKOUT, MAX_STATIC_KNOCKS, POLICY_DEADLINE};
+use crate::limits::{MAX_LOCKOUT, POLICY_DEADLINE};
 use crate::note::{Locked, Note};
 use crate::refusal::Refusal;
 use crate::roster::ClientId;
@@ -160,8 +160,8 @@ fn more_knocks_than_there_is_room_for_are_counted_and_keep_no_client_out() {
     for last in 0..100 {
         knock(&mut bench, PHONE, IpAddr::from([198, 51, 100, last]));
     }
-    assert_eq!(bench.consultations.len(), MAX_STATIC_KNOCKS);
-    assert_eq!(bench.gate.refusals().of(Refusal::Overloaded), 100 - MAX_STATIC_KNOCKS as u64);
+    assert_eq!(bench.consultations.len(), STATICS);
+    assert_eq!(bench.gate.refusals().of(Refusal::Overloaded), 100 - STATICS as u64);
 
     bench.script.judge = Judge::Grant;
     bench.knock(ALICE, HOME, |_| {});

@@ -239,7 +239,7 @@ fn ticket() -> Ticket {
         statics: [StaticDoor { name: "s".parse().unwrap(), service: 1, seconds: None }].into_iter().collect(),
         console: None,
     };
-    let mut gate = Gate::<_, _, 1, 1, 1, 1>::new(config, FixedRoster::<1>::new(), system_rng());
+    let mut gate = Gate::<_, _, 1, 1, 1, 1, 1>::new(config, FixedRoster::<1>::new(), system_rng());
     gate.handle_static(clock::now(), 0, IpAddr::from([192, 0, 2, 1]));
     loop {
         match gate.poll_action(clock::now()) {
