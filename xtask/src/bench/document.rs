@@ -108,6 +108,8 @@ pub(super) struct Sources {
     /// Of that, what is not the text of programs.
     #[serde(default)]
     pub(super) own_mib: Vec<f64>,
+    #[serde(default)]
+    pub(super) logged_bytes_per_packet: Option<f64>,
 }
 
 /// A gate with a long roster.

@@ -218,21 +218,42 @@ fn memory_of(samples: &[f64]) -> Option<(f64, f64)> {
     Some((highest, samples.last()? - settled))
 }
 
+/// What is written once a minute may be missing in the short noise of a knock's row, so the long flood counts as well.
 fn logged(run: &Document, below: f64) -> Figure {
+    let in_noise = run.noise.iter().map(|row| Logged {
+        id: &row.id,
+        words: &row.words,
+        during: &row.noise,
+        bytes: row.logged_bytes_per_packet,
+    });
+    let in_flood = run.sources.iter().map(|row| Logged {
+        id: &row.id,
+        words: &row.words,
+        during: "flood",
+        bytes: row.logged_bytes_per_packet,
+    });
+    let rows: Vec<Logged<'_>> = in_noise.chain(in_flood).collect();
     let worst = |ids: fn(&str) -> bool| {
-        let rows = run.noise.iter().filter(move |row| ids(&row.id));
-        rows.filter_map(|row| Some((row, row.logged_bytes_per_packet?)))
-            .max_by(|one, two| one.1.total_cmp(&two.1))
+        let rows = rows.iter().filter(move |row| ids(row.id));
+        rows.filter_map(|row| Some((row, row.bytes?))).max_by(|one, two| one.1.total_cmp(&two.1))
     };
     let measured = worst(is_ours).map(|(row, bytes)| Measured {
-        shown: format!("{} at most ({}, {})", shown(bytes), row.id, row.noise),
+        shown: format!("{} at most ({}, {})", shown(bytes), row.id, row.during),
         good: bytes < below,
     });
     let peers: Vec<String> = worst(is_peer)
-        .map(|(row, bytes)| format!("{} {} at most", name(&row.words), shown(bytes)))
+        .map(|(row, bytes)| format!("{} {} at most", name(row.words), shown(bytes)))
         .into_iter()
         .collect();
     Figure::of("bytes logged per hostile packet", format!("under {below}"), &peers, measured.as_slice())
+}
+
+/// Bytes that somebody writes for each hostile packet, and during what.
+struct Logged<'r> {
+    id: &'r str,
+    words: &'r str,
+    during: &'r str,
+    bytes: Option<f64>,
 }
 
 fn unknown_probe(run: &Document, below: f64) -> Figure {
@@ -304,6 +325,19 @@ mod tests {
         let mut run = fixture::run();
         run.noise[0].opened = 19;
         assert_eq!(verdicts(&run)[3], Verdict::NotMet);
+    }
+
+    #[test]
+    fn what_is_logged_during_the_long_flood_counts() {
+        let logged_at = |run: &Document| {
+            let found = figures(run).into_iter().find(|figure| figure.what.starts_with("bytes logged"));
+            found.map(|figure| (figure.verdict, figure.measured))
+        };
+        let mut run = fixture::run();
+        run.sources[0].logged_bytes_per_packet = Some(0.001);
+        assert_eq!(logged_at(&run), logged_at(&fixture::run()), "the noise of the rows is worse");
+        run.sources[0].logged_bytes_per_packet = Some(0.2);
+        assert_eq!(logged_at(&run), Some((Verdict::NotMet, "0.20 at most (static, flood)".to_owned())));
     }
 
     #[test]
