@@ -135,7 +135,7 @@ pub struct Bucket([Attempt; PLACES]);
 struct Attempt {
     source: Hashed,
     /// When it ends, in milliseconds of the gate's clock. That count begins anew after 49 days: an attempt that nobody has
-    /// finished then counts for another moment, as if its first ports had been touched just now.
+    /// finished, and whose place nobody has taken, then counts for another minute.
     until: u32,
     /// Bit `i` is set once step `i` has come; none is of a place that is free.
     come: u16,
