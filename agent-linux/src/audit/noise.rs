@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct Noise {
     /// Messages that were not sealed under a door key.
     pub unsealed: u64,
-    /// Sealed messages beyond what one source may cost.
+    /// Sealed messages beyond what one source may cost, and static sequences beyond what all of them may.
     pub over_budget: u64,
     /// Messages under a door key that were met with silence: of nobody on the roster, or seen before.
     pub unanswered: u64,
@@ -35,7 +35,7 @@ impl Noise {
     fn counts(&self) -> [(u64, &'static str); 8] {
         [
             (self.unsealed, "not sealed for this gate"),
-            (self.over_budget, "over their source's budget"),
+            (self.over_budget, "over budget"),
             (self.unanswered, "met with silence"),
             (self.probes, "probes by nobody who held a number"),
             (self.incomplete, "connections without a message"),

@@ -41,7 +41,7 @@ use super::noise::{self, NoiseMeter};
 use super::peers::{Back, Peers};
 use super::scribe::Scribe;
 use super::spares::{self, Spares};
-use super::statics::Statics;
+use super::statics::{Probed, Statics};
 use super::upkeep::{self, Guard, Upkeep};
 use super::{clock, plan};
 
@@ -137,7 +137,9 @@ impl Driver {
         let now = clock::now();
         match call {
             Call::Message { source, message, answer } => self.message(now, source, &message, answer),
-            Call::Probe(probe) => self.probe(now, probe),
+            Call::Probe(probe) => {
+                self.probe(now, probe);
+            }
         }
     }
 
@@ -198,20 +200,28 @@ impl Driver {
     pub(super) fn probe_seen(&mut self, seen: &ProbeSeen) {
         let &ProbeSeen { source, port, .. } = seen;
         let now = clock::now();
-        self.probe(now, Probe { source, port, kind: ProbeKind::Attempted });
-        if let Some(door) = self.statics.probe(now.instant, seen) {
-            self.gate.handle_static(now, door, source);
+        let is_by_holder = self.probe(now, Probe { source, port, kind: ProbeKind::Attempted });
+        let probed = self.statics.probe(now.instant, seen);
+        match probed {
+            Probed::Complete(door) => self.gate.handle_static(now, door, source),
+            Probed::TooMany => self.noise.noise().over_budget += 1,
+            Probed::Incomplete => {}
+        }
+        if is_by_holder || matches!(probed, Probed::Complete(_)) {
             // Not behind the rest of a batch that strangers fill.
             self.turn();
         }
     }
 
-    fn probe(&mut self, now: Now, probe: Probe) {
+    /// Returns whether a holder has sent it.
+    fn probe(&mut self, now: Now, probe: Probe) -> bool {
         tracing::trace!(source = %probe.source, port = probe.port, "probe");
-        if !self.holders.contains(probe.source) {
+        let is_by_holder = self.holders.contains(probe.source);
+        if !is_by_holder {
             self.noise.noise().probes += 1;
         }
         self.gate.handle_probe(now, probe);
+        is_by_holder
     }
 
     /// Does what the gate asks, then writes down what has come of it, until there is nothing left of either.

@@ -18,25 +18,65 @@ use crate::state::system_rng;
 /// Buckets of eight attempts: 65 536 sources that are half-way through, in one MiB.
 const BUCKETS: usize = 8_192;
 
+/// Complete sequences that count at once, of all sources together. Each costs a decision, a change of the firewall and some records;
+/// and whoever has seen a sequence can knock it in the name of any address, so a share for each source would not hold him up. Those who
+/// know a sequence can keep each other waiting, and nobody else.
+const BURST: u32 = 256;
+/// The time in which another one counts: 64 in a second, which take a few hundredths of it.
+const PERIOD: Duration = Duration::from_micros(15_625);
+
 /// Who has come how far.
-pub(super) struct Statics(Option<StaticWatch<Vec<Bucket>>>);
+pub(super) struct Statics {
+    watch: Option<StaticWatch<Vec<Bucket>>>,
+    /// When [`BURST`] sequences count again at once.
+    rested: Instant,
+}
+
+/// What a probe has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probed {
+    /// No sequence is complete by it.
+    Incomplete,
+    /// That of this place in the configuration is.
+    Complete(usize),
+    /// One is, and too many were before.
+    TooMany,
+}
 
 impl Statics {
     /// Takes no memory where nothing is configured.
     pub(super) fn new(config: &config::Statics) -> Self {
-        if config.sequences.is_empty() {
-            return Self(None);
-        }
+        let watch = (!config.sequences.is_empty()).then(|| Self::watch(config));
+        Self { watch, rested: Instant::default() }
+    }
+
+    fn watch(config: &config::Statics) -> StaticWatch<Vec<Bucket>> {
         let mut key = [0; 16];
         system_rng().fill_bytes(&mut key);
         let sequences = config.sequences.iter().map(|one| one.sequence.clone()).collect();
-        Self(Some(StaticWatch::new(sequences, vec![Bucket::default(); BUCKETS], key)))
+        StaticWatch::new(sequences, vec![Bucket::default(); BUCKETS], key)
     }
 
-    /// To be told of every probe, that of a decoy as well. Says which sequence it completes, by its place in the configuration.
-    /// Never allocates.
-    pub(super) fn probe(&mut self, now: Instant, seen: &ProbeSeen) -> Option<usize> {
-        let watch = self.0.as_mut()?;
+    /// To be told of every probe, that of a decoy as well. Never allocates.
+    pub(super) fn probe(&mut self, now: Instant, seen: &ProbeSeen) -> Probed {
+        match self.completed_by(now, seen) {
+            None => Probed::Incomplete,
+            Some(place) if self.has_room(now) => Probed::Complete(place),
+            Some(_) => Probed::TooMany,
+        }
+    }
+
+    fn has_room(&mut self, now: Instant) -> bool {
+        let rested = self.rested.max(now).after(PERIOD);
+        let has_room = rested.left(now) <= PERIOD * BURST;
+        if has_room {
+            self.rested = rested;
+        }
+        has_room
+    }
+
+    fn completed_by(&mut self, now: Instant, seen: &ProbeSeen) -> Option<usize> {
+        let watch = self.watch.as_mut()?;
         let transport = match seen.protocol {
             Protocol::Tcp if seen.syn => Transport::Tcp,
             Protocol::Tcp => return None,
@@ -120,18 +160,37 @@ mod tests {
     fn a_step_is_a_syn_or_a_datagram_and_no_other_segment() {
         let mut statics = Statics::new(&with_lab("").statics);
         let mut probe = |protocol, port, syn| statics.probe(NOW, &seen(protocol, port, syn));
-        assert_eq!(probe(Protocol::Tcp, 7000, true), None);
-        assert_eq!(probe(Protocol::Tcp, 8000, false), None);
-        assert_eq!(probe(Protocol::Udp, 9000, false), None, "8000 was not touched by what is no SYN");
-        assert_eq!(probe(Protocol::Tcp, 8000, true), Some(0));
+        assert_eq!(probe(Protocol::Tcp, 7000, true), Probed::Incomplete);
+        assert_eq!(probe(Protocol::Tcp, 8000, false), Probed::Incomplete);
+        assert_eq!(probe(Protocol::Udp, 9000, false), Probed::Incomplete, "8000 was touched by no SYN");
+        assert_eq!(probe(Protocol::Tcp, 8000, true), Probed::Complete(0));
+    }
+
+    #[test]
+    fn whoever_repeats_a_sequence_from_forged_addresses_makes_work_at_a_steady_rate() {
+        let mut statics = Statics::new(&with_lab("").statics);
+        let mut knock = |now, number: u32| {
+            let source = IpAddr::from(Ipv4Addr::from(0x0a00_0000 + number));
+            let steps = [(Protocol::Tcp, 7000), (Protocol::Tcp, 8000), (Protocol::Udp, 9000)];
+            let probes = steps.map(|(protocol, port)| {
+                statics.probe(now, &ProbeSeen { source, ..seen(protocol, port, protocol == Protocol::Tcp) })
+            });
+            assert_eq!(probes[..2], [Probed::Incomplete; 2]);
+            probes[2]
+        };
+        let mut counted = |now| (0..1000).filter(|&number| knock(now, number) == Probed::Complete(0)).count();
+        assert_eq!(counted(NOW), BURST as usize);
+        assert_eq!(counted(NOW), 0);
+        assert_eq!(counted(NOW.after(Duration::from_secs(1))), 64);
+        assert_eq!(counted(NOW.after(Duration::from_secs(3600))), BURST as usize);
     }
 
     #[test]
     fn a_gate_without_static_sequences_watches_nothing_for_them_and_keeps_no_table() {
         let config = config("");
         let mut statics = Statics::new(&config.statics);
-        assert!(statics.0.is_none() && watched(&config, &decoys(&config)).is_empty());
-        assert_eq!(statics.probe(NOW, &seen(Protocol::Tcp, 7000, true)), None);
+        assert!(statics.watch.is_none() && watched(&config, &decoys(&config)).is_empty());
+        assert_eq!(statics.probe(NOW, &seen(Protocol::Tcp, 7000, true)), Probed::Incomplete);
         assert!(doors(&config.statics).is_empty());
     }
 
@@ -167,7 +226,8 @@ mod tests {
             shuffle(&mut ports);
             let scanner = IpAddr::from(Ipv4Addr::from(0x0a00_0000 + scan));
             let probe = |&(protocol, port): &_| ProbeSeen { source: scanner, ..seen(protocol, port, true) };
-            opened += u32::from(ports.iter().any(|port| statics.probe(NOW, &probe(port)).is_some()));
+            opened +=
+                u32::from(ports.iter().any(|port| statics.probe(NOW, &probe(port)) == Probed::Complete(0)));
         }
         assert!((1..SCANS / 300).contains(&opened), "{opened} of {SCANS} scans opened");
     }
