@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::bpf::Passing;
 use super::packet::{self, ProbeSeen};
-use super::packets::{PacketSeen, message_of, on_interface};
+use super::packets::{PacketSeen, is_a_host, message_of, on_interface};
 use super::ports::Ports;
 use super::watch::{Seen, Wanted, WantedPackets};
 use crate::firewall::Protocol;
@@ -51,6 +51,9 @@ impl Judge {
     /// packet knock is no wrong step of his sequence.
     pub(super) fn read(&self, packet: &[u8], interface: u32) -> Option<Heard> {
         let segment = packet::segment(packet)?;
+        if !is_a_host(&segment.source) {
+            return None;
+        }
         let probe = packet::probe_of(&segment)?;
         if probe.protocol == Protocol::Udp
             && self.knocks.contains(probe.port)
@@ -84,5 +87,35 @@ impl Heard {
             }
             Self::Probe(seen) => Seen::Probe(*seen),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: u16 = 8000;
+
+    #[test]
+    fn nobody_probes_from_an_address_that_no_host_has() {
+        let judge = Judge::new(&Wanted { statics: vec![(Protocol::Udp, STEP)], ..Wanted::default() });
+        let cases = [
+            ("2001:db8::1", true),       // 1
+            ("::ffff:192.0.2.1", false), // 2 would count for the client at the IPv4 address
+            ("ff02::1", false),          // 3
+            ("::1", false),              // 4
+            ("::", false),               // 5
+        ];
+        for (number, (source, expected)) in cases.iter().enumerate() {
+            let heard = judge.read(&datagram_from(source.parse().expect("an address")), 3);
+            assert_eq!(heard.is_some(), *expected, "{}", number + 1);
+        }
+    }
+
+    fn datagram_from(source: std::net::Ipv6Addr) -> Vec<u8> {
+        let [high, low] = STEP.to_be_bytes();
+        let datagram = [0xc3, 0x50, high, low, 0, 8, 0, 0];
+        [&[0x60, 0, 0, 0, 0, 8, Protocol::Udp.number(), 64][..], &source.octets(), &[2; 16], &datagram]
+            .concat()
     }
 }
