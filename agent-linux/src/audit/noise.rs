@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct Noise {
     /// Messages that were not sealed under a door key.
     pub unsealed: u64,
-    /// Sealed messages beyond what one source may cost, and static sequences beyond what all of them may.
+    /// Sealed messages and static sequences beyond what one source may cost, or, of these sequences, all of them.
     pub over_budget: u64,
     /// Messages under a door key that were met with silence: of nobody on the roster, or seen before.
     pub unanswered: u64,

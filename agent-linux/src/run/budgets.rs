@@ -37,7 +37,8 @@ impl Budgets {
     }
 }
 
-fn full(buckets: usize) -> Budget<Vec<Bucket>> {
+/// A full budget for every source, of so many buckets.
+pub(super) fn full(buckets: usize) -> Budget<Vec<Bucket>> {
     let mut key = [0; 16];
     system_rng().fill_bytes(&mut key);
     Budget::new(vec![Bucket::default(); buckets], key)

@@ -1,8 +1,10 @@
 //! Static sequences: which ports are watched for them, and who has come how far.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use knockgate_core::book::Decoys;
+use knockgate_core::budget::{self, Budget};
 use knockgate_core::gate::StaticDoor;
 use knockgate_core::limits::MAX_STATIC_SEQUENCES;
 use knockgate_core::message::Mode;
@@ -15,19 +17,26 @@ use crate::config::{self, Config};
 use crate::firewall::Protocol;
 use crate::state::system_rng;
 
+use super::budgets;
+
 /// Buckets of eight attempts: 65 536 sources that are half-way through, in one MiB.
 const BUCKETS: usize = 8_192;
 
 /// Complete sequences that count at once, of all sources together. Each costs a decision, a change of the firewall and some records;
-/// and whoever has seen a sequence can knock it in the name of any address, so a share for each source would not hold him up. Those who
-/// know a sequence can keep each other waiting, and nobody else.
+/// and whoever has seen a sequence can knock it in the name of any address, so a share for each source alone would not hold him up.
+/// Those who know a sequence and forge can keep each other waiting, and nobody else.
 const BURST: u32 = 256;
 /// The time in which another one counts: 64 in a second, which take a few hundredths of it.
 const PERIOD: Duration = Duration::from_micros(15_625);
+/// Buckets of the shares, each for eight source prefixes. Whoever has not forged uses up his own.
+const SHARES: usize = 256;
 
-/// Who has come how far.
-pub(super) struct Statics {
-    watch: Option<StaticWatch<Vec<Bucket>>>,
+/// Who has come how far, where there are sequences.
+pub(super) struct Statics(Option<Followed>);
+
+struct Followed {
+    watch: StaticWatch<Vec<Bucket>>,
+    shares: Budget<Vec<budget::Bucket>>,
     /// When [`BURST`] sequences count again at once.
     rested: Instant,
 }
@@ -46,44 +55,48 @@ pub(super) enum Probed {
 impl Statics {
     /// Takes no memory where nothing is configured.
     pub(super) fn new(config: &config::Statics) -> Self {
-        let watch = (!config.sequences.is_empty()).then(|| Self::watch(config));
-        Self { watch, rested: Instant::default() }
-    }
-
-    fn watch(config: &config::Statics) -> StaticWatch<Vec<Bucket>> {
-        let mut key = [0; 16];
-        system_rng().fill_bytes(&mut key);
-        let sequences = config.sequences.iter().map(|one| one.sequence.clone()).collect();
-        StaticWatch::new(sequences, vec![Bucket::default(); BUCKETS], key)
+        Self((!config.sequences.is_empty()).then(|| Followed::new(config)))
     }
 
     /// To be told of every probe, that of a decoy as well. Never allocates.
     pub(super) fn probe(&mut self, now: Instant, seen: &ProbeSeen) -> Probed {
-        match self.completed_by(now, seen) {
+        let Some(followed) = &mut self.0 else { return Probed::Incomplete };
+        let Some(step) = step_of(seen) else { return Probed::Incomplete };
+        match followed.watch.handle_probe(now, seen.source, step) {
             None => Probed::Incomplete,
-            Some(place) if self.has_room(now) => Probed::Complete(place),
+            Some(place) if followed.has_room(now, seen.source) => Probed::Complete(place),
             Some(_) => Probed::TooMany,
         }
     }
+}
 
-    fn has_room(&mut self, now: Instant) -> bool {
+impl Followed {
+    fn new(config: &config::Statics) -> Self {
+        let mut key = [0; 16];
+        system_rng().fill_bytes(&mut key);
+        let sequences = config.sequences.iter().map(|one| one.sequence.clone()).collect();
+        let watch = StaticWatch::new(sequences, vec![Bucket::default(); BUCKETS], key);
+        Self { watch, shares: budgets::full(SHARES), rested: Instant::default() }
+    }
+
+    fn has_room(&mut self, now: Instant, source: IpAddr) -> bool {
         let rested = self.rested.max(now).after(PERIOD);
-        let has_room = rested.left(now) <= PERIOD * BURST;
+        let has_room = self.shares.take(now, source) && rested.left(now) <= PERIOD * BURST;
         if has_room {
             self.rested = rested;
         }
         has_room
     }
+}
 
-    fn completed_by(&mut self, now: Instant, seen: &ProbeSeen) -> Option<usize> {
-        let watch = self.watch.as_mut()?;
-        let transport = match seen.protocol {
-            Protocol::Tcp if seen.syn => Transport::Tcp,
-            Protocol::Tcp => return None,
-            Protocol::Udp => Transport::Udp,
-        };
-        watch.handle_probe(now, seen.source, Step { transport, port: seen.port })
-    }
+/// A segment that is no SYN is no step.
+fn step_of(seen: &ProbeSeen) -> Option<Step> {
+    let transport = match seen.protocol {
+        Protocol::Tcp if seen.syn => Transport::Tcp,
+        Protocol::Tcp => return None,
+        Protocol::Udp => Transport::Udp,
+    };
+    Some(Step { transport, port: seen.port })
 }
 
 /// The ports to watch: every step, and what gives a scan away. Decoys do; in closed mode they are watched anyway.
@@ -124,7 +137,7 @@ pub(super) fn doors(config: &config::Statics) -> heapless::Vec<StaticDoor, MAX_S
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
     use std::path::Path;
 
     use knockgate_core::book::DecoySeed;
@@ -166,30 +179,48 @@ mod tests {
         assert_eq!(probe(Protocol::Tcp, 8000, true), Probed::Complete(0));
     }
 
+    /// Knocks the sequence so often, each time from another source. Says how many counted.
+    fn counted(statics: &mut Statics, now: Instant, sources: impl Iterator<Item = u32>) -> usize {
+        let mut knock = |source: u32| {
+            let source = IpAddr::from(Ipv4Addr::from(0x0a00_0000 + source));
+            let steps = [(Protocol::Tcp, 7000), (Protocol::Tcp, 8000), (Protocol::Udp, 9000)];
+            steps.map(|(protocol, port)| {
+                statics.probe(now, &ProbeSeen { source, ..seen(protocol, port, protocol == Protocol::Tcp) })
+            })
+        };
+        let [complete, too_many] = [Probed::Complete(0), Probed::TooMany];
+        sources
+            .map(&mut knock)
+            .inspect(|[first, second, last]| {
+                assert_eq!((*first, *second), (Probed::Incomplete, Probed::Incomplete));
+                assert!([complete, too_many].contains(last));
+            })
+            .filter(|[.., last]| *last == complete)
+            .count()
+    }
+
     #[test]
     fn whoever_repeats_a_sequence_from_forged_addresses_makes_work_at_a_steady_rate() {
         let mut statics = Statics::new(&with_lab("").statics);
-        let mut knock = |now, number: u32| {
-            let source = IpAddr::from(Ipv4Addr::from(0x0a00_0000 + number));
-            let steps = [(Protocol::Tcp, 7000), (Protocol::Tcp, 8000), (Protocol::Udp, 9000)];
-            let probes = steps.map(|(protocol, port)| {
-                statics.probe(now, &ProbeSeen { source, ..seen(protocol, port, protocol == Protocol::Tcp) })
-            });
-            assert_eq!(probes[..2], [Probed::Incomplete; 2]);
-            probes[2]
-        };
-        let mut counted = |now| (0..1000).filter(|&number| knock(now, number) == Probed::Complete(0)).count();
-        assert_eq!(counted(NOW), BURST as usize);
-        assert_eq!(counted(NOW), 0);
-        assert_eq!(counted(NOW.after(Duration::from_secs(1))), 64);
-        assert_eq!(counted(NOW.after(Duration::from_secs(3600))), BURST as usize);
+        assert_eq!(counted(&mut statics, NOW, 0..1000), BURST as usize);
+        assert_eq!(counted(&mut statics, NOW, 1000..2000), 0);
+        assert_eq!(counted(&mut statics, NOW.after(Duration::from_secs(1)), 0..1000), 64);
+        assert_eq!(counted(&mut statics, NOW.after(Duration::from_secs(3600)), 0..1000), BURST as usize);
+    }
+
+    #[test]
+    fn whoever_repeats_a_sequence_from_his_own_address_keeps_nobody_else_out() {
+        let mut statics = Statics::new(&with_lab("").statics);
+        let own = std::iter::repeat_n(1, 10_000);
+        assert!(counted(&mut statics, NOW, own) < BURST as usize);
+        assert_eq!(counted(&mut statics, NOW, 2..3), 1);
     }
 
     #[test]
     fn a_gate_without_static_sequences_watches_nothing_for_them_and_keeps_no_table() {
         let config = config("");
         let mut statics = Statics::new(&config.statics);
-        assert!(statics.watch.is_none() && watched(&config, &decoys(&config)).is_empty());
+        assert!(statics.0.is_none() && watched(&config, &decoys(&config)).is_empty());
         assert_eq!(statics.probe(NOW, &seen(Protocol::Tcp, 7000, true)), Probed::Incomplete);
         assert!(doors(&config.statics).is_empty());
     }
