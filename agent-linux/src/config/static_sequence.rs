@@ -54,16 +54,15 @@ pub(super) fn statics(root: &Section<'_>, others: &Others<'_>) -> Option<Statics
 }
 
 /// A sequence as far as it could be read.
-struct Draft<'s, 't> {
-    section: &'s Section<'t>,
+struct Draft<'t> {
     name: Option<At<&'t str>>,
     read: Option<StaticSequence>,
 }
 
-impl<'s, 't> Draft<'s, 't> {
-    fn of(section: &'s Section<'t>, others: &Others<'_>) -> Self {
+impl<'t> Draft<'t> {
+    fn of(section: &Section<'t>, others: &Others<'_>) -> Self {
         let name = section.require("name", section.text("name"), r#"say what it is called: name = "lab""#);
-        Self { section, name, read: static_sequence(section, name, others) }
+        Self { name, read: static_sequence(section, name, others) }
     }
 }
 
@@ -218,7 +217,7 @@ fn open(section: &Section<'_>, service: Option<&ServiceDraft>) -> Option<Option<
 }
 
 /// In logs a sequence stands where else a client does, so nobody else has its name.
-fn check_names(root: &Section<'_>, drafts: &[Draft<'_, '_>]) {
+fn check_names(root: &Section<'_>, drafts: &[Draft<'_>]) {
     for (at, draft) in drafts.iter().enumerate() {
         let Some(At { line, value: name }) = draft.name else { continue };
         let earlier = drafts.iter().take(at).filter_map(|other| other.name);
