@@ -14,9 +14,9 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use file::AuditFile;
 
@@ -26,8 +26,11 @@ pub use record::{AuditRecord, Names};
 
 /// Records that wait for the disk. A knock makes five; two hundred knocks at once find room.
 const QUEUE: usize = 1024;
-/// Records that are written and made durable together.
+/// Records that are written together.
 const BATCH: usize = 128;
+/// What is written outlives a power cut after this time; a crash of the agent it outlives at once. A knock leaves several records one
+/// after the other, and a sync costs more than all of them.
+const DURABLE_WITHIN: Duration = Duration::from_millis(100);
 
 /// The audit log. Shared by reference; dropping it writes what is left.
 pub struct Audit {
@@ -64,7 +67,7 @@ impl Audit {
     fn start(file: AuditFile, capacity: usize) -> std::io::Result<Self> {
         let (queue, entries) = sync_channel(capacity);
         let lost = Arc::default();
-        let writer = Writer { file, lost: Arc::clone(&lost), failing: false };
+        let writer = Writer::new(file, &lost);
         let writer = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&entries))?;
         Ok(Self { queue: Some(queue), lost, writer: Some(writer) })
     }
@@ -99,14 +102,42 @@ struct Writer {
     lost: Arc<AtomicU64>,
     /// The last write failed: said once, not for every batch.
     failing: bool,
+    /// Something was written that a power cut would take away.
+    sync_due: Option<Instant>,
 }
 
 impl Writer {
+    fn new(file: AuditFile, lost: &Arc<AtomicU64>) -> Self {
+        Self { file, lost: Arc::clone(lost), failing: false, sync_due: None }
+    }
+
     fn run(mut self, entries: &Receiver<Entry>) {
-        while let Ok(first) = entries.recv() {
-            let rest = entries.try_iter().take(BATCH - 1);
-            let batch: Vec<Entry> = std::iter::once(first).chain(rest).collect();
-            self.append(batch);
+        loop {
+            match self.wait(entries) {
+                Ok(first) => {
+                    let rest = entries.try_iter().take(BATCH - 1);
+                    self.append(std::iter::once(first).chain(rest).collect());
+                    // Records that never cease do not put it off.
+                    self.sync_if(|due| due <= Instant::now());
+                }
+                Err(RecvTimeoutError::Timeout) => self.sync_if(|_| true),
+                Err(RecvTimeoutError::Disconnected) => return self.sync_if(|_| true),
+            }
+        }
+    }
+
+    fn wait(&self, entries: &Receiver<Entry>) -> Result<Entry, RecvTimeoutError> {
+        match self.sync_due {
+            Some(due) => entries.recv_timeout(due.saturating_duration_since(Instant::now())),
+            None => entries.recv().map_err(RecvTimeoutError::from),
+        }
+    }
+
+    fn sync_if(&mut self, is_time: impl FnOnce(Instant) -> bool) {
+        if self.sync_due.take_if(|due| is_time(*due)).is_some()
+            && let Err(error) = self.file.sync()
+        {
+            self.complain(&error);
         }
     }
 
@@ -116,7 +147,10 @@ impl Writer {
         let told = (lost > 0).then(|| entry(AuditRecord::Lost { records: lost }));
         let entries: Vec<Entry> = told.into_iter().chain(batch).collect();
         match self.file.append(entries.iter().map(|entry| (entry.time, &entry.record))) {
-            Ok(()) => self.failing = false,
+            Ok(()) => {
+                self.failing = false;
+                self.sync_due.get_or_insert_with(|| Instant::now() + DURABLE_WITHIN);
+            }
             Err(error) => {
                 // What this batch told about earlier losses is lost with it and counted again.
                 self.lost.fetch_add(lost.saturating_add(records), Ordering::Relaxed);

@@ -49,7 +49,7 @@ impl AuditFile {
         &self.path
     }
 
-    /// Appends lines and makes them durable.
+    /// Appends lines, which everybody can read from then on. [`AuditFile::sync`] makes them durable.
     pub(super) fn append<'a>(
         &mut self,
         records: impl Iterator<Item = (SystemTime, &'a AuditRecord)>,
@@ -69,6 +69,11 @@ impl AuditFile {
         self.file.write_all(&text)?;
         self.torn = false;
         self.next = next;
+        Ok(())
+    }
+
+    /// Makes what was appended outlive a power cut.
+    pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 }

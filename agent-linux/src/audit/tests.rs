@@ -92,7 +92,7 @@ fn records_that_find_no_room_are_counted_and_nobody_waits() {
     let (_temp, path) = log();
     let (queue, entries) = sync_channel(1);
     let lost = Arc::default();
-    let writer = Writer { file: AuditFile::open(&path).unwrap(), lost: Arc::clone(&lost), failing: false };
+    let writer = Writer::new(AuditFile::open(&path).unwrap(), &lost);
     let audit = Audit { queue: Some(queue), lost, writer: None };
 
     for _ in 0..4 {
@@ -110,9 +110,26 @@ fn records_that_find_no_room_are_counted_and_nobody_waits() {
 fn a_full_disk_loses_records_but_not_their_number() {
     let lost = Arc::new(AtomicU64::new(5));
     let file = AuditFile::open(Path::new("/dev/full")).unwrap();
-    let mut writer = Writer { file, lost: Arc::clone(&lost), failing: false };
+    let mut writer = Writer::new(file, &lost);
     writer.append(vec![entry(AuditRecord::stopped("one")), entry(AuditRecord::stopped("two"))]);
     assert_eq!(lost.load(Ordering::Relaxed), 7);
+}
+
+#[test]
+fn one_sync_is_for_all_that_follows_soon_and_is_not_put_off_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = AuditFile::open(&folder.path().join("audit.jsonl")).unwrap();
+    let mut writer = Writer::new(file, &Arc::default());
+    let append = |writer: &mut Writer| writer.append(vec![entry(AuditRecord::stopped("one"))]);
+    assert!(writer.sync_due.is_none(), "nothing is written");
+    append(&mut writer);
+    let due = writer.sync_due.unwrap();
+    append(&mut writer);
+    assert_eq!(writer.sync_due, Some(due));
+    writer.sync_if(|_| false);
+    assert_eq!(writer.sync_due, Some(due));
+    writer.sync_if(|_| true);
+    assert!(writer.sync_due.is_none(), "all is durable");
 }
 
 #[test]
