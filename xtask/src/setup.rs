@@ -33,7 +33,14 @@ struct Need {
     packages: &'static [&'static [&'static str]],
 }
 
-const NEEDS: [Need; 15] = [
+const NEEDS: [Need; 16] = [
+    // The client that static sequences are for, and the daemon to compare with. Debian does not start it: its file in /etc/default
+    // says so, and its unit is not enabled.
+    Need {
+        what: "knock, a client of static sequences",
+        present: || tool::find("knock").is_some(),
+        packages: &[&["knockd"]],
+    },
     Need {
         what: "nft, the firewall's command",
         present: || tool::find("nft").is_some(),
@@ -107,26 +114,7 @@ const NEEDS: [Need; 15] = [
     },
 ];
 
-/// What makes tests say more. Set-up succeeds without.
-const WISHES: [Need; 1] = [Need {
-    // Debian does not start it: its file in /etc/default says so, and its unit is not enabled.
-    what: "knockd, to compare with",
-    present: || tool::find("knockd").is_some(),
-    packages: &[&["knockd"]],
-}];
-
 fn system_packages() -> Result<()> {
-    needed_packages()?;
-    for wish in WISHES.iter().filter(|wish| !(wish.present)()) {
-        match apt::try_to_install(wish.packages) {
-            Ok(()) => note(format_args!("installed: {}", wish.what)),
-            Err(error) => note(format_args!("done without {}: {error:#}", wish.what)),
-        }
-    }
-    Ok(())
-}
-
-fn needed_packages() -> Result<()> {
     let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.present)()).collect();
     if missing.is_empty() {
         return Ok(());

@@ -31,23 +31,6 @@ pub(crate) fn install(needs: &[&[&[&str]]]) -> Result<()> {
     Ok(())
 }
 
-/// Installs what nobody has to have: with the package lists that are there, without a question, and without waiting long for
-/// a network.
-pub(crate) fn try_to_install(alternatives: &[&[&str]]) -> Result<()> {
-    let packages = pick(alternatives);
-    let by_hand = format!("`apt-get install {}` has it", packages.join(" "));
-    if !is_here() || !packages.iter().all(|package| has_candidate(package)) {
-        bail!("no package of that name is known here; {by_hand}");
-    }
-    let Some(privilege @ (Privilege::Root | Privilege::Sudo)) = Privilege::of_this_user() else {
-        bail!("installing needs root; {by_hand}");
-    };
-    let mut apt_get = privilege.apt_get();
-    apt_get.args(["-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=10"]);
-    apt_get.args(["--quiet", "--quiet", "--yes", "--no-install-recommends", "install"]).args(*packages);
-    tool::output(&mut apt_get).map(drop)
-}
-
 enum Privilege {
     Root,
     /// sudo that asks nothing.
