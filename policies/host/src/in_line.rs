@@ -22,7 +22,7 @@ use crate::{Decision, Event, Failure, Policy, StateStore};
 /// Far enough away that the engine's clock never reaches it, and no overflow however long that runs.
 const NEVER: u64 = u64::MAX / 2;
 
-/// A policy that decides in line, with the instance for its next decision.
+/// A policy that decides in line, with the instance for its next decision once [`InLine::prepare`] has made it.
 pub struct InLine {
     policy: Arc<Policy>,
     state: Arc<dyn StateStore>,
@@ -70,9 +70,7 @@ impl InLine {
         if policy.fitness() == Fitness::Unfit {
             return None;
         }
-        let mut in_line = Self { policy, state, ready: None, spent: None };
-        in_line.prepare();
-        Some(in_line)
+        Some(Self { policy, state, ready: None, spent: None })
     }
 
     /// Makes the instance for the next decision, if it is not there. Who waits for a decision should not wait for this.

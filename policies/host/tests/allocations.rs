@@ -15,6 +15,7 @@ fn a_decision_in_line_allocates_nothing() {
     for policy in builtin::ALL {
         let loaded = engine.load(policy.name, policy.module, &rights()).unwrap();
         let mut in_line = InLine::new(Arc::new(loaded), no_state()).unwrap();
+        in_line.prepare();
         let event = knock();
         for round in 0..10 {
             let mut decision = None;
