@@ -3,6 +3,8 @@
 //! Every probe comes from another source, and the tables are full. `cargo bench -p knockgate-core --bench probe`
 #![allow(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
 
+mod generator;
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -24,6 +26,8 @@ use knockgate_core::{
     Way,
 };
 use rand_core::Rng;
+
+use generator::Generator;
 
 /// Buckets of eight attempts, and of eight prefixes.
 const BUCKETS: usize = 8192;
@@ -168,37 +172,3 @@ fn hold(gate: &mut Bench, keys: &Keys, source: IpAddr, rng: &mut Generator) {
 fn now() -> Now {
     Now { instant: Instant::from_micros(1), unix: Some(UnixTime::from_micros(1_700_000_000_000_000)) }
 }
-
-/// Fast and foreseeable: good for a measurement and for nothing else. Source: SplitMix64.
-struct Generator(u64);
-
-impl Generator {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-}
-
-impl rand_core::TryRng for Generator {
-    type Error = core::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok(u32::from_le_bytes(*self.next().to_le_bytes().first_chunk().unwrap()))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        Ok(self.next())
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        for chunk in bytes.chunks_mut(8) {
-            let word = self.next().to_le_bytes();
-            chunk.copy_from_slice(&word[..chunk.len()]);
-        }
-        Ok(())
-    }
-}
-
-impl rand_core::TryCryptoRng for Generator {}

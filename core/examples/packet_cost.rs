@@ -3,6 +3,9 @@
 //! Processor time, so that a busy machine does not count as a slow one. `cargo run --release -p knockgate-core --example packet_cost`
 #![allow(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
 
+#[path = "../benches/generator/mod.rs"]
+mod generator;
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -23,6 +26,8 @@ use knockgate_core::{
     Verdict, Way,
 };
 use rand_core::Rng;
+
+use generator::Generator;
 
 /// Packets of one measurement, and how often it is repeated; the median counts.
 const PACKETS: u32 = 2_000;
@@ -229,39 +234,4 @@ fn byte(rng: &mut Generator) -> u8 {
     let mut byte = [0];
     rng.fill_bytes(&mut byte);
     byte[0]
-}
-
-/// Fast and foreseeable: good for a measurement and for nothing else. Source: SplitMix64.
-struct Generator(u64);
-
-impl rand_core::TryRng for Generator {
-    type Error = core::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok(u32::from_le_bytes(*self.next().to_le_bytes().first_chunk().unwrap()))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        Ok(self.next())
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        for chunk in bytes.chunks_mut(8) {
-            let word = self.next().to_le_bytes();
-            chunk.copy_from_slice(&word[..chunk.len()]);
-        }
-        Ok(())
-    }
-}
-
-impl rand_core::TryCryptoRng for Generator {}
-
-impl Generator {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
 }
