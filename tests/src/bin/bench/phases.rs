@@ -10,8 +10,8 @@ use crate::wire::Seen;
 
 /// What happens from the packet to the open port, one after the other, without a gap; then parts of it.
 pub(crate) const PACKET: [&str; 4] = [
-    "packet reported by the guard, unsealed, opened by the gate",
-    "policy, with the way to its thread and back",
+    "packet heard, unsealed, opened by the gate",
+    "policy",
     "firewall, next probe, SYN-ACK",
     "*of these, the policy's own decision*",
 ];
