@@ -19,15 +19,16 @@ const KNOCKS: usize = 5;
 pub(crate) fn stories() -> Vec<Story> {
     vec![
         story("while a policy loops for one service knocks for another are answered in time", |lab| {
-            beside(lab, LOOPS, "fuel")
+            beside(lab, LOOPS, &["used up its", "was not done within"])
         }),
         story("while a policy traps for one service knocks for another are answered in time", |lab| {
-            beside(lab, TRAPS, "unreachable")
+            beside(lab, TRAPS, &["unreachable"])
         }),
     ]
 }
 
-fn beside(lab: &Lab, body: &str, failure: &str) -> Result<()> {
+/// `failures`: what ends the policy. A loop has two limits, fuel and time, and a busy machine says which is reached first.
+fn beside(lab: &Lab, body: &str, failures: &[&str]) -> Result<()> {
     let sections =
         "[policy]\n[policy.services]\nweb = [\"hostile\"]\n".to_owned() + &installed(lab, "hostile", body)?;
     let mut scene = Scene::by_packet(lab, Family::V4, &sections)?;
@@ -51,6 +52,7 @@ fn beside(lab: &Lab, body: &str, failure: &str) -> Result<()> {
     scene.must_be_shut(&lab.visitor, WEB)?;
     let failed = scene.gate.wait_for_audit("the failure", |record| is_decision_of(record, "hostile"))?;
     ensure!(failed["verdict"] == "failed", "{failed}");
-    ensure!(failed["failure"].as_str().is_some_and(|text| text.contains(failure)), "{failed}");
+    let said = failed["failure"].as_str().unwrap_or_default();
+    ensure!(failures.iter().any(|failure| said.contains(failure)), "{failed}");
     scene.must_be_healthy()
 }
