@@ -11,8 +11,10 @@ pub mod init;
 pub(crate) mod moment;
 mod policies;
 mod qr;
+pub mod running;
 mod session;
 pub mod state;
+pub mod status;
 pub mod unguard;
 
 use std::path::Path;

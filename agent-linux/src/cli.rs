@@ -17,6 +17,7 @@ use self::client::{Client, Door};
 use self::gateway::Gateway;
 use crate::admin;
 use crate::admin::init::{self, NewGateway, NewService};
+use crate::admin::running::Form;
 use crate::config::{self, DEFAULT_PATH};
 
 const EXIT_CODES: &str = "\
@@ -61,10 +62,22 @@ enum Command {
     /// Make what a gateway needs: firmware in front of the machines to guard
     #[command(subcommand)]
     Gateway(Gateway),
+    /// Tell how a running agent is
+    Status {
+        #[command(flatten)]
+        output: Output,
+    },
     /// Guard the configured services without an agent, for the start of the machine; nobody can knock until `run`
     Guard,
     /// Remove Knockgate's own firewall table, so that nothing is guarded any more; a running agent stops
     Unguard,
+}
+
+#[derive(Args)]
+struct Output {
+    /// Print JSON; docs/control.md has its fields
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -174,8 +187,15 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::State(State::Rebuild { yes: true }) => admin::state::rebuild(&config),
         Command::State(State::Rebuild { yes: false }) => admin::state::explain_rebuild(&config),
         Command::Gateway(gateway) => gateway.run(&config),
+        Command::Status { output } => admin::status::run(&config, output.form()),
         Command::Guard => admin::guard::run(&config),
         Command::Unguard => admin::unguard::run(),
+    }
+}
+
+impl Output {
+    fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
     }
 }
 

@@ -7,6 +7,7 @@
 mod acts;
 mod capture;
 mod check;
+mod control;
 mod document;
 mod for_core;
 mod gateway;
@@ -66,6 +67,7 @@ pub struct Config {
     pub gateway: Option<Gateway>,
     pub packet: Packet,
     pub capture: Capture,
+    pub control: Control,
     /// The TCP central port, if there shall be one. Without it, clients knock with packets; one of the two there is.
     pub central: Option<Central>,
     pub sequence: Sequence,
@@ -163,6 +165,15 @@ impl Packet {
 pub struct Capture {
     /// How knocks are heard that no socket is bound for.
     pub via: Via,
+}
+
+/// `[control]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Where the sockets are.
+    pub directory: PathBuf,
+    /// Whose members may look: the name or the number of a group.
+    pub group: Option<String>,
 }
 
 /// `[central]`

@@ -64,7 +64,7 @@ pub use action::{
 };
 pub use address::Network;
 pub use gate::{Config, Gate, Probe, ProbeKind};
-pub use grant::Flows;
+pub use grant::{Flows, Grant};
 pub use happening::{Happening, Occasion};
 pub use note::Note;
 pub use refusal::{Refusal, Refusals};

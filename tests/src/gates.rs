@@ -65,9 +65,10 @@ impl Configuration {
 
     fn own_section(lab: &Lab, address: &str) -> Self {
         let text = format!(
-            "[gate]\naddress = \"{address}\"\nstate-dir = \"{}\"\naudit-log = \"{}\"\n",
+            "[gate]\naddress = \"{address}\"\nstate-dir = \"{}\"\naudit-log = \"{}\"\n\n[control]\ndirectory = \"{}\"\n",
             lab.path("state").display(),
-            lab.path("audit.jsonl").display()
+            lab.path("audit.jsonl").display(),
+            lab.path("run").display()
         );
         Self { text, file: lab.path("agent.toml") }
     }

@@ -16,6 +16,7 @@ use toml::de::DeTable;
 
 use super::acts::{channels, units};
 use super::capture::capture;
+use super::control::control;
 use super::document::{At, Problems, Section};
 use super::gateway::{GatewayDraft, Parts, Role, fit, gateway};
 use super::module::Tables;
@@ -52,6 +53,7 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
     let GatewayDraft { gateway, console } = gateway(root);
     let packet = packet(root);
     let capture = capture(root);
+    let control = control(root);
     let central = central(root);
     let sequence = sequence(&root.section("sequence"));
     let lockout = lockout(&root.section("lockout"));
@@ -90,6 +92,7 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
         gateway: gateway?,
         packet: packet?,
         capture: capture?,
+        control: control?,
         central: central?,
         sequence: sequence?,
         lockout: lockout?,

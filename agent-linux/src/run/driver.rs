@@ -79,6 +79,8 @@ pub(super) struct Driver {
     pub(super) lookout: Lookout,
     pub(super) statics: Statics,
     pub(super) holders: Holders,
+    /// When the agent was started.
+    pub(super) since: SystemTime,
 }
 
 /// Why the agent stops.
@@ -127,6 +129,7 @@ impl Driver {
             Input::Roster(change) => upkeep::take_over_roster(now, &mut self.gate, *change, &self.audit),
             Input::DoorKeys(keys) => self.change_door_keys(keys),
             Input::Judged(case) => self.judged(now, *case),
+            Input::Asked(question) => question.put_to(self),
             Input::Signal(name) => return Some(Stop::Signal(name)),
         }
         None

@@ -19,6 +19,7 @@ use crate::state::RosterChange;
 
 use super::bell::{Bell, Way, Woken};
 use super::court::Case;
+use super::desk::Question;
 
 /// Inputs that wait. The gate's tables bound how many of its own threads' there can be; who finds no room waits.
 const INPUTS: usize = 256;
@@ -39,6 +40,8 @@ pub(super) enum Input {
     DoorKeys(heapless::Vec<DoorKey, MAX_DOOR_KEYS>),
     /// Every policy that was to be asked has spoken.
     Judged(Box<Case>),
+    /// Somebody at a control socket wants to know or to have something.
+    Asked(Question),
     /// A signal wants the agent to end.
     Signal(&'static str),
 }

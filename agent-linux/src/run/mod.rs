@@ -19,6 +19,7 @@
 //! | [`ledger`], [`scribe`] | what is written down, once the gate has acted |
 //! | [`lease`], [`spares`] | when counters, and numbers of books, need not wait for the disk |
 //! | [`vigil`] | roster and keys that admin commands change |
+//! | [`desk`], [`insight`] | what is asked over the control sockets: who answers it, and what the gate's thread says |
 //! | [`upkeep`] | what is looked after every second |
 
 mod adopt;
@@ -31,6 +32,7 @@ mod clock;
 mod connections;
 mod court;
 mod decoys;
+mod desk;
 mod driver;
 mod ears;
 mod flows;
@@ -38,6 +40,7 @@ mod gate_thread;
 mod hearing;
 mod holders;
 mod input;
+mod insight;
 mod keeper;
 mod lease;
 mod ledger;

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
 use knockgate_core::Happening;
@@ -17,12 +17,14 @@ use crate::acts::Acts;
 use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::config::Config;
+use crate::control::{self, Sockets};
 use crate::firewall::Firewall;
 use crate::state::{GateIdentity, IdentityWatch, LiveRoster, RosterWatch, StateDir, Store, system_rng};
 
 use super::adopt::adopt;
 use super::budgets::Budgets;
 use super::court::{Court, Witness};
+use super::desk::FrontDesk;
 use super::driver::{Driver, LinuxGate};
 use super::ears::Ears;
 use super::flows::Lookout;
@@ -46,13 +48,16 @@ pub(super) struct Ready {
     ways: Ways,
     visits: Visits,
     signals: Signals,
+    sockets: Sockets,
 }
 
 /// Brings the gate up and runs it.
 pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
-    let Ready { driver, ears, ways: Ways { inputs, calls, received }, visits, signals } = make_ready(path)?;
+    let Ready { driver, ears, ways: Ways { inputs, calls, received }, visits, signals, sockets } =
+        make_ready(path)?;
     announce(&driver, &ears);
     let packets = ears.listen(&calls, &visits, driver.holders.clone());
+    control::serve(sockets, &FrontDesk::new(inputs.clone())).context("cannot serve the control sockets")?;
     tokio::spawn(signals.report(inputs));
     GateThread::new(driver, packets, received).run().await
 }
@@ -73,6 +78,7 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     let audit = Arc::new(Audit::open(audit_log)?);
     let seating = policy::seat(&config, &store, &audit)?;
     let signals = Signals::catch()?;
+    let sockets = Sockets::open(&config.control)?;
 
     let (ears, mouth) = Ears::open(&config, &identity.decoys())?;
     let plan = plan::of(&config, &identity.decoys(), ears.decoy_port()?, ears.means());
@@ -107,12 +113,13 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
         budgets: Budgets::full(),
         statics: Statics::new(&config.statics),
         holders: Holders::default(),
+        since: SystemTime::now(),
         config,
     };
     seating.watch.start()?;
     driver.tell(clock::now(), &Happening::start_up());
     vigil::start(roster_file, identity_file, inputs.clone())?;
-    Ok(Ready { driver, ears, ways, visits, signals })
+    Ok(Ready { driver, ears, ways, visits, signals, sockets })
 }
 
 /// The first lease is there before anybody is heard. Without one, every knock waits for the disk.

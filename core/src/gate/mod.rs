@@ -309,6 +309,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         &self.lockouts
     }
 
+    /// How many clients hold a number now.
+    pub fn holds(&self) -> usize {
+        self.holds.iter().filter(|hold| hold.phase.is_active()).count()
+    }
+
     /// What is open, as far as the host has said so.
     pub fn open_grants(&self) -> impl Iterator<Item = &Grant> {
         self.grants.iter().filter(|grant| grant.is_open())

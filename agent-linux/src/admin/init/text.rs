@@ -146,6 +146,11 @@ const SERVER_PACKET: &str = r#"# Knocks of one UDP datagram. The guard takes the
 const SERVER_CAPTURE: &str = r#"
 [capture]
 # via = "auto"    # packet sockets, or NFLOG without CAP_NET_RAW; or say which: "packet-sockets", "nflog"
+
+# By which `knockgated status` and its like speak with a running agent.
+[control]
+# directory = "/run/knockgate"
+# group = "adm"    # whose members may look; default: root alone
 "#;
 
 const GATEWAY_PACKET: &str = r#"# Knocks of one UDP datagram. No port is open for them.

@@ -1,0 +1,129 @@
+//! What is said over the sockets: a line of JSON for each request, and one for the reply to it.
+//!
+//! Every line bears the version. Fields and words are only ever added, and readers ignore fields that they do not know; what would
+//! mean something else than before raises the version.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Status;
+
+/// Of what is said here.
+pub const VERSION: u32 = 1;
+
+/// Bytes of a request, with the end of its line. The longest one names a service and an address.
+pub(super) const MAX_REQUEST: usize = 4096;
+
+/// What a caller wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// How is the gate?
+    Status,
+}
+
+/// What a caller must be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To look.
+    Reading,
+    /// To change something.
+    Changing,
+}
+
+impl Request {
+    /// What a caller must be allowed for it.
+    pub fn needs(&self) -> Need {
+        match self {
+            Self::Status => Need::Reading,
+        }
+    }
+}
+
+/// What comes back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    Status(Box<Status>),
+    /// Nothing was done. For people: what is wrong, and after a semicolon the remedy.
+    Refused {
+        why: String,
+    },
+}
+
+impl Reply {
+    /// Nothing was done.
+    pub fn refused(why: impl Into<String>) -> Self {
+        Self::Refused { why: why.into() }
+    }
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line<T> {
+    version: u32,
+    #[serde(flatten)]
+    said: T,
+}
+
+/// Why a line means nothing here.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    #[error(
+        "it speaks version {0} and this program version {VERSION}; use the `knockgated` that the agent was started from"
+    )]
+    Version(u32),
+    #[error("not understood: {0}; a line is one JSON object with \"version\" and \"request\"")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+/// A line, with its end.
+pub(super) fn encode(said: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&Line { version: VERSION, said })?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// What a line says.
+pub(super) fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, LineError> {
+    let Versioned { version } = serde_json::from_slice(line)?;
+    if version != VERSION {
+        return Err(LineError::Version(version));
+    }
+    let Line { said, .. } = serde_json::from_slice(line)?;
+    Ok(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_as_it_was_meant_or_refused_with_the_reason() {
+        let line = encode(&Request::Status).unwrap();
+        assert_eq!(line, b"{\"version\":1,\"request\":\"status\"}\n");
+        #[rustfmt::skip]
+        let cases: [(u8, &[u8], Result<Request, &str>); 7] = [
+            (1, &line, Ok(Request::Status)),
+            (2, b"{\"request\":\"status\",\"version\":1,\"later\":[]}", Ok(Request::Status)),
+            (3, b"{\"version\":2,\"request\":\"something else\"}", Err("it speaks version 2")),
+            (4, b"{\"version\":1,\"request\":\"dance\"}", Err("not understood: unknown variant `dance`")),
+            (5, b"{\"request\":\"status\"}", Err("not understood: missing field `version`")),
+            (6, b"\xff\xfe", Err("not understood")),
+            (7, b"", Err("not understood")),
+        ];
+        for (case, line, expected) in cases {
+            match (decode::<Request>(line), expected) {
+                (Ok(read), Ok(expected)) => assert_eq!(read, expected, "case {case}"),
+                (Err(error), Err(expected)) => {
+                    assert!(error.to_string().starts_with(expected), "case {case}: {error}")
+                }
+                (read, _) => panic!("case {case}: {read:?}"),
+            }
+        }
+    }
+}
