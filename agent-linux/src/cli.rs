@@ -148,6 +148,11 @@ enum State {
     },
 }
 
+/// Every command and option, for man pages and completions.
+pub fn command_line() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
     let Cli { command, config } = Cli::parse();
@@ -208,8 +213,8 @@ fn make_gate(config: PathBuf, arguments: Init) -> anyhow::Result<String> {
         address,
         services: if service.is_empty() { vec![NewService::ssh()] } else { service },
         central: init::central_port(central),
-        state_dir: state_dir.unwrap_or_else(|| "/var/lib/knockgate".into()),
-        audit_log: audit_log.unwrap_or_else(|| "/var/log/knockgate/audit.jsonl".into()),
+        state_dir: state_dir.unwrap_or_else(|| init::STATE_DIR.into()),
+        audit_log: audit_log.unwrap_or_else(|| init::AUDIT_LOG.into()),
         gateway: (!gateway.is_empty()).then_some(NewGateway { own: gateway, routers: router, hosts: host }),
     };
     init::run(&request, consent)

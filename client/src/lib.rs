@@ -54,6 +54,11 @@ use crate::manage::{completions, enroll, finish, keygen, lock, log, profiles, qr
 use crate::outcome::Outcome;
 use crate::voice::{Loudness, Voice};
 
+/// Every command and option, for man pages and completions.
+pub fn command_line() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs the command line and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use crate::{bench, core_check, demo, gateway, lint, policies, setup, step::Steps, test};
+use crate::{bench, core_check, demo, dist, gateway, lint, policies, setup, step::Steps, test};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -16,6 +16,10 @@ usage: cargo xtask COMMAND
   test        all of the above, then every test
   demo        two namespaces, a real gate, a knock, a replay, the closing; ends with `demo: ok`;
               [--policy FILE --key FILE] shows what this signed policy decides instead
+  man         man pages and completions of every program, into target/dist/stage/papers
+  dist        Debian packages of agent, client and policy tool, into target/dist; [--profile release|dev]
+  dist --test       installs them in a clean root, guards, knocks, upgrades, removes and purges; [--profile release|dev]
+  dist --check-reproducible  makes them in two folders and compares; takes two release builds
   gateway build     the firmware of gateways, into target/gateway; [--board qemu-riscv32|cortex-m4|stm32h743]
   gateway image     a demo site's image in target/gateway/site; [--config FILE OPTIONS] what `knockgated gateway image` makes of them
   gateway run       a gateway in QEMU, somebody in front of it and a machine behind it; says how to reach whom
@@ -56,6 +60,10 @@ fn job_named(args: &[String]) -> Option<Job> {
         let wanted = gateway::Wanted::from(options)?;
         return Some(Box::new(move |steps| gateway::run(steps, &wanted)));
     }
+    if name == "dist" {
+        let wanted = dist::Wanted::from(options)?;
+        return Some(Box::new(move |steps| dist::run(steps, &wanted)));
+    }
     if name == "demo" {
         let wanted = demo::Wanted::from(options)?;
         return Some(Box::new(move |steps| demo::run(steps, &wanted)));
@@ -71,6 +79,7 @@ fn plain_job_named(name: &str) -> Option<fn(&mut Steps) -> Result<()>> {
         "policies" => |steps| setup::run(steps).and_then(|()| policies::run(steps)),
         "check-core" => core_check::run,
         "lint" => lint::run,
+        "man" => dist::man,
         "test" => test::run,
         _ => return None,
     })

@@ -8,6 +8,7 @@ mod c_wasm;
 mod command;
 mod core_check;
 mod demo;
+mod dist;
 mod gateway;
 mod lint;
 mod policies;

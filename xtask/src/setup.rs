@@ -33,7 +33,7 @@ struct Need {
     packages: &'static [&'static [&'static str]],
 }
 
-const NEEDS: [Need; 16] = [
+const NEEDS: [Need; 18] = [
     // The client that static sequences are for, and the daemon to compare with. Debian does not start it: its file in /etc/default
     // says so, and its unit is not enabled.
     Need {
@@ -85,6 +85,16 @@ const NEEDS: [Need; 16] = [
         what: "minisign, for signatures that it and we must judge alike",
         present: || tool::find("minisign").is_some(),
         packages: &[&["minisign"]],
+    },
+    Need {
+        what: "mandoc, which finds mistakes in man pages",
+        present: || tool::find("mandoc").is_some(),
+        packages: &[&["mandoc"]],
+    },
+    Need {
+        what: "mmdebstrap, for a clean machine to install packages on",
+        present: || tool::find("mmdebstrap").is_some(),
+        packages: &[&["mmdebstrap"]],
     },
     Need { what: "mount, for sandboxes", present: || tool::find("mount").is_some(), packages: &[&["mount"]] },
     Need {

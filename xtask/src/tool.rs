@@ -28,6 +28,11 @@ pub(crate) fn cargo() -> Command {
     Command::new("cargo")
 }
 
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
+}
+
 /// Runs to the end with the output going where ours goes.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command

@@ -18,8 +18,13 @@ use knockgate_core::profile::Protocol;
 
 use self::text::configuration;
 use super::session;
-use crate::config::{Config, Service};
+use crate::config::{self, Config, Service};
 use crate::state::{GateIdentity, RosterFile, StateDir, Store, system_rng};
+
+/// Where keys and state are, unless somebody says otherwise.
+pub const STATE_DIR: &str = "/var/lib/knockgate";
+/// Where the audit log is, unless somebody says otherwise.
+pub const AUDIT_LOG: &str = "/var/log/knockgate/audit.jsonl";
 
 /// What was asked for.
 pub struct Request {
@@ -110,6 +115,19 @@ pub fn run(request: &Request, consent: Consent) -> anyhow::Result<String> {
     let config = Config::parse(&path, &text).context("these arguments make no valid configuration")?;
     refuse_to_overwrite(&config, &[&path])?;
     make(&config, Some(&text), consent)
+}
+
+/// The configuration that is made for a gate of this name which guards ssh: every key with its default.
+pub fn example() -> anyhow::Result<String> {
+    configuration(&Request {
+        config: config::DEFAULT_PATH.into(),
+        address: "gate.example".to_owned(),
+        services: vec![NewService::ssh()],
+        central: CentralPort::NotAsked,
+        state_dir: STATE_DIR.into(),
+        audit_log: AUDIT_LOG.into(),
+        gateway: None,
+    })
 }
 
 /// Makes what a configuration needs that is there already.

@@ -36,6 +36,11 @@ use crate::cli::Cli;
 /// Compilers and translators call themselves as deep as a module is nested, and a runtime such as Go's is nested deeply.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
 
+/// Every command and option, for man pages and completions.
+pub fn command_line() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs the command line and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();

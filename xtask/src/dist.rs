@@ -1,0 +1,109 @@
+//! What is installed: Debian packages of the agent, the client and the policy tool, in `target/dist`.
+//!
+//! [`stage`] collects what goes into them, [`deb`] lets `cargo-deb` put it together as `packaging/Cargo.toml` says,
+//! [`install`] tries them in a clean root, [`reproducible`] makes them twice. The same sources make the same bytes: the time in the
+//! packages is that of the last commit, or `SOURCE_DATE_EPOCH`, and no path of the machine is in the programs.
+
+mod deb;
+mod install;
+mod reproducible;
+mod stage;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::step::{Steps, note};
+use crate::{setup, tool};
+
+/// Where everything is made.
+const FOLDER: &str = "target/dist";
+
+/// What the command line asks for.
+pub(crate) enum Wanted {
+    Packages(Build),
+    /// Packages, and what becomes of a machine on which they are installed.
+    Test(Build),
+    Reproducible,
+}
+
+/// How the programs are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// For people: optimised, and the client without any library.
+    Release,
+    /// To try packages: what tests have built already.
+    Dev,
+}
+
+impl Wanted {
+    /// `[--profile release|dev] [--test]` or `--check-reproducible`; `None` if it is anything else.
+    pub(crate) fn from(options: &[String]) -> Option<Self> {
+        let words: Vec<&str> = options.iter().map(String::as_str).collect();
+        Some(match words.as_slice() {
+            [] | ["--profile", "release"] => Self::Packages(Build::Release),
+            ["--profile", "dev"] => Self::Packages(Build::Dev),
+            ["--test"] | ["--profile", "dev", "--test"] => Self::Test(Build::Dev),
+            ["--profile", "release", "--test"] => Self::Test(Build::Release),
+            ["--check-reproducible"] => Self::Reproducible,
+            _ => return None,
+        })
+    }
+}
+
+pub(crate) fn run(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
+    match wanted {
+        Wanted::Packages(build) => packages(steps, *build),
+        Wanted::Test(build) => test(steps, *build),
+        Wanted::Reproducible => reproducible::check(steps),
+    }
+}
+
+/// Man pages and completions alone, into `target/dist/stage/papers`.
+pub(crate) fn man(steps: &mut Steps) -> Result<()> {
+    steps.step("man: pages and completions", || stage::papers(last_change()?))?;
+    note(format_args!("try: man -l {FOLDER}/stage/papers/man/knockgated/knockgated.8"));
+    Ok(())
+}
+
+fn packages(steps: &mut Steps, build: Build) -> Result<()> {
+    steps.step("dist: cargo-deb", deb::install)?;
+    steps.step("dist: programs and papers", || stage::all(build, last_change()?))?;
+    for made in steps.step("dist: packages", || deb::make(build, last_change()?, &deb::Output::packages()))? {
+        note(made.display());
+    }
+    Ok(())
+}
+
+/// Installs, uses, upgrades, removes and purges the packages in a clean root.
+pub(crate) fn test(steps: &mut Steps, build: Build) -> Result<()> {
+    setup::packages(steps)?;
+    steps.step("dist: cargo-deb", deb::install)?;
+    steps.step("dist: programs and papers", || stage::all(build, last_change()?))?;
+    steps.step("dist: packages of two versions", || {
+        deb::make(build, last_change()?, &deb::Output::packages())?;
+        deb::make(build, last_change()?, &deb::Output::next_version())
+    })?;
+    steps.step("dist: a clean root", install::root)?;
+    steps.step("dist: install, use, upgrade, remove, purge", install::walk)
+}
+
+/// Seconds since 1970 of the last change, which is the time of everything in the packages.
+fn last_change() -> Result<u64> {
+    let text = match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(given) => given,
+        Err(_) => tool::output(std::process::Command::new("git").args(["log", "-1", "--format=%ct"]))
+            .context("this is no git checkout; set SOURCE_DATE_EPOCH to the time of the last change")?,
+    };
+    text.trim()
+        .parse()
+        .with_context(|| format!("{text:?} is no number of seconds; set SOURCE_DATE_EPOCH to one"))
+}
+
+/// Makes an empty folder where there may have been one.
+fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}
