@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 use clap_mangen::roff::Roff;
@@ -100,7 +101,7 @@ fn every_table_of_the_configuration_is_a_section_of_its_page() {
 
 #[test]
 fn readers_of_pages_have_nothing_to_complain_about() {
-    let Some(mandoc) = ["/usr/bin/mandoc"].iter().find(|path| std::path::Path::new(path).exists()) else {
+    let Some(mandoc) = ["/usr/bin/mandoc"].iter().find(|path| Path::new(path).exists()) else {
         // Set-up installs it on Debian. Elsewhere the other tests have to do.
         return;
     };
@@ -113,6 +114,38 @@ fn readers_of_pages_have_nothing_to_complain_about() {
     }
     let said = lint.output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+}
+
+#[test]
+fn every_message_that_is_explained_is_one_that_the_programs_have() {
+    let sources = sources(&["../client/src", "../agent-linux/src"]);
+    let document = include_str!("../../docs/troubleshooting.md");
+    let messages: Vec<_> =
+        document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+
+    assert!(messages.len() > 20);
+    for message in messages {
+        assert!(sources.contains(message), "no program says {message:?}");
+    }
+}
+
+/// The text of all sources in these folders, with texts that go over several lines in one.
+fn sources(folders: &[&str]) -> String {
+    let mut waiting: Vec<_> =
+        folders.iter().map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).collect();
+    let mut whole = String::new();
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let text = std::fs::read_to_string(path).unwrap();
+            let lines = text.lines().map(str::trim_start);
+            whole.extend(
+                lines.map(|line| line.strip_suffix('\\').map_or_else(|| format!("{line}\n"), str::to_owned)),
+            );
+        }
+    }
+    whole
 }
 
 #[test]

@@ -252,7 +252,7 @@ fn will_guard(config: &Config) -> String {
 
 fn report(config: &Config) -> String {
     let (path, state) = (config.path.display(), config.gate.state_dir.display());
-    let option = if config.path == Path::new(crate::config::DEFAULT_PATH) {
+    let option = if config.path == Path::new(config::DEFAULT_PATH) {
         String::new()
     } else {
         format!(" --config {path}")
