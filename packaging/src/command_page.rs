@@ -59,7 +59,8 @@ fn of_command(command: &clap::Command, program: &Program, imprint: &Imprint) -> 
         man.render_subcommands_section(&mut text)?;
     }
     let help = command.get_after_long_help().or(command.get_after_help());
-    let mut text = String::from_utf8(text)?;
+    // Before the values of an option comes a break too many.
+    let mut text = String::from_utf8(text)?.replace(".br\n\n.br\n", ".br\n");
     text += &help.map_or_else(String::new, |help| help_text::sections(&help.to_string()));
     Ok(Page { program: program.name, file: man.get_filename(), text })
 }

@@ -51,8 +51,21 @@ fn script(program: &Program, shell_name: &str, shell: Shell) -> Result<String> {
         let completer =
             shells.completer(shell_name).with_context(|| format!("no completions for {shell_name}"))?;
         completer.write_registration("COMPLETE", program.name, program.name, program.name, &mut script)?;
+        script.extend_from_slice(first_use(program, shell).as_bytes());
     } else {
         generate(shell, &mut command, program.name, &mut script);
     }
     Ok(String::from_utf8(script)?)
+}
+
+/// zsh reads a script of its function path at the first press of the key, as a function that completes. The registration alone
+/// would help only from the second one on.
+fn first_use(program: &Program, shell: Shell) -> String {
+    if shell != Shell::Zsh {
+        return String::new();
+    }
+    let (name, function) = (program.name, program.name.replace('-', "_"));
+    format!(
+        "if [ \"$funcstack[1]\" = \"_{name}\" ]; then\n    _clap_dynamic_completer_{function} \"$@\"\nfi\n"
+    )
 }
