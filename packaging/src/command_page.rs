@@ -59,8 +59,7 @@ fn of_command(command: &clap::Command, program: &Program, imprint: &Imprint) -> 
         man.render_subcommands_section(&mut text)?;
     }
     let help = command.get_after_long_help().or(command.get_after_help());
-    // Before the values of an option comes a break too many.
-    let mut text = String::from_utf8(text)?.replace(".br\n\n.br\n", ".br\n");
+    let mut text = String::from_utf8(text)?;
     text += &help.map_or_else(String::new, |help| help_text::sections(&help.to_string()));
     Ok(Page { program: program.name, file: man.get_filename(), text })
 }

@@ -55,7 +55,25 @@ pub fn pages(imprint: &Imprint) -> Result<Vec<Page>> {
     for file in file_page::ALL {
         pages.push(file_page::of_file(file, imprint)?);
     }
+    for page in &mut pages {
+        page.text = tidy(&page.text);
+    }
     Ok(pages)
+}
+
+/// Without breaks that break nothing: a paragraph right below a heading, and a second line break before the values of an option.
+fn tidy(text: &str) -> String {
+    let text = text.replace(".br\n\n.br\n", ".br\n");
+    let mut tidy = String::with_capacity(text.len());
+    let mut below_heading = false;
+    for line in text.lines() {
+        if line != ".PP" || !below_heading {
+            tidy.push_str(line);
+            tidy.push('\n');
+        }
+        below_heading = line.starts_with(".SH ") || line.starts_with(".SS ");
+    }
+    tidy
 }
 
 /// Writes `man/PROGRAM/PAGE`, `completions/SHELL/FILE` and the example `agent.toml` into the folder.

@@ -10,7 +10,7 @@ use knockgate_packaging::programs::ALL;
 use knockgate_packaging::{Imprint, completions, help_text, markdown, pages, write};
 
 fn imprint() -> Imprint {
-    Imprint::new("2027-01-31".to_owned())
+    Imprint::new("2026-01-31".to_owned())
 }
 
 /// The text of every page by its file name, without the marks that keep hyphens from being broken.
