@@ -12,8 +12,8 @@ use crate::tool;
 /// The version that `packaging/Cargo.toml` was written for.
 const VERSION: &str = "3.8.0";
 const TOOLS: &str = "target/tools";
-/// As `packaging/Cargo.toml` calls them; the agent's is the one without a name.
-const VARIANTS: [Option<&str>; 3] = [None, Some("client"), Some("policy")];
+/// As `packaging/Cargo.toml` calls them.
+const VARIANTS: [&str; 3] = ["agent", "client", "policy"];
 
 /// Where packages go, and which version they say they are.
 pub(super) struct Output {
@@ -56,7 +56,7 @@ pub(super) fn make(build: Build, last_change: u64, output: &Output) -> Result<Ve
         cargo_deb.env("SOURCE_DATE_EPOCH", last_change.to_string());
         cargo_deb.args(["--manifest-path", "packaging/Cargo.toml", "--no-build", "--no-strip", "--quiet"]);
         cargo_deb.arg("--output").arg(&output.folder);
-        cargo_deb.args(variant.iter().flat_map(|name| ["--variant", name]));
+        cargo_deb.args(["--variant", variant]);
         cargo_deb.args(output.version.iter().flat_map(|version| ["--deb-version", version]));
         if build == Build::Dev {
             cargo_deb.arg("--fast");
