@@ -1,7 +1,7 @@
 //! What is checked without running anything: formatting, clippy, text that does not belong in the tree.
 
+mod packaging;
 mod text;
-mod units;
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ const OTHER_WORKSPACES: [&str; 4] =
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     steps.step("lint: formatting", formatting)?;
     steps.step("lint: text that does not belong here", text::check)?;
-    steps.step("lint: protection of the systemd units", units::check)?;
+    steps.step("lint: units, profile and scripts of the packages", packaging::check)?;
     steps.step("lint: clippy", clippy)?;
     steps.step("lint: clippy on policies", clippy_on_guests)?;
     steps.step("lint: licences and advisories", || {
