@@ -61,13 +61,16 @@ pub fn pages(imprint: &Imprint) -> Result<Vec<Page>> {
     Ok(pages)
 }
 
-/// Without breaks that break nothing: a paragraph right below a heading, and a second line break before the values of an option.
+/// Without breaks that break nothing: a paragraph right below a heading or before a list, and a second line break before the values
+/// of an option.
 fn tidy(text: &str) -> String {
-    let text = text.replace(".br\n\n.br\n", ".br\n");
+    let text = text.replace(".br\n\n.br\n", ".br\n").replace("\n\n.br\n", "\n.br\n");
     let mut tidy = String::with_capacity(text.len());
     let mut below_heading = false;
-    for line in text.lines() {
-        if line != ".PP" || !below_heading {
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let breaks = !below_heading && lines.peek().is_some_and(|next| !next.starts_with(".TP"));
+        if line != ".PP" || breaks {
             tidy.push_str(line);
             tidy.push('\n');
         }

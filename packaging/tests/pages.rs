@@ -60,11 +60,11 @@ fn every_command_and_every_option_is_in_help_and_page() {
 }
 
 #[test]
-fn every_option_and_every_command_says_what_it_is_for() {
+fn every_command_and_every_option_says_what_it_is_for() {
     for (file, command) in commands() {
         assert!(command.get_about().is_some(), "{file} has no first sentence");
-        for option in command.get_opts().filter(|option| !option.is_hide_set()) {
-            assert!(option.get_help().is_some(), "{file}: --{} has no help", option.get_id());
+        for argument in command.get_opts().filter(|argument| !argument.is_hide_set()) {
+            assert!(argument.get_help().is_some(), "{file}: {} has no help", argument.get_id());
         }
     }
 }
