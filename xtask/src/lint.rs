@@ -1,5 +1,6 @@
 //! What is checked without running anything: formatting, clippy, text that does not belong in the tree.
 
+mod features;
 mod packaging;
 mod text;
 
@@ -17,6 +18,7 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     steps.step("lint: formatting", formatting)?;
     steps.step("lint: text that does not belong here", text::check)?;
     steps.step("lint: units, profile and scripts of the packages", packaging::check)?;
+    steps.step("lint: features of programs and tests", features::check)?;
     steps.step("lint: clippy", clippy)?;
     steps.step("lint: clippy on policies", clippy_on_guests)?;
     steps.step("lint: licences and advisories", || {
