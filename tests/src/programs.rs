@@ -15,8 +15,9 @@ use crate::waiting;
 /// How long a program may take from the request to end until it has ended.
 const PARTING: Duration = Duration::from_secs(5);
 
-/// Longer than the client's own patience of 30 seconds.
-const LONGEST_COMMAND: Duration = Duration::from_secs(60);
+/// Longer than the client's own patience of 30 seconds, and than a scan of all ports or the compiling of a policy of 2 MB on a machine
+/// that is busy with other work.
+const LONGEST_COMMAND: Duration = Duration::from_secs(180);
 
 /// One of our own programs, beside the test program in cargo's target folder.
 pub fn ours(name: &str) -> Result<PathBuf> {
