@@ -84,10 +84,27 @@ fn is_of(family: Family, address: &SocketAddr) -> bool {
 
 /// Connects to `to`, leaving from `from` (whose port is ignored) if it is given.
 pub(crate) fn connect(to: SocketAddr, from: Option<SocketAddr>, wait: Duration) -> io::Result<TcpStream> {
-    let socket = socket(to, from)?;
-    // A timeout of zero is an error of its own kind.
-    socket.connect_timeout(&to.into(), wait.max(Duration::from_millis(1)))?;
-    Ok(socket.into())
+    Dialler::ready(to, from)?.connect(wait)
+}
+
+/// A connection of which everything is done but its first packet.
+pub(crate) struct Dialler {
+    socket: Socket,
+    to: SocketAddr,
+}
+
+impl Dialler {
+    /// Gets ready to connect to `to`, leaving from `from` (whose port is ignored) if it is given. Sends nothing.
+    pub(crate) fn ready(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Self> {
+        Ok(Self { socket: socket(to, from)?, to })
+    }
+
+    pub(crate) fn connect(self, wait: Duration) -> io::Result<TcpStream> {
+        let Self { socket, to } = self;
+        // A timeout of zero is an error of its own kind.
+        socket.connect_timeout(&to.into(), wait.max(Duration::from_millis(1)))?;
+        Ok(socket.into())
+    }
 }
 
 /// Sends the first packet of a connection that is not expected to come about, and forgets it.

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::dial::{self, CONNECT_WAIT};
+use crate::dial::{self, CONNECT_WAIT, Dialler};
 use crate::exchange::Route;
 
 /// A port of the sequence that could not be knocked.
@@ -36,13 +36,18 @@ pub(crate) fn connect_all<W>(
     deadline: Instant,
     before_last: impl FnOnce() -> Result<(), W>,
 ) -> Result<(), Stopped<W>> {
-    each_port(ports, before_last, |_, port| {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        let stream = dial::connect(at(route.to, port), Some(route.from), left.min(CONNECT_WAIT))?;
-        wait_for_close(stream, deadline)
+    let ready = |port: u16| Dialler::ready(at(route.to, port), Some(route.from));
+    // What does not have to wait for the gate's close is done before it, and what follows from it after the next packet.
+    let mut next: Option<io::Result<Dialler>> = None;
+    let mut closed: Option<TcpStream> = None;
+    each_port(ports, before_last, |index, port| {
+        let wait = left(deadline)?.min(CONNECT_WAIT);
+        let mut stream = next.take().unwrap_or_else(|| ready(port))?.connect(wait)?;
+        drop(closed.take());
+        next = ports.get(index + 1).map(|&port| ready(port));
+        wait_for_close(&mut stream, deadline)?;
+        closed = Some(stream);
+        Ok(())
     })
 }
 
@@ -84,15 +89,16 @@ fn at(gate: SocketAddr, port: u16) -> SocketAddr {
     address
 }
 
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
 /// Returns once the gate has closed the connection, politely or not.
-fn wait_for_close(mut stream: TcpStream, deadline: Instant) -> io::Result<()> {
+fn wait_for_close(stream: &mut TcpStream, deadline: Instant) -> io::Result<()> {
     let mut ignored = [0; 64];
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
+        stream.set_read_timeout(Some(left(deadline)?))?;
         match stream.read(&mut ignored) {
             Ok(0) => return Ok(()),
             Ok(_) => {}

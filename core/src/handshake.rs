@@ -11,14 +11,16 @@ use clatter::crypto::hash::Blake2s;
 use clatter::handshakepattern::noise_ik;
 use clatter::traits::Handshaker;
 use clatter::transportstate::TransportState;
-use zeroize::Zeroize;
 
 use crate::channel::Channel;
 use crate::envelope::Inner;
 use crate::key::{GateId, Identity, PublicKey};
 use crate::limits::{ANSWER_LEN, INNER_LEN, REQUEST_LEN};
 
+mod responder;
 mod x25519;
+
+pub use responder::{Opened, Responder};
 
 type Noise = NqHandshakeCore<x25519::Contributory, ChaChaPoly, Blake2s, sealed_generator::NoGenerator>;
 
@@ -88,70 +90,6 @@ impl Initiator {
             return Err(Failed);
         }
         Ok((answer, self.0))
-    }
-}
-
-/// The gate's side, between an authentic question and its answer.
-pub struct Responder(Noise);
-
-impl Responder {
-    /// Reads a first message: who wrote it, and what he asks.
-    ///
-    /// `ephemeral` is only sent by [`Responder::answer`]; after a failure it may be used for the next message.
-    ///
-    /// # Errors
-    /// [`Failed`] if the message was not written for this gate's key by the owner of the client key inside it.
-    pub fn read(
-        gate_identity: &Identity,
-        ephemeral: &Identity,
-        gate: GateId,
-        inner: &Inner,
-    ) -> Result<(Self, PublicKey, [u8; REQUEST_LEN]), Failed> {
-        let pattern = noise_ik();
-        let mut noise = Noise::new(
-            pattern,
-            &prologue(gate),
-            false,
-            Some(gate_identity.pair()),
-            Some(ephemeral.pair()),
-            None,
-            None,
-        )
-        .map_err(|_| Failed)?;
-        let mut request = [0; REQUEST_LEN];
-        let read = noise.read_message(inner, &mut request).map_err(|_| Failed)?;
-        let client = noise.get_remote_static().ok_or(Failed)?;
-        if read != REQUEST_LEN {
-            request.zeroize();
-            return Err(Failed);
-        }
-        Ok((Self(noise), PublicKey(client), request))
-    }
-
-    /// Writes the second message.
-    ///
-    /// # Errors
-    /// [`Failed`] if the client's keys are unusable.
-    pub fn answer(self, answer: &[u8; ANSWER_LEN]) -> Result<Inner, Failed> {
-        self.write(answer).map(|(inner, _)| inner)
-    }
-
-    /// Writes the second message, after which the conversation goes on.
-    ///
-    /// # Errors
-    /// As [`Responder::answer`].
-    pub fn answer_and_go_on(self, answer: &[u8; ANSWER_LEN]) -> Result<(Inner, Channel), Failed> {
-        let (inner, noise) = self.write(answer)?;
-        Ok((inner, Channel::of_gate(split(noise)?)))
-    }
-
-    fn write(mut self, answer: &[u8; ANSWER_LEN]) -> Result<(Inner, Noise), Failed> {
-        let mut inner = [0; INNER_LEN];
-        let written = self.0.write_message(answer, &mut inner).map_err(|_| Failed)?;
-        if written != INNER_LEN {
-            return Err(Failed);
-        }
-        Ok((inner, self.0))
     }
 }
 

@@ -88,6 +88,22 @@ impl Identity {
     }
 }
 
+/// What two key pairs make together. Whoever has what a gate shares with a client can write questions in the client's name, as
+/// whoever has the gate's own key can; he cannot answer as the gate. So it is kept as the gate's key is, and never written down.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct SharedSecret([u8; KEY_LEN]);
+
+impl SharedSecret {
+    /// The secret of these bytes.
+    pub const fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; KEY_LEN] {
+        &self.0
+    }
+}
+
 /// The symmetric key that every enrolled client of a gate has. It only decides what is worth a public-key operation.
 #[derive(Clone, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
 pub struct DoorKey([u8; KEY_LEN]);

@@ -7,7 +7,7 @@ use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::book::{Book, BookId};
-use crate::key::PublicKey;
+use crate::key::{PublicKey, SharedSecret};
 use crate::limits::{MAX_CLIENT_SERVICES, MAX_NAME};
 use crate::replay::Used;
 use crate::time::UnixTime;
@@ -152,6 +152,11 @@ impl Client {
         self.key == *key || self.former.as_ref().is_some_and(is_former)
     }
 
+    /// Whether `key` is or was the client's.
+    fn is_named_by(&self, key: &PublicKey) -> bool {
+        self.key == *key || self.former.is_some_and(|former| former.key == *key)
+    }
+
     /// Whether the enrolment has ended. Without a clock one that ends has ended.
     pub fn has_expired(&self, unix: Option<UnixTime>) -> bool {
         self.expires.is_some_and(|end| unix.is_none_or(|unix| unix >= end))
@@ -184,6 +189,14 @@ pub trait Roster {
     fn set_cursor(&mut self, book: BookId, next: u32);
     /// The secret of a client's second factor, if it has one.
     fn totp(&self, client: ClientId) -> Option<&TotpSecret>;
+    /// What the gate shares with the owner of this key, if it was [kept](Roster::keep_shared): then his questions cost one X25519
+    /// operation less.
+    fn shared(&self, _key: &PublicKey) -> Option<&SharedSecret> {
+        None
+    }
+    /// Keeps what the gate shares with a client, who has just proven that this key is his. A host may forget it whenever it likes,
+    /// or keep nothing; it must wipe what it forgets, and forget whoever leaves the roster.
+    fn keep_shared(&mut self, _key: &PublicKey, _shared: SharedSecret) {}
 }
 
 /// A roster of at most `N` clients and `N` books without a heap, searched from front to back.
@@ -198,6 +211,8 @@ struct Enrolled {
     client: Client,
     used: Used,
     totp: Option<TotpSecret>,
+    /// With the key that it belongs to.
+    shared: Option<(PublicKey, SharedSecret)>,
 }
 
 /// The roster has no room left.
@@ -220,7 +235,7 @@ impl<const N: usize> FixedRoster<N> {
         used: Used,
         totp: Option<TotpSecret>,
     ) -> Result<(), RosterFull> {
-        self.clients.push(Enrolled { client, used, totp }).map_err(|_| RosterFull)
+        self.clients.push(Enrolled { client, used, totp, shared: None }).map_err(|_| RosterFull)
     }
 
     /// Adds a book whose first number that was never offered is `cursor`.
@@ -238,8 +253,7 @@ impl<const N: usize> FixedRoster<N> {
 
 impl<const N: usize> Roster for FixedRoster<N> {
     fn client(&self, key: &PublicKey) -> Option<&Client> {
-        let has = |client: &&Client| client.key == *key || client.former.is_some_and(|f| f.key == *key);
-        self.clients.iter().map(|enrolled| &enrolled.client).find(has)
+        self.clients.iter().map(|enrolled| &enrolled.client).find(|client| client.is_named_by(key))
     }
 
     fn client_by_id(&self, id: ClientId) -> Option<&Client> {
@@ -273,6 +287,17 @@ impl<const N: usize> Roster for FixedRoster<N> {
 
     fn totp(&self, client: ClientId) -> Option<&TotpSecret> {
         self.enrolled(client)?.totp.as_ref()
+    }
+
+    fn shared(&self, key: &PublicKey) -> Option<&SharedSecret> {
+        let mut all = self.clients.iter().filter_map(|enrolled| enrolled.shared.as_ref());
+        all.find(|(whose, _)| whose == key).map(|(_, shared)| shared)
+    }
+
+    fn keep_shared(&mut self, key: &PublicKey, shared: SharedSecret) {
+        if let Some(enrolled) = self.clients.iter_mut().find(|enrolled| enrolled.client.is_named_by(key)) {
+            enrolled.shared = Some((*key, shared));
+        }
     }
 }
 

@@ -4,13 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use knockgate_core::book::{Book, BookId};
-use knockgate_core::key::PublicKey;
+use knockgate_core::key::{PublicKey, SharedSecret};
 use knockgate_core::replay::Used;
 use knockgate_core::totp::TotpSecret;
 use knockgate_core::{Client, ClientId, Name, Roster};
 
 use super::enrolment::{Changes, Enrolment};
 use super::store::Loaded;
+
+use acquaintances::Acquaintances;
+
+mod acquaintances;
 
 /// What the core asks.
 ///
@@ -24,18 +28,27 @@ pub struct LiveRoster {
     cursors: HashMap<BookId, u32>,
     /// Whose `used` has changed since it was last taken to be stored.
     dirty: HashSet<ClientId>,
+    acquaintances: Acquaintances,
 }
 
 impl LiveRoster {
     pub fn new(enrolment: Arc<Enrolment>, loaded: Loaded) -> Self {
         let Loaded { used, cursors, .. } = loaded;
-        Self { enrolment, gone: HashMap::new(), used, cursors, dirty: HashSet::new() }
+        Self {
+            enrolment,
+            gone: HashMap::new(),
+            used,
+            cursors,
+            dirty: HashSet::new(),
+            acquaintances: Acquaintances::new(),
+        }
     }
 
     /// Takes over another enrolment, whose changes since the present one these are; what is used up stays. Returns the
     /// present one: to drop a big one takes a while, which the event loop need not spend.
     pub fn take_over(&mut self, enrolment: Arc<Enrolment>, changes: &Changes) -> Arc<Enrolment> {
         self.gone.extend(changes.removed.iter().cloned());
+        self.acquaintances.retain(|key| enrolment.client(key).is_some());
         std::mem::replace(&mut self.enrolment, enrolment)
     }
 
@@ -111,6 +124,14 @@ impl Roster for LiveRoster {
 
     fn totp(&self, client: ClientId) -> Option<&TotpSecret> {
         self.enrolment.totp(client)
+    }
+
+    fn shared(&self, key: &PublicKey) -> Option<&SharedSecret> {
+        self.acquaintances.shared(key)
+    }
+
+    fn keep_shared(&mut self, key: &PublicKey, shared: SharedSecret) {
+        self.acquaintances.keep(*key, shared);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::action::{Action, ExchangeId, HoldId, Origin, Outcome, Peer, Record};
 use crate::book::BookId;
 use crate::envelope::{self, Direction, Inner, Message, Unsealed};
 use crate::grant::Grant;
-use crate::handshake::Responder;
+use crate::handshake::{Opened, Responder};
 use crate::key::{DoorKey, Identity, PublicKey};
 use crate::limits::{MAX_ANSWER_GRANTS, POLICY_DEADLINE};
 use crate::message::{Answer, Offer, OpenService, Request, RequestError, Verdict};
@@ -238,14 +238,19 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 
     fn authenticate(&mut self, now: Now, inner: &Inner) -> Result<Authentic<Asked>, Refusal> {
         let ephemeral = self.ephemeral.get_or_insert_with(|| Identity::generate(&mut self.rng));
-        let (responder, key, payload) =
-            Responder::read(&self.config.identity, ephemeral, self.config.gate, inner)
+        let known = |key: &PublicKey| self.roster.shared(key);
+        let (responder, opened) =
+            Responder::read_knowing(&self.config.identity, ephemeral, self.config.gate, inner, known)
                 .map_err(|_| Refusal::Unauthentic)?;
+        let Opened { client: key, request, made } = opened;
         // A stranger with a door key may have any key pair; only the roster makes him a client.
         if !self.roster.client(&key).is_some_and(|client| client.has_key(&key, now.unix)) {
             return Err(Refusal::UnknownClient);
         }
-        let request = Request::decode(&payload);
+        if let Some(shared) = made {
+            self.roster.keep_shared(&key, shared);
+        }
+        let request = Request::decode(&request);
         let counter = replay::counter_of(&request).ok_or(Refusal::Malformed)?;
         Ok(Authentic { key, counter, payload: Asked { request, responder } })
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::key::SecretKey;
+use crate::key::{SecretKey, SharedSecret};
 use clatter::KeyPair;
 use clatter::bytearray::SensitiveByteArray;
 use clatter::crypto::dh::X25519;
@@ -124,6 +124,51 @@ fn both_ends_understand_each_other() {
 }
 
 #[test]
+fn with_what_was_kept_every_byte_of_the_answer_is_the_same_and_nothing_is_made_anew() {
+    let (_, first) = our_client();
+    let (anew, question) = our_gate_knowing(&first, |_| None).ok().unwrap();
+    let shared = question.made.unwrap();
+
+    let (knowing, question) = our_gate_knowing(&first, |key| {
+        assert_eq!(*key, public(CLIENT_SECRET));
+        Some(&shared)
+    })
+    .ok()
+    .unwrap();
+
+    assert_eq!((question.client, question.request), (public(CLIENT_SECRET), REQUEST));
+    assert!(question.made.is_none());
+    assert_eq!(knowing.answer(&ANSWER).unwrap(), anew.answer(&ANSWER).unwrap());
+}
+
+#[test]
+fn what_was_kept_is_what_its_two_keys_make_in_every_handshake() {
+    let made = |first: &Inner| our_gate_knowing(first, |_| None).ok().unwrap().1.made.unwrap();
+    let start = |ephemeral| {
+        let client = identity(CLIENT_SECRET);
+        Initiator::start(&client, identity(ephemeral), public(GATE_SECRET), GATE, &REQUEST).ok().unwrap().1
+    };
+    assert_eq!(made(&start([0x33; 32])).bytes(), made(&start([0x34; 32])).bytes());
+}
+
+#[test]
+fn what_was_kept_of_somebody_else_opens_nothing() {
+    let (_, of_another) = start(public(GATE_SECRET), GATE, [0x23; 32]).ok().unwrap();
+    let of_another = our_gate_knowing(&of_another, |_| None).ok().unwrap().1.made.unwrap();
+    let (_, first) = our_client();
+    assert!(our_gate_knowing(&first, |_| Some(&of_another)).is_err());
+}
+
+#[test]
+fn a_damaged_byte_is_noticed_with_what_was_kept_too() {
+    let (_, first) = our_client();
+    let shared = our_gate_knowing(&first, |_| None).ok().unwrap().1.made.unwrap();
+    for damaged in damages(&first) {
+        assert!(our_gate_knowing(&damaged, |_| Some(&shared)).is_err());
+    }
+}
+
+#[test]
 fn a_damaged_byte_anywhere_in_the_first_message_is_noticed() {
     let (_, first) = our_client();
     for damaged in damages(&first) {
@@ -234,6 +279,13 @@ fn our_client() -> (Initiator, Inner) {
 
 fn our_gate(first: &Inner) -> Result<(Responder, PublicKey, [u8; REQUEST_LEN]), Failed> {
     Responder::read(&identity(GATE_SECRET), &identity(GATE_EPHEMERAL), GATE, first)
+}
+
+fn our_gate_knowing<'known>(
+    first: &Inner,
+    known: impl FnOnce(&PublicKey) -> Option<&'known SharedSecret>,
+) -> Result<(Responder, Opened), Failed> {
+    Responder::read_knowing(&identity(GATE_SECRET), &identity(GATE_EPHEMERAL), GATE, first, known)
 }
 
 /// The message with the lowest, the highest, and every bit of one byte flipped, for each byte.

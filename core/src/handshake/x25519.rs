@@ -10,7 +10,18 @@ use clatter::crypto::dh::X25519;
 use clatter::error::{DhError, DhResult};
 use clatter::traits::{CryptoComponent, Dh, Rng};
 
+use crate::handshake::Failed;
+use crate::key::{Identity, PublicKey, SharedSecret};
 use crate::limits::KEY_LEN;
+
+/// What the owners of both keys share.
+///
+/// # Errors
+/// [`Failed`] if `other` is of low order.
+pub(super) fn shared(own: &Identity, other: &PublicKey) -> Result<SharedSecret, Failed> {
+    let shared = Contributory::dh(&own.pair().secret, &other.0).map_err(|_| Failed)?;
+    Ok(SharedSecret::from_bytes(*shared))
+}
 
 #[derive(Clone)]
 pub(super) struct Contributory;

@@ -126,3 +126,37 @@ fn a_second_factor_that_is_new_is_a_change() {
     file.set_second_factor(ALICE, Some(secret(2)));
     assert_eq!(Enrolment::new(&file).changes_since(&before).changed.len(), 1);
 }
+
+#[test]
+fn what_is_shared_with_a_client_is_forgotten_when_its_key_leaves_the_roster() {
+    let [alice, bob] = [PublicKey([1; 32]), PublicKey([2; 32])];
+    let (mut file, mut live) = (roster(), live(&roster()));
+    let shared = |live: &LiveRoster| [alice, bob, NEW_KEY].map(|key| live.shared(&key).is_some());
+    live.keep_shared(&alice, SharedSecret::from_bytes([7; 32]));
+    live.keep_shared(&bob, SharedSecret::from_bytes([8; 32]));
+    assert_eq!(shared(&live), [true, true, false]);
+
+    let former = FormerKey { key: alice, until: NOW };
+    for (case, former, kept) in [(1, Some(former), true), (2, None, false)] {
+        let mut file = roster();
+        file.rekey("alice", NEW_KEY, former).unwrap();
+        live.take_over(Arc::new(Enrolment::new(&file)), &Changes::default());
+        assert_eq!(shared(&live), [kept, true, false], "case {case}");
+    }
+    file.remove("bob").unwrap();
+    live.take_over(Arc::new(Enrolment::new(&file)), &Changes::default());
+    assert_eq!(shared(&live), [false; 3]);
+}
+
+#[test]
+fn of_two_keys_that_meet_in_a_place_the_last_one_is_known() {
+    let mut live = live(&roster());
+    let [first, last] = [3, 4].map(|end| {
+        let mut key = [1; 32];
+        key[31] = end;
+        PublicKey(key)
+    });
+    live.keep_shared(&first, SharedSecret::from_bytes([7; 32]));
+    live.keep_shared(&last, SharedSecret::from_bytes([8; 32]));
+    assert_eq!([first, last].map(|key| live.shared(&key).is_some()), [false, true]);
+}

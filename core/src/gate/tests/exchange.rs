@@ -3,7 +3,7 @@
 use super::bench::*;
 use crate::envelope;
 use crate::key::GateId;
-use crate::limits::MESSAGE_LEN;
+use crate::limits::{INNER_LEN, MESSAGE_LEN};
 use crate::message::{Kind, Verdict};
 use crate::note::Note;
 use crate::refusal::Refusal;
@@ -61,6 +61,31 @@ fn a_counter_below_the_last_one_is_refused_whatever_the_message_looks_like() {
             bench.message(ALICE, |request| (request.kind, request.counter) = (Kind::Status, counter));
         assert_eq!(bench.send(HOME, &message).map(|_| ()), expected, "counter {counter}");
     }
+}
+
+#[test]
+fn what_the_gate_shares_with_a_client_is_kept_once_he_has_proven_who_he_is() {
+    let mut bench = bench();
+    let is_kept = |bench: &Usual, who| bench.gate.roster().shared(&bench.client(who).key).is_some();
+    let door_key = bench.gate.config().door_keys[0].clone();
+    let (_, unknown) = bench.message(STRANGER, |_| {});
+    let (_, sealed) = bench.message(ALICE, |_| {});
+    let gate = bench.gate.config().gate;
+    let mut inner = envelope::open(&door_key, gate, envelope::Direction::Request, &sealed).unwrap();
+    // Her key is still inside, the question is none of hers.
+    inner[INNER_LEN - 1] ^= 1;
+    let mut rng = crate::testing::TestRng::new(9);
+    let forged = envelope::seal(&door_key, gate, envelope::Direction::Request, &inner, &mut rng).unwrap();
+
+    assert_eq!(bench.send(HOME, &unknown), Err(Refusal::UnknownClient));
+    assert_eq!(bench.send(HOME, &forged), Err(Refusal::Unauthentic));
+    assert_eq!([ALICE, STRANGER].map(|who| is_kept(&bench, who)), [false, false]);
+
+    for _ in 0..2 {
+        assert_eq!(bench.status(ALICE, HOME).verdict, Verdict::Nothing);
+        assert!(is_kept(&bench, ALICE) && !is_kept(&bench, BOB));
+    }
+    assert_eq!(bench.send(HOME, &forged), Err(Refusal::Unauthentic));
 }
 
 #[test]
