@@ -1,6 +1,7 @@
 //! What the administrator does from the command line. Every command reads the configuration and the state, does one
 //! thing whole or not at all, and returns what it has to say.
 
+pub mod audit;
 pub mod book;
 pub mod check;
 pub mod client;
@@ -12,6 +13,7 @@ pub(crate) mod moment;
 mod policies;
 mod qr;
 pub mod running;
+pub mod report;
 mod session;
 pub mod state;
 pub mod status;

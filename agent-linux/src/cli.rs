@@ -2,8 +2,10 @@
 //!
 //! Exit status: 0 done, 1 failed (the message says the remedy), 2 the command line itself was wrong.
 
+mod audit;
 mod client;
 mod gateway;
+mod report;
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -13,8 +15,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::audit::Audit;
 use self::client::{Client, Door};
 use self::gateway::Gateway;
+use self::report::Report;
 use crate::admin;
 use crate::admin::init::{self, NewGateway, NewService};
 use crate::admin::running::Form;
@@ -56,6 +60,11 @@ enum Command {
     /// Make and show knock books
     #[command(subcommand)]
     Book(Book),
+    /// Check the audit log
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Tell what happened at the gate in some days: figures, or a page with charts
+    Report(Report),
     /// Repair the record of what has been used
     #[command(subcommand)]
     State(State),
@@ -189,6 +198,8 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
             admin::book::new(&config, &file, &admin::book::Figures { length, decoy_count, count })
         }
         Command::Book(Book::Show { book, numbers }) => admin::book::show(&config, &book, numbers),
+        Command::Audit(audit) => audit.run(&config),
+        Command::Report(report) => report.run(&config),
         Command::State(State::Rebuild { yes: true }) => admin::state::rebuild(&config),
         Command::State(State::Rebuild { yes: false }) => admin::state::explain_rebuild(&config),
         Command::Gateway(gateway) => gateway.run(&config),

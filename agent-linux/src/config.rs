@@ -5,6 +5,7 @@
 //! What lies outside the file (keys, roster, policy modules) is checked by `knockgated check`.
 
 mod acts;
+mod audit;
 mod capture;
 mod check;
 mod control;
@@ -40,6 +41,7 @@ use knockgate_core::profile::{PortRange, Protocol};
 use knockgate_core::static_sequence::Step;
 use knockgate_policy_abi::Capabilities;
 
+pub use crate::audit::Rotation;
 pub use crate::capture::watch::Via;
 pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
 pub use gateway::Gateway;
@@ -65,6 +67,7 @@ pub struct Config {
     pub gate: Gate,
     /// There if the file is for a firmware in front of machines, and not for this host.
     pub gateway: Option<Gateway>,
+    pub audit: AuditLog,
     pub packet: Packet,
     pub capture: Capture,
     pub control: Control,
@@ -94,6 +97,23 @@ pub struct Gate {
     pub audit_log: Option<PathBuf>,
     /// The interfaces that are guarded; empty means every one but loopback.
     pub interfaces: Vec<String>,
+}
+
+/// `[audit]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuditLog {
+    pub on_failure: OnFailure,
+    pub rotation: Rotation,
+}
+
+/// What happens while the audit log cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The gate goes on, and what is lost is counted.
+    Count,
+    /// Nothing opens.
+    Refuse,
 }
 
 /// `[packet]`

@@ -10,5 +10,6 @@ pub mod control;
 pub mod firewall;
 #[doc(hidden)]
 pub mod fuzzing;
+pub(crate) mod report;
 pub mod run;
 pub mod state;

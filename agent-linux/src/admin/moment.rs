@@ -37,6 +37,22 @@ pub(crate) fn moment(text: &str) -> Result<UnixTime, String> {
     Ok(UnixTime::from_micros(micros))
 }
 
+/// A moment that something begins at: a span before now, the beginning of a day, or a time with its zone.
+pub(crate) fn since(text: &str) -> Result<UnixTime, String> {
+    if let Ok(span) = span(text) {
+        let now = now().ok_or("this host's calendar is before 1970; set its clock, or write a day")?;
+        let span = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        return Ok(UnixTime::from_micros(now.as_micros().saturating_sub(span)));
+    }
+    let begin = text.parse::<Date>().ok().filter(|_| text.len() == "2027-01-31".len());
+    let begin = begin.and_then(|day| day.to_zoned(TimeZone::system()).ok()).map(|day| day.timestamp());
+    let begin = begin.and_then(|begin| u64::try_from(begin.as_microsecond()).ok());
+    match begin {
+        Some(micros) => Ok(UnixTime::from_micros(micros)),
+        None => moment(text).map_err(|error| format!("{error}, or a span such as 7d")),
+    }
+}
+
 /// A moment, or a span from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
@@ -107,6 +123,14 @@ mod tests {
             assert_eq!(moment(text).is_ok(), good, "case {case}: {text}");
         }
         assert_eq!(moment("1970-01-02T00:00:00Z"), Ok(UnixTime::from_micros(86_400_000_000)));
+    }
+
+    #[test]
+    fn since_a_day_is_since_its_beginning() {
+        let (begin, end) = (since("2027-01-31").unwrap(), moment("2027-01-31").unwrap());
+        assert_eq!(end.as_micros() - begin.as_micros(), 86_400_000_000);
+        assert!(since("7d").unwrap() < since("1h").unwrap());
+        assert!(since("yesterday").is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Decided;
+use super::chain::Link;
 use super::noise::Noise;
 
 /// One line of the log.
@@ -173,6 +174,20 @@ pub enum AuditRecord {
     Lost {
         records: u64,
     },
+    /// The first record of a file, or the first one that is chained.
+    LogBegins {
+        /// `new`, `next-file`; `unchained` after records of before the chain, `unreadable` after what is no log.
+        reason: &'static str,
+        /// The file that ends with the value before.
+        file: Option<String>,
+        chain_before: Link,
+    },
+    /// What is between this record and the last one before is what a crash or a full disk has left of one.
+    Torn {
+        bytes: u64,
+        /// The first 16 bytes of SHA-256 over these.
+        digest: Link,
+    },
 }
 
 /// The names that people know, for the numbers that the core knows.
@@ -190,6 +205,22 @@ impl AuditRecord {
 
     pub fn stopped(reason: impl Into<String>) -> Self {
         Self::Stopped { reason: reason.into() }
+    }
+
+    /// The chain begins.
+    pub(super) fn log_begins(reason: &'static str) -> Self {
+        Self::LogBegins { reason, file: None, chain_before: Link::NONE }
+    }
+
+    /// The chain goes on in another file.
+    pub(super) fn log_goes_on(file: Option<String>, chain_before: Link) -> Self {
+        Self::LogBegins { reason: "next-file", file, chain_before }
+    }
+
+    /// The value before this record, if that is not the one of the record before.
+    pub(super) fn link_before(&self) -> Option<Link> {
+        let Self::LogBegins { chain_before, .. } = self else { return None };
+        Some(*chain_before)
     }
 
     /// A message that came to the central port was authentic and fresh.

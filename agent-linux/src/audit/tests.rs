@@ -6,6 +6,7 @@ use knockgate_core::ClientId;
 use knockgate_policy_host::{Cause, Event, HostKind};
 use serde_json::Value;
 
+use super::writer::now;
 use super::*;
 
 #[path = "../../../tests/golden/audit.rs"]
@@ -27,6 +28,10 @@ fn log() -> (tempfile::TempDir, PathBuf) {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("audit.jsonl");
     (temp, path)
+}
+
+fn open(path: &Path) -> AuditFile {
+    AuditFile::open(path, Rotation::default()).unwrap()
 }
 
 fn lines(path: &Path) -> Vec<Value> {
@@ -52,10 +57,10 @@ fn every_record_is_a_line_with_its_time_and_a_rising_number_across_restarts() {
 
     let lines = lines(&path);
 
-    assert_eq!(lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     assert_eq!(
         lines.iter().map(|line| line["event"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["started", "stopped", "started", "stopped"]
+        ["log-begins", "started", "stopped", "started", "stopped"]
     );
     let time = lines[0]["time"].as_str().unwrap();
     assert!(
@@ -72,8 +77,12 @@ fn a_line_that_a_crash_cut_off_spoils_no_other() {
     std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(br#"{"time":"2026-"#).unwrap();
     Audit::open(&path).unwrap().write(AuditRecord::stopped("two"));
     let seen: Vec<_> =
-        lines(&path).iter().map(|line| (line["seq"].clone(), line["reason"].clone())).collect();
-    assert_eq!(seen, [(0.into(), "one".into()), (1.into(), "two".into())]);
+        lines(&path).iter().map(|line| (line["event"].clone(), line["reason"].clone())).collect();
+    let [new, stopped, torn] = ["log-begins", "stopped", "torn"].map(Value::from);
+    assert_eq!(
+        seen,
+        [(new, "new".into()), (stopped.clone(), "one".into()), (torn, Value::Null), (stopped, "two".into())]
+    );
 }
 
 #[test]
@@ -91,9 +100,9 @@ fn a_minute_of_noise_is_one_record_with_its_counters() {
 fn records_that_find_no_room_are_counted_and_nobody_waits() {
     let (_temp, path) = log();
     let (queue, entries) = sync_channel(1);
-    let lost = Arc::default();
-    let writer = Writer::new(AuditFile::open(&path).unwrap(), &lost);
-    let audit = Audit { queue: Some(queue), lost, writer: None };
+    let state = Arc::default();
+    let writer = Writer::new(open(&path), &state);
+    let audit = Audit { queue: Some(queue), state, writer: None };
 
     for _ in 0..4 {
         audit.write(AuditRecord::stopped("test"));
@@ -103,24 +112,24 @@ fn records_that_find_no_room_are_counted_and_nobody_waits() {
 
     let seen: Vec<_> =
         lines(&path).iter().map(|line| (line["event"].clone(), line["records"].as_u64())).collect();
-    assert_eq!(seen, [("lost".into(), Some(3)), ("stopped".into(), None)]);
+    assert_eq!(seen[1..], [("lost".into(), Some(3)), ("stopped".into(), None)]);
 }
 
 #[test]
 fn a_full_disk_loses_records_but_not_their_number() {
-    let lost = Arc::new(AtomicU64::new(5));
-    let file = AuditFile::open(Path::new("/dev/full")).unwrap();
-    let mut writer = Writer::new(file, &lost);
-    writer.append(vec![entry(AuditRecord::stopped("one")), entry(AuditRecord::stopped("two"))]);
-    assert_eq!(lost.load(Ordering::Relaxed), 7);
+    let state = Arc::new(State { lost: AtomicU64::new(5), ..State::default() });
+    let mut writer = Writer::new(open(Path::new("/dev/full")), &state);
+    writer.append(vec![now(AuditRecord::stopped("one")), now(AuditRecord::stopped("two"))]);
+    assert_eq!(state.lost.load(Ordering::Relaxed), 7);
+    assert!(state.is_failing.load(Ordering::Relaxed));
 }
 
 #[test]
 fn one_sync_is_for_all_that_follows_soon_and_is_not_put_off_by_it() {
     let folder = tempfile::tempdir().unwrap();
-    let file = AuditFile::open(&folder.path().join("audit.jsonl")).unwrap();
+    let file = open(&folder.path().join("audit.jsonl"));
     let mut writer = Writer::new(file, &Arc::default());
-    let append = |writer: &mut Writer| writer.append(vec![entry(AuditRecord::stopped("one"))]);
+    let append = |writer: &mut Writer| writer.append(vec![now(AuditRecord::stopped("one"))]);
     assert!(writer.sync_due.is_none(), "nothing is written");
     append(&mut writer);
     let due = writer.sync_due.unwrap();

@@ -15,6 +15,7 @@ use knockgate_core::message::Mode;
 use toml::de::DeTable;
 
 use super::acts::{channels, units};
+use super::audit::audit;
 use super::capture::capture;
 use super::control::control;
 use super::document::{At, Problems, Section};
@@ -51,6 +52,7 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
     let role = Role::of(root);
     let gate = gate(&root.section("gate"), role);
     let GatewayDraft { gateway, console } = gateway(root);
+    let audit = audit(root);
     let packet = packet(root);
     let capture = capture(root);
     let control = control(root);
@@ -90,6 +92,7 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
         path: path.to_owned(),
         gate: gate?,
         gateway: gateway?,
+        audit: audit?,
         packet: packet?,
         capture: capture?,
         control: control?,

@@ -75,7 +75,7 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     let (store, loaded) = Store::open(&dir, identity.id, &roster)?;
     let store = Arc::new(store);
     drop(roster);
-    let audit = Arc::new(Audit::open(audit_log)?);
+    let audit = Arc::new(Audit::open_with(audit_log, config.audit.rotation)?);
     let seating = policy::seat(&config, &store, &audit)?;
     let signals = Signals::catch()?;
     let sockets = Sockets::open(&config.control)?;
