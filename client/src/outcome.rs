@@ -454,6 +454,9 @@ pub(crate) fn because(refusal: Refusal, facts: &Facts) -> String {
         Refusal::NoGrant => {
             format!("nothing of that kind is open to this client; knock with `knockgate knock {profile}`")
         }
+        Refusal::Unrecorded => {
+            format!("it cannot write its audit log and opens nothing until it can; {ask} to make room for it")
+        }
         Refusal::Expired => format!("the enrolment of this client has ended; {ask} to prolong it"),
     }
 }

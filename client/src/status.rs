@@ -38,7 +38,7 @@ fn refusal_of_the_question(answer: &Answer) -> Option<Failure> {
             Refusal::CodeWanted | Refusal::WrongCode | Refusal::NoGrant => false,
             Refusal::NotAllowed | Refusal::Busy | Refusal::Exhausted => false,
             Refusal::WrongPort | Refusal::TooManyStrays | Refusal::TooLate | Refusal::Superseded => false,
-            Refusal::Denied | Refusal::PolicyFailed | Refusal::Unavailable => false,
+            Refusal::Denied | Refusal::PolicyFailed | Refusal::Unavailable | Refusal::Unrecorded => false,
         },
         None => true,
     };

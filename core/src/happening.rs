@@ -139,7 +139,8 @@ fn is_attempt(refusal: Refusal) -> bool {
         | Refusal::Stale
         | Refusal::CodeWanted
         | Refusal::NoGrant
-        | Refusal::Expired => false,
+        | Refusal::Expired
+        | Refusal::Unrecorded => false,
     }
 }
 

@@ -56,11 +56,13 @@ pub enum Refusal {
     NoGrant = 23,
     /// The client's enrolment has ended.
     Expired = 24,
+    /// The gate cannot write down what happens, and is told to open nothing then.
+    Unrecorded = 25,
 }
 
 impl Refusal {
     /// How many reasons there are, as a table size: the highest number and the unused zero.
-    const TABLE: usize = 25;
+    const TABLE: usize = 26;
 
     /// Every reason, in the order of their numbers.
     #[rustfmt::skip]
@@ -69,6 +71,7 @@ impl Refusal {
         Self::Unsupported, Self::Overloaded, Self::NotAllowed, Self::LockedOut, Self::Busy, Self::Exhausted,
         Self::WrongPort, Self::TooManyStrays, Self::TooLate, Self::Superseded, Self::Denied, Self::PolicyFailed,
         Self::Unavailable, Self::Stale, Self::CodeWanted, Self::WrongCode, Self::NoGrant, Self::Expired,
+        Self::Unrecorded,
     ];
 
     /// The number of this reason on the wire.
@@ -108,6 +111,7 @@ impl Refusal {
             Self::WrongCode => "wrong-code",
             Self::NoGrant => "no-grant",
             Self::Expired => "expired",
+            Self::Unrecorded => "unrecorded",
         }
     }
 }
@@ -152,6 +156,6 @@ mod tests {
             assert_eq!(refusals.of(refusal), 1, "{}", refusal.word());
         }
         assert_eq!(Refusal::from_code(0), None);
-        assert_eq!(Refusal::from_code(25), None);
+        assert_eq!(Refusal::from_code(26), None);
     }
 }

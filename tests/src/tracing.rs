@@ -1,6 +1,7 @@
 //! A running program under `strace`: which system calls it makes, and what happens to it at one of them.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ pub enum Interference<'a> {
     Kill {
         call: &'a str,
         nth: u32,
+    },
+    /// These calls fail with this error, if they are about this file.
+    FailAt {
+        calls: &'a str,
+        error: &'a str,
+        file: &'a Path,
     },
     /// These calls fail with this error.
     Fail {
@@ -44,6 +51,11 @@ impl Tracer {
             Interference::Kill { call, nth } => {
                 command.arg(format!("--trace={call}"));
                 command.arg(format!("--inject={call}:signal=KILL:when={nth}"));
+            }
+            Interference::FailAt { calls, error, file } => {
+                command.arg(format!("--trace={calls}"));
+                command.arg(format!("--inject={calls}:error={error}"));
+                command.arg("--trace-path").arg(file);
             }
             Interference::Fail { calls, error } => {
                 command.arg(format!("--trace={calls}"));

@@ -47,7 +47,7 @@ impl Role {
 }
 
 /// Keys that only a server understands, and what a gateway has instead; `*` is any name.
-const SERVERS_ALONE: [(&[&str], &str); 18] = [
+const SERVERS_ALONE: [(&[&str], &str); 19] = [
     (&["gate", "audit-log"], "its log is read with `knockgate log --remote`"),
     (&["audit"], "it keeps its records in memory, and never waits for a disk"),
     (&["gate", "interfaces"], "it guards what is behind its inner port"),

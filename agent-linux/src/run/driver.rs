@@ -10,7 +10,7 @@ use std::time::{self, Duration, SystemTime};
 use getrandom::SysRng;
 use knockgate_core::action::{ExchangeId, Peer};
 use knockgate_core::envelope::{Message, Unsealed};
-use knockgate_core::gate::Gate;
+use knockgate_core::gate::{Gate, Recording};
 use knockgate_core::key::DoorKey;
 use knockgate_core::limits::{MAX_DOOR_KEYS, MAX_STATIC_SEQUENCES};
 use knockgate_core::replay::Lease;
@@ -25,7 +25,7 @@ use crate::acts::Acts;
 use crate::audit::{Audit, AuditRecord};
 use crate::capture::ProbeSeen;
 use crate::capture::watch::Counts;
-use crate::config::{Config, Service};
+use crate::config::{Config, OnFailure, Service};
 use crate::firewall::{self, Firewall, Reach};
 use crate::state::{LiveRoster, Store};
 
@@ -148,6 +148,7 @@ impl Driver {
 
     fn message(&mut self, now: Now, source: IpAddr, message: &Message, answer: oneshot::Sender<Message>) {
         let Some(message) = self.admit(now, source, Way::Connection, message) else { return };
+        self.mind_the_log();
         let peer = self.peers.next();
         let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Connection }, message);
         if result.is_ok() {
@@ -168,6 +169,7 @@ impl Driver {
     pub(super) fn hear(&mut self, from: SocketAddr, asked: SocketAddr, message: &Message) -> bool {
         let (now, source) = (clock::now(), from.ip());
         let Some(message) = self.admit(now, source, Way::Datagram, message) else { return false };
+        self.mind_the_log();
         let peer = self.peers.next();
         let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Datagram }, message);
         self.expect_answer(peer, Back::Datagram { to: from, from: asked }, source, result);
@@ -206,7 +208,10 @@ impl Driver {
         let is_by_holder = self.probe(now, Probe { source, port, kind: ProbeKind::Attempted });
         let probed = self.statics.probe(now.instant, seen);
         match probed {
-            Probed::Complete(door) => self.gate.handle_static(now, door, source),
+            Probed::Complete(door) => {
+                self.mind_the_log();
+                self.gate.handle_static(now, door, source);
+            }
             Probed::TooMany => self.noise.noise().over_budget += 1,
             Probed::Incomplete => {}
         }
@@ -239,11 +244,30 @@ impl Driver {
 
     /// Does what the gate asks. Whoever knocks waits for this: nothing is written yet.
     pub(super) fn act_on_all(&mut self) {
+        self.mind_the_log();
         loop {
             let now = clock::now();
             let Some(action) = self.gate.poll_action(now) else { return };
             self.act(now, action);
             self.gather_notes();
+        }
+    }
+
+    /// Where that is wanted, nothing opens while the audit log cannot be written.
+    fn mind_the_log(&mut self) {
+        let recording = match self.config.audit.on_failure {
+            OnFailure::Refuse if !self.audit.health().is_whole() => Recording::Wanting,
+            OnFailure::Refuse | OnFailure::Count => Recording::Kept,
+        };
+        if recording == self.gate.recording() {
+            return;
+        }
+        self.gate.set_recording(recording);
+        match recording {
+            Recording::Wanting => tracing::warn!(
+                "nothing opens until the audit log can be written: audit.on-failure is \"refuse\"; make room, or write \"count\""
+            ),
+            Recording::Kept => tracing::info!("the audit log is written again, and knocks count again"),
         }
     }
 

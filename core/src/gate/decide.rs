@@ -19,11 +19,10 @@ use crate::refusal::Refusal;
 use crate::roster::{ClientId, Roster};
 use crate::time::{Instant, Now};
 
-use super::Gate;
 use super::exchange::{Reply, Step};
 use super::knocker::{Credential, Knocker};
 use super::packet::Ask;
-use super::statics;
+use super::{Gate, Recording, statics};
 
 /// A knock about which the policy has decided.
 #[derive(Clone, Copy)]
@@ -254,6 +253,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         seconds: u32,
     ) -> Result<(), Refusal> {
         let Decided { waiter, client, source, .. } = decided;
+        if self.recording == Recording::Wanting {
+            return Err(Refusal::Unrecorded);
+        }
         let limits =
             self.config.service(service).filter(|_| client.may_use(service)).ok_or(Refusal::NotAllowed)?;
         let to = match bits {

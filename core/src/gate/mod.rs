@@ -164,6 +164,15 @@ impl<const S: usize> Config<S> {
     }
 }
 
+/// Whether a host writes down what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// It does, or goes on without.
+    Kept,
+    /// It cannot, and shall open nothing then.
+    Wanting,
+}
+
 /// Something that touched a watched port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
@@ -207,6 +216,7 @@ pub struct Gate<
     doorkeeper: Doorkeeper,
     /// Counters that need not be stored one by one; none if all must be.
     lease: Option<Lease>,
+    recording: Recording,
     /// Makes the tokens by which addresses are confirmed. A restart makes another one, and clients ask again.
     token_key: SecretKey,
     exchanges: Vec<Exchange, EXCHANGES>,
@@ -237,6 +247,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             roster,
             ephemeral: None,
             lease: None,
+            recording: Recording::Kept,
             token_key: SecretKey::generate(&mut rng),
             rng,
             exchanges: Vec::new(),
@@ -278,6 +289,16 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     pub fn set_door_keys(&mut self, keys: Vec<DoorKey, MAX_DOOR_KEYS>) {
         self.doorkeeper = Doorkeeper::new(self.config.gate, keys.clone());
         self.config.door_keys = keys;
+    }
+
+    /// Whether what happens is written down. While it is not, nothing opens, and nothing is prolonged on demand.
+    pub fn set_recording(&mut self, recording: Recording) {
+        self.recording = recording;
+    }
+
+    /// Whether what happens is written down, as far as the gate was told.
+    pub fn recording(&self) -> Recording {
+        self.recording
     }
 
     /// The counters that are admitted from memory alone from now on. They must be durable as such, and stay so until another

@@ -16,8 +16,8 @@ use crate::refusal::Refusal;
 use crate::roster::{Client, ClientId, Roster};
 use crate::time::{Instant, Now};
 
-use super::Gate;
 use super::exchange::{Asker, Reply, Then};
+use super::{Gate, Recording};
 
 /// What a packet knock wants to know from the policy.
 #[derive(Clone, Copy)]
@@ -146,6 +146,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     /// Whether a client may ask for `service` now, whichever way it knocks.
     pub(super) fn admit_knock(&mut self, now: Instant, asker: &Asker<'_>, service: u16) -> Result<(), Reply> {
         let client = asker.client;
+        if self.recording == Recording::Wanting {
+            return Err(Reply::refused(Refusal::Unrecorded));
+        }
         if let Some(left) = self.lockouts.left(now, asker.origin.source, client.id) {
             return Err(Reply::refused(Refusal::LockedOut).retry(left));
         }

@@ -19,7 +19,7 @@ use crate::time::{Instant, Now};
 
 use super::decide::{About, Openings};
 use super::knocker::Credential;
-use super::{Config, Gate};
+use super::{Config, Gate, Recording};
 
 /// What a static sequence opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +121,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         // There is nobody to ask for more.
         let is_enough = |wanted: &&super::Service| !wanted.confirm && !wanted.second_factor;
         self.config.service(service).filter(is_enough).ok_or(Refusal::NotAllowed)?;
+        if self.recording == Recording::Wanting {
+            return Err(Refusal::Unrecorded);
+        }
         if self.lockouts.left(now, source, client).is_some() {
             return Err(Refusal::LockedOut);
         }

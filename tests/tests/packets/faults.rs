@@ -18,6 +18,13 @@ pub(crate) fn stories() -> Vec<Story> {
             "on a full disk nothing opens that would have to be stored, and all is well once there is room",
             full_disk,
         ),
+        story("with no room for the audit log knocks open, and what was lost is counted", |lab| {
+            full_log(lab, "", Refused::Nothing)
+        }),
+        story(
+            "with no room for the audit log nothing opens where that is wanted, until there is room",
+            |lab| full_log(lab, "[audit]\non-failure = \"refuse\"\n", Refused::Everything),
+        ),
         story("a flushed table is restored with what packet knocks have opened", |lab| {
             restored(lab, "flush table inet knockgate")
         }),
@@ -65,6 +72,49 @@ fn full_disk(lab: &Lab) -> Result<()> {
     scene.must_be_open(&lab.visitor, SSH)?;
     scene.alice.knock("ssh")?.expect(0)?;
     scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_healthy()
+}
+
+/// What becomes of knocks while the audit log cannot be written.
+#[derive(PartialEq, Eq)]
+enum Refused {
+    Nothing,
+    Everything,
+}
+
+fn full_log(lab: &Lab, config: &str, refused: Refused) -> Result<()> {
+    const SOON: Duration = Duration::from_secs(10);
+    let mut scene = Scene::by_packet(lab, Family::V4, config)?;
+    let bob = Hand::of(&scene.gate.enrol("bob", &["ssh"], &[])?)?;
+    let to = lab.gate.at(Family::V4, KNOCK);
+    let ask = || bob.ask(&lab.visitor, to, &bob.open_ssh(1))?.context("silence");
+    ensure!(ask()?.verdict == Verdict::Granted, "there is room");
+
+    let log = lab.path("audit.jsonl");
+    let calls = "write,fdatasync";
+    let full =
+        Tracer::attach(scene.gate.pid()?, Interference::FailAt { calls, error: "ENOSPC", file: &log })?;
+    // The agent learns that there is no room when it writes what this one has done.
+    ensure!(ask()?.verdict == Verdict::Granted, "the first one finds out");
+    scene.gate.wait_for_log("the audit log cannot be written", 0)?;
+    let answer = ask()?;
+    match refused {
+        Refused::Nothing => ensure!(answer.verdict == Verdict::Granted, "{answer:?}"),
+        Refused::Everything => {
+            ensure!(answer.refusal() == Some(Refusal::Unrecorded), "{answer:?}");
+            scene.wait_until_shut(&lab.visitor, SSH)?;
+            ensure!(ask()?.refusal() == Some(Refusal::Unrecorded), "still");
+            scene.must_be_shut(&lab.visitor, SSH)?;
+        }
+    }
+    full.detach()?;
+
+    // Nobody need knock for the log to be found well again.
+    let lost = scene.gate.wait_for_audit("what was lost", |record| record["event"] == "lost")?;
+    ensure!(lost["records"].as_u64().is_some_and(|records| records > 0), "{lost}");
+    waiting::until_true("bob is let in again", SOON, || {
+        ask().is_ok_and(|answer| answer.verdict == Verdict::Granted)
+    })?;
     scene.must_be_healthy()
 }
 
