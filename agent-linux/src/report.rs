@@ -51,8 +51,9 @@ impl Report {
         let begins = chain.first.as_ref().and_then(|point| seconds(&point.time));
         let since = since.as_micros() / 1_000_000;
         // Nothing is drawn of the time before the log.
-        let since = begins.filter(|_| chain.unchained == 0).map_or(since, |begins| since.max(begins));
-        let mut tally = Tally::new(Span::new(since, until.as_micros() / 1_000_000));
+        let until = until.as_micros() / 1_000_000;
+        let begins = begins.filter(|begins| chain.unchained == 0 && *begins < until);
+        let mut tally = Tally::new(Span::new(since.max(begins.unwrap_or(since)), until));
         for file in &files {
             let unreadable = || format!("{}: cannot be read", file.display());
             let mut lines = Lines::of(file).with_context(unreadable)?;

@@ -9,6 +9,7 @@ use super::tally::{NOISE, Tally};
 /// The few lines that are printed.
 pub(super) fn summary(report: &Report) -> String {
     let Report { gate, tally, .. } = report;
+    let gate = plain(gate);
     let mut text = format!(
         "gate      {gate}, {} to {} (UTC)\nrecords   {}, {} starts\nknocks    {} opened, {} refused\nlockouts  {}\nnoise     {}\n",
         moment(tally.span.since),

@@ -54,6 +54,7 @@ impl Stage {
         let lines = std::fs::read_to_string(log).unwrap();
         let records = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         records
+            .filter(|record| record["event"] != "log-begins")
             .map(|record| record["title"].as_str().or(record["reason"].as_str()).unwrap().to_owned())
             .collect()
     }
