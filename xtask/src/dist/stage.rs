@@ -86,6 +86,9 @@ fn release_cargo(more: &[String]) -> Result<Command> {
     if let Some(home) = cargo_home() {
         flags.push(remap(&home, "/cargo"));
     }
+    // Where the library's source is installed, its places in panics are those of this machine.
+    let sysroot = tool::output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    flags.push(remap(&Path::new(sysroot.trim()).join("lib/rustlib/src/rust"), "/rustc"));
     flags.extend_from_slice(more);
     let mut cargo = tool::cargo();
     cargo.env("RUSTFLAGS", flags.join(" ")).args(["build", "--quiet", "--release", "--locked"]);
