@@ -27,6 +27,8 @@ const BURST: Duration = Duration::from_millis(1);
 pub enum Opening {
     /// A bare SYN.
     Syn,
+    /// A segment with these flags and nothing in it, which begins nothing.
+    Segment(u8),
     Datagram(Vec<u8>),
 }
 
@@ -54,7 +56,8 @@ impl Forger {
 
 fn packet(from: SocketAddr, to: SocketAddr, what: &Opening) -> Vec<u8> {
     let (protocol, segment) = match what {
-        Opening::Syn => (TCP, syn(from, to)),
+        Opening::Syn => (TCP, segment(from, to, SYN)),
+        Opening::Segment(flags) => (TCP, segment(from, to, *flags)),
         Opening::Datagram(payload) => (UDP, datagram(from, to, payload)),
     };
     let length = u16::try_from(segment.len()).unwrap_or(u16::MAX);
@@ -86,12 +89,12 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-fn syn(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+fn segment(from: SocketAddr, to: SocketAddr, flags: u8) -> Vec<u8> {
     let mut segment = vec![0; usize::from(TCP_HEADER)];
     segment[0..2].copy_from_slice(&from.port().to_be_bytes());
     segment[2..4].copy_from_slice(&to.port().to_be_bytes());
     segment[12] = (TCP_HEADER / 4) << 4;
-    segment[13] = SYN;
+    segment[13] = flags;
     segment[14..16].copy_from_slice(&u16::MAX.to_be_bytes());
     let sum = sum_with_ends(from, to, TCP, &segment);
     segment[16..18].copy_from_slice(&sum);

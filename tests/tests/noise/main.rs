@@ -4,6 +4,7 @@
 mod faults;
 mod floods;
 mod hearing;
+mod knockd;
 mod scans;
 mod stage;
 mod statics;
@@ -18,6 +19,7 @@ const LABS_AT_ONCE: usize = 2;
 fn main() -> ExitCode {
     harness::run_in(LABS_AT_ONCE, || {
         let mut stories = statics::stories();
+        stories.extend(knockd::stories());
         stories.extend(faults::stories());
         stories.extend(scans::stories());
         stories.extend(floods::stories());

@@ -13,7 +13,6 @@ use knockgate_tests::{Family, Lab, waiting};
 
 use crate::addresses::Addresses;
 use crate::agent_log::AgentLog;
-use crate::counted::Counted;
 use crate::floor;
 use crate::peer::{Knock, Peer};
 use crate::phases::{self, PACKET};
@@ -21,6 +20,7 @@ use crate::process::Process;
 use crate::segment::Segment;
 use crate::three::{Fault, Step};
 use crate::wire::{Seen, Watching, Wire};
+use knockgate_tests::counted::Counted;
 
 /// Who hears.
 pub(crate) enum Behind<'lab> {

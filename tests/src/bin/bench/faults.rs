@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use knockgate_tests::Lab;
+use knockgate_tests::installed;
 
 use crate::direct::Direct;
 use crate::floor::Kind;
@@ -14,7 +15,7 @@ use crate::state::lab_on_disk;
 use crate::survival::Tally;
 use crate::three::Fault;
 use crate::wire::{Pace, Watching};
-use crate::{installed, knockd, ours, references};
+use crate::{knockd, ours, references};
 
 /// Knocks of one row.
 const KNOCKS: u32 = 20;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use knockgate_tests::installed;
 use knockgate_tests::{Lab, waiting};
 
 use crate::floor;
@@ -11,7 +12,7 @@ use crate::noise::{Kind, Maker, Noise};
 use crate::peer::Peer;
 use crate::results::Sources;
 use crate::state::lab_on_disk;
-use crate::{installed, knockd, ours, references};
+use crate::{knockd, ours, references};
 
 /// Addresses.
 const SOURCES: u32 = 1_000_000;

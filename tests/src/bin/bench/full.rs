@@ -9,7 +9,8 @@ use crate::command_line::{Part, Run};
 use crate::machine::{self, Crowd};
 use crate::results::Results;
 use crate::state::lab_on_disk;
-use crate::{faults, flood, fwknop, installed, latency, priority, sizes, survival};
+use crate::{faults, flood, fwknop, latency, priority, sizes, survival};
+use knockgate_tests::installed;
 
 /// Profiles of cargo; the programs under test are built with the same one as this.
 const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };

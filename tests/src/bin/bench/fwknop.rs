@@ -10,11 +10,11 @@ use knockgate_tests::scenes::SSH;
 use knockgate_tests::{Family, Lab};
 
 use crate::addresses::Addresses;
-use crate::counted::Counted;
-use crate::installed;
 use crate::peer::{Client, Knock, Observed, Peer};
 use crate::process::Process;
 use crate::wire::{Watching, Wire};
+use knockgate_tests::counted::Counted;
+use knockgate_tests::installed;
 
 /// Where fwknop's client sends its packet.
 const KNOCK: u16 = 62201;

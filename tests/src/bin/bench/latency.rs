@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use knockgate_tests::Lab;
+use knockgate_tests::installed;
 
 use crate::delay::DelayLine;
 use crate::floor::Kind;
@@ -14,7 +15,7 @@ use crate::results::{Latency, Phase, Phases};
 use crate::sequence::{Network, Sequence};
 use crate::state::put_on_disk;
 use crate::wire::{Pace, Watching};
-use crate::{installed, knockd, ours, references};
+use crate::{knockd, ours, references};
 
 /// One way of the longer network.
 const ONE_WAY: Duration = Duration::from_millis(10);

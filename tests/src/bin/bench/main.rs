@@ -7,7 +7,6 @@
 mod addresses;
 mod agent_log;
 mod command_line;
-mod counted;
 mod delay;
 mod direct;
 mod door;
@@ -18,7 +17,6 @@ mod floor;
 mod full;
 mod fwknop;
 mod good;
-mod installed;
 mod knockd;
 mod latency;
 mod link;

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use knockgate_tests::Lab;
 
-use crate::counted::Counted;
 use crate::direct::{Behind, Direct, Means};
 use crate::door;
 use crate::floor::{self, Kind};
 use crate::three::SEQUENCE;
+use knockgate_tests::counted::Counted;
 
 /// The floor of a static sequence, or of a packet.
 pub(crate) fn floor(lab: &Lab, kind: Kind) -> Result<Direct<'_>> {

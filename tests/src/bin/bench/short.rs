@@ -5,6 +5,7 @@ mod checks;
 
 use anyhow::{Result, bail};
 use knockgate_tests::Lab;
+use knockgate_tests::installed;
 
 use crate::figures::Figures;
 use crate::floor;
@@ -12,7 +13,7 @@ use crate::noise::{Kind, Noise};
 use crate::peer::Peer;
 use crate::survival::{self, Tally};
 use crate::wire::{Pace, Watching};
-use crate::{installed, knockd, ours, references};
+use crate::{knockd, ours, references};
 use checks::{Row, failures};
 
 /// Knocks of each peer, and again of each under noise.

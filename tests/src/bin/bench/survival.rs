@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use knockgate_tests::installed;
 use knockgate_tests::{Lab, waiting};
 
 use crate::floor;
@@ -14,7 +15,7 @@ use crate::peer::Peer;
 use crate::results;
 use crate::state::lab_on_disk;
 use crate::wire::{Pace, Watching};
-use crate::{installed, knockd, ours, references};
+use crate::{knockd, ours, references};
 
 /// Knocks of one row.
 const KNOCKS: u32 = 20;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::waiting;
 use anyhow::{Context, Result, bail};
-use knockgate_tests::waiting;
 
 /// Enough to see a daemon come up. Under noise some write megabytes.
 const KEPT: usize = 1 << 16;
@@ -18,7 +18,7 @@ const KEPT: usize = 1 << 16;
 const START: Duration = Duration::from_secs(10);
 
 /// Ends when it is dropped.
-pub(crate) struct Counted {
+pub struct Counted {
     child: Child,
     said: Arc<Said>,
     /// A file in which it writes, too.
@@ -33,7 +33,7 @@ struct Said {
 }
 
 impl Counted {
-    pub(crate) fn start(command: &mut Command, log_file: Option<PathBuf>) -> Result<Self> {
+    pub fn start(command: &mut Command, log_file: Option<PathBuf>) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let said = Arc::new(Said::default());
@@ -44,17 +44,17 @@ impl Counted {
     }
 
     /// Waits until it has said that it listens, in its file or to us.
-    pub(crate) fn wait_for(&mut self, words: &str) -> Result<()> {
+    pub fn wait_for(&mut self, words: &str) -> Result<()> {
         waiting::until(&format!("{words:?} of a daemon"), START, || self.has_said(words).transpose())?
             .with_context(|| format!("so far it said:\n{}", self.beginning()))
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Bytes.
-    pub(crate) fn written(&self) -> u64 {
+    pub fn written(&self) -> u64 {
         let file = self.log_file.as_ref().and_then(|file| std::fs::metadata(file).ok());
         self.said.bytes.load(Ordering::Relaxed) + file.map_or(0, |file| file.len())
     }
