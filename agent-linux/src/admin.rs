@@ -8,6 +8,7 @@ pub mod client;
 pub mod door;
 pub mod gateway;
 pub mod guard;
+pub mod import;
 pub mod init;
 pub(crate) mod moment;
 mod policies;

@@ -5,6 +5,7 @@
 mod audit;
 mod client;
 mod gateway;
+mod import;
 mod report;
 
 use std::io::Write;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use self::audit::Audit;
 use self::client::{Client, Door};
 use self::gateway::Gateway;
+use self::import::Import;
 use self::report::Report;
 use crate::admin;
 use crate::admin::init::{self, NewGateway, NewService};
@@ -51,6 +53,9 @@ enum Command {
     Check,
     /// Make the configuration, the keys and the state of a new gate, or keys and state for a configuration
     Init(Init),
+    /// Make a configuration of one for knockd or fwknop, and say what it does not carry over
+    #[command(subcommand)]
+    Import(Import),
     /// Enrol, change, show and remove clients
     #[command(subcommand)]
     Client(Client),
@@ -192,6 +197,7 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::Run => crate::run::run(&config).map(|()| String::new()),
         Command::Check => admin::check::run(&config),
         Command::Init(init) => make_gate(config, init),
+        Command::Import(import) => import.run(),
         Command::Client(client) => client.run(&config),
         Command::Door(door) => door.run(&config),
         Command::Book(Book::New { file, length, decoy_count, count }) => {

@@ -2,6 +2,8 @@
 
 #[path = "admin/gateway.rs"]
 mod gateway;
+#[path = "admin/import.rs"]
+mod import;
 #[path = "admin/keys.rs"]
 mod keys;
 #[path = "admin/policies.rs"]

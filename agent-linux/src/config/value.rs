@@ -47,7 +47,7 @@ pub(super) fn absolute_path(text: &str) -> Result<PathBuf, String> {
     ))
 }
 
-pub(super) fn interface(text: &str) -> Result<String, String> {
+pub(crate) fn interface(text: &str) -> Result<String, String> {
     let is_name = (1..=MAX_INTERFACE).contains(&text.len())
         && !matches!(text, "." | "..")
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'"' | b'*' | b'\\'));
@@ -71,7 +71,7 @@ pub(super) fn port(number: i64) -> Result<u16, String> {
 }
 
 /// Ports from the first to the last: `60000-60100`.
-pub(super) fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+pub(crate) fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     let number = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port != 0);
     let ends = text.split_once('-').and_then(|(first, last)| Some((number(first)?, number(last)?)));
     let Some((first, last)) = ends else {
