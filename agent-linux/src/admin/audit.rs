@@ -77,6 +77,13 @@ fn told(finding: &Finding) -> anyhow::Result<String> {
             writeln!(text, "{name}record {seq}, {time}, {chain}")?;
         }
     }
+    if finding.unchained > 0 {
+        writeln!(
+            text,
+            "before    {} records are older than the chain, which says nothing of them",
+            finding.unchained
+        )?;
+    }
     if *gaps > 0 {
         writeln!(text, "gaps      {gaps}, in which {lost} records could not be written")?;
     }

@@ -157,8 +157,8 @@ impl Scale {
 /// `1200`, `45 k`, `3 M`.
 pub(super) fn short(count: u64) -> String {
     match count {
-        ..10_000 => count.to_string(),
-        ..10_000_000 => format!("{} k", count / 1000),
+        0..10_000 => count.to_string(),
+        10_000..10_000_000 => format!("{} k", count / 1000),
         _ => format!("{} M", count / 1_000_000),
     }
 }

@@ -93,8 +93,8 @@ pub(super) fn width(seconds: u64) -> String {
 /// `34 µs`, `1.2 ms`, `3 s`.
 pub(super) fn micros(micros: u64) -> String {
     match micros {
-        ..1000 => format!("{micros} µs"),
-        ..1_000_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
+        0..1000 => format!("{micros} µs"),
+        1000..1_000_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
         _ => format!("{} s", micros / 1_000_000),
     }
 }
