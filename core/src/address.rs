@@ -82,6 +82,11 @@ impl SourcePrefix {
         self.0.address
     }
 
+    /// Whether `address` is in it.
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.0.contains(address)
+    }
+
     /// Length of the prefix in bits.
     pub fn bits(self) -> u8 {
         self.0.bits

@@ -39,6 +39,13 @@ pub struct Unsealed {
     pub(crate) door_key: DoorKey,
 }
 
+impl Unsealed {
+    /// Whether it was sealed under this key.
+    pub fn is_under(&self, key: &DoorKey) -> bool {
+        self.door_key.is(key)
+    }
+}
+
 impl Doorkeeper {
     /// Of a gate that accepts these keys, the current one first.
     pub(crate) fn new(gate: GateId, keys: Vec<DoorKey, MAX_DOOR_KEYS>) -> Self {

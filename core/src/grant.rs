@@ -179,7 +179,8 @@ pub(crate) struct Opening {
     pub(crate) service: u16,
     pub(crate) deadline: Instant,
     pub(crate) limit: Instant,
-    pub(crate) waiter: Waiter,
+    /// Who hears of it, if anybody does.
+    pub(crate) waiter: Option<Waiter>,
 }
 
 impl Opening {
@@ -210,16 +211,16 @@ impl<const N: usize> Grants<N> {
     }
 
     /// Opens what is `wanted`; if that is open already, until the later deadline.
-    pub(crate) fn open(&mut self, wanted: Opening) -> Result<(), Full> {
+    pub(crate) fn open(&mut self, wanted: Opening) -> Result<GrantId, Full> {
         let own = self.entries.iter_mut().find(|grant| wanted.is_of(grant));
         let Opening { client, to, service, deadline, limit, waiter } = wanted;
         if let Some(grant) = own {
             grant.deadline = deadline.max(grant.deadline);
             grant.limit = limit.max(grant.limit);
             grant.phase = Phase::OpenDue;
-            grant.await_by(waiter);
+            waiter.into_iter().for_each(|waiter| grant.await_by(waiter));
             grant.notable = true;
-            return Ok(());
+            return Ok(grant.id);
         }
         let id = GrantId(self.next_id);
         let grant = Grant {
@@ -233,12 +234,12 @@ impl<const N: usize> Grants<N> {
             in_force: None,
             offered: None,
             phase: Phase::OpenDue,
-            waiters: [Some(waiter), None],
+            waiters: [waiter, None],
             notable: true,
         };
         self.entries.push(grant).map_err(|_| Full)?;
         self.next_id = self.next_id.wrapping_add(1).max(1);
-        Ok(())
+        Ok(id)
     }
 
     pub(crate) fn by_id(&mut self, id: GrantId) -> Option<&mut Grant> {

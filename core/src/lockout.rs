@@ -41,6 +41,13 @@ impl<const N: usize> Lockouts<N> {
         let _ = self.entries.push((who, until));
     }
 
+    /// Ends the lockout of `who`. Returns whether there was one.
+    pub(crate) fn remove(&mut self, who: Locked) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|(known, _)| *known != who);
+        self.entries.len() < before
+    }
+
     /// How long a client at `source` is still locked out; `None` if it is not.
     pub(crate) fn left(&self, now: Instant, source: IpAddr, client: ClientId) -> Option<Duration> {
         let prefix = SourcePrefix::of(source);

@@ -18,6 +18,10 @@ use crate::totp::TotpSecret;
 pub struct ClientId(pub u32);
 
 impl ClientId {
+    /// Stands for whoever sits at the gate itself, and for what is [opened by his order](crate::Gate::open_by_order). No roster has
+    /// such a client: they count from 1 up.
+    pub const CONSOLE: Self = Self(0);
+
     /// Marks the numbers that stand for static sequences. Rosters count clients from 1 up and never come so far.
     const STATIC: u32 = 1 << 31;
 

@@ -269,11 +269,12 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         let enrolled = client.enrolled_for(now);
         let lasts = Duration::from_secs(u64::from(limits.seconds(seconds))).min(enrolled);
         let (deadline, limit) = (now.instant.after(lasts), now.instant.after(limits.max_open.min(enrolled)));
+        let waiter = Some(waiter);
         let opening = Opening { client: client.id(), to, service, deadline, limit, waiter };
         if client.id().is_static() && self.static_grants_are_full() && !self.grants.has(&opening) {
             return Err(Refusal::Unavailable);
         }
-        self.grants.open(opening).map_err(|grant::Full| Refusal::Unavailable)
+        self.grants.open(opening).map(drop).map_err(|grant::Full| Refusal::Unavailable)
     }
 
     fn extend(&mut self, now: Now, decided: Decided<'_>, grant: GrantId, seconds: u32) {

@@ -128,6 +128,15 @@ pub(super) struct Asker<'a> {
     pub(super) key: PublicKey,
 }
 
+/// Why a message is met with silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// The reason.
+    pub refusal: Refusal,
+    /// Who has written it, if an enrolled client has; perhaps not he has sent it.
+    pub client: Option<ClientId>,
+}
+
 /// A request as the handshake delivers it, with the way to answer it.
 pub(super) struct Asked {
     pub(super) request: Result<Request, RequestError>,
@@ -146,27 +155,38 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         let Some(unsealed) = self.doorkeeper.unseal(message) else {
             return Err(self.refuse(Refusal::Unsealed));
         };
-        self.handle_unsealed(now, origin, unsealed)
+        self.handle_unsealed(now, origin, unsealed).map(drop).map_err(|silence| silence.refusal)
     }
 
-    /// Takes a message that the host has had opened by the gate's [`Doorkeeper`](envelope::Doorkeeper).
+    /// Takes a message that the host has had opened by the gate's [`Doorkeeper`](envelope::Doorkeeper). Says who has sent it.
     ///
     /// # Errors
     /// As [`Gate::handle_message`].
-    pub fn handle_unsealed(&mut self, now: Now, origin: Origin, message: Unsealed) -> Result<(), Refusal> {
+    pub fn handle_unsealed(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        message: Unsealed,
+    ) -> Result<ClientId, Silence> {
         let origin = Origin { source: origin.source.to_canonical(), ..origin };
-        self.receive(now, origin, message).map_err(|refusal| self.refuse(refusal))
+        self.receive(now, origin, message).inspect_err(|silence| self.refusals.count(silence.refusal))
     }
 
-    fn receive(&mut self, now: Now, origin: Origin, message: Unsealed) -> Result<(), Refusal> {
+    fn receive(&mut self, now: Now, origin: Origin, message: Unsealed) -> Result<ClientId, Silence> {
         let Unsealed { inner, door_key } = message;
-        let authentic = self.authenticate(now, &inner)?;
+        let authentic =
+            self.authenticate(now, &inner).map_err(|refusal| Silence { refusal, client: None })?;
         let key = authentic.key;
+        let (exchanges, roster) = (&self.exchanges, &mut self.roster);
         // Without room for the answer the counter is not burnt, so the client can send the same question again.
-        if self.exchanges.is_full() {
-            return Err(Refusal::Overloaded);
-        }
-        let fresh = replay::admit(authentic, &mut self.roster, &self.config.burnt, now.unix)?;
+        let fresh = match exchanges.is_full() {
+            true => Err(Refusal::Overloaded),
+            false => replay::admit(authentic, roster, &self.config.burnt, now.unix),
+        };
+        let fresh = fresh.map_err(|refusal| {
+            let client = self.roster.client(&key).map(|client| client.id);
+            Silence { refusal, client }
+        })?;
         let Fresh { client, payload: Asked { request, responder }, counter, .. } = fresh;
 
         let before = self.roster.used(client.id).code_step;
@@ -201,7 +221,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         // The responder keeps the ephemeral key for its answer, so the next message needs another one.
         self.ephemeral = None;
         self.stirred = true;
-        self.exchanges.push(exchange).map_err(|_| Refusal::Overloaded)
+        let silence = Silence { refusal: Refusal::Overloaded, client: Some(client.id) };
+        self.exchanges.push(exchange).map(|()| client.id).map_err(|_| silence)
     }
 
     /// What is to be done first: to store what was used, unless it need not be.

@@ -6,7 +6,7 @@
 //!
 //! - getters change nothing;
 //! - `handle_*` tell the gate that something has happened;
-//! - commands ([`Gate::revoke`], [`Gate::adopt_grant`], [`Gate::set_lease`]) come from the operator or the host;
+//! - commands ([`Gate::revoke`], [`Gate::open_by_order`], [`Gate::unlock`], [`Gate::adopt_grant`], [`Gate::set_lease`]) come from the operator or the host;
 //! - `poll_*` ask what the host shall do next.
 //!
 //! After any `handle_*` call or command the host calls [`Gate::poll_action`] and [`Gate::poll_note`] until both return
@@ -23,6 +23,7 @@ mod exchange;
 mod follow;
 mod knock;
 mod knocker;
+mod operator;
 mod packet;
 mod poll;
 mod reaction;
@@ -54,6 +55,7 @@ use crate::roster::{ClientId, Roster};
 use crate::time::{Instant, Now};
 
 pub(crate) use decide::Openings;
+pub use exchange::Silence;
 use exchange::{Exchange, Reply};
 pub use statics::StaticDoor;
 use statics::StaticKnocks;

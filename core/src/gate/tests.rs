@@ -12,6 +12,7 @@ mod holds;
 mod keys;
 mod lease;
 mod lockout;
+mod operator;
 mod packet;
 mod policy;
 mod prefix;

@@ -198,6 +198,16 @@ pub(crate) enum Event {
     Revoke {
         pick: u8,
     },
+    /// Somebody at the gate itself orders a service to be opened.
+    Order {
+        from: usize,
+        service: u16,
+        seconds: u32,
+    },
+    /// Somebody at the gate itself ends a lockout.
+    Unlock {
+        pick: u8,
+    },
     Forget {
         who: usize,
     },
@@ -258,9 +268,20 @@ impl Event {
                 4 => any::<bool>().prop_map(|leased| Self::Crash { leased }),
                 1 => Just(Self::Stop),
                 1 => who.prop_map(|who| Self::Forget { who }),
+                2 => any::<u8>().prop_map(|pick| Self::Unlock { pick }),
+                3 => order(),
             ],
         ]
     }
+}
+
+fn order() -> impl Strategy<Value = Event> {
+    let service = prop_oneof![4 => Just(1_u16), 2 => Just(2), 1 => Just(9)];
+    (0..4_usize, service, 1..100_u32).prop_map(|(from, service, seconds)| Event::Order {
+        from,
+        service,
+        seconds,
+    })
 }
 
 fn packet() -> impl Strategy<Value = (Kind, u16, u32, Meant, bool, bool)> {

@@ -6,6 +6,7 @@ mod host;
 mod lease;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use knockgate_core::action::{ExchangeId, HoldId};
@@ -17,6 +18,8 @@ use knockgate_core::roster::FixedRoster;
 use knockgate_core::{
     ClientId, Gate, GrantId, Instant, Network, Now, Peer, Record, Roster, Ticket, UnixTime,
 };
+
+use compare::lock;
 
 use crate::event::{Event, Rules};
 use crate::laws::Laws;
@@ -137,6 +140,8 @@ impl World {
             Event::Wait { millis } => self.wait(millis),
             Event::Timeout => self.timeout(),
             Event::Revoke { pick } => self.revoke(u32::from(pick)),
+            Event::Order { from, service, seconds } => self.order(ADDRESSES[from], service, seconds),
+            Event::Unlock { pick } => self.unlock(usize::from(pick)),
             Event::Forget { who } => self.forget(who),
             Event::Crash { leased } => self.crash(leased),
             Event::Stop => self.stop(),
@@ -198,6 +203,21 @@ impl World {
         let now = self.now();
         self.gate.revoke(now, GrantId(grant));
         self.reference.grants.revoke(self.reference.now, grant);
+        self.turn();
+    }
+
+    fn order(&mut self, source: IpAddr, service: u16, seconds: u32) {
+        let lasts = Duration::from_secs(u64::from(seconds));
+        let ordered = self.gate.open_by_order(self.now(), source, service, lasts);
+        assert_eq!(ordered.is_ok(), self.reference.order(source, service, seconds));
+        self.turn();
+    }
+
+    fn unlock(&mut self, pick: usize) {
+        let locks: Vec<_> = self.gate.lockouts().iter().map(|(who, _)| who).collect();
+        let Some(who) = pick.checked_rem(locks.len()).and_then(|at| locks.get(at)) else { return };
+        assert!(self.gate.unlock(*who));
+        self.reference.unlock(lock(*who));
         self.turn();
     }
 

@@ -60,19 +60,19 @@ pub(crate) struct Grants {
 }
 
 impl Grants {
-    /// The policy opens a service for a knock.
-    pub(crate) fn grant(&mut self, client: u32, door: Door, deadline: At, waiter: usize) {
+    /// The policy opens a service for a knock, or nobody waits for it.
+    pub(crate) fn grant(&mut self, client: u32, door: Door, deadline: At, waiter: Option<usize>) {
         let same =
             |grant: &&mut Grant| (grant.client, grant.door, grant.closing) == (client, door, Closing::No);
         if let Some(grant) = self.all.values_mut().find(same) {
             grant.deadline = grant.deadline.max(deadline);
             grant.wanted = true;
-            grant.await_by(waiter);
+            waiter.into_iter().for_each(|waiter| grant.await_by(waiter));
             return;
         }
         self.numbered += 1;
         let (confirmed, offered, wanted, closing) = (None, None, true, Closing::No);
-        let waiters = vec![waiter];
+        let waiters = waiter.into_iter().collect();
         let grant = Grant { client, door, deadline, confirmed, offered, wanted, closing, waiters };
         self.all.insert(self.numbered, grant);
     }

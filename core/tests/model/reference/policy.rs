@@ -1,10 +1,27 @@
 //! What a committed decision does, effect by effect.
 
-use knockgate_core::{Effect, Refusal};
+use std::net::IpAddr;
+
+use knockgate_core::{ClientId, Effect, Refusal};
 
 use super::{Knock, Lock, Reference, State, seconds, subnet};
 
 impl Reference {
+    /// Somebody at the gate orders it, and no knock waits for it. Whether there is such a service.
+    pub(crate) fn order(&mut self, source: IpAddr, service: u16, asked: u32) -> bool {
+        let is_there = super::is_guarded(service);
+        if is_there {
+            let deadline = self.now + 1_000 * seconds(service, asked);
+            self.grants.grant(ClientId::CONSOLE.0, (source, service), deadline, None);
+        }
+        is_there
+    }
+
+    pub(crate) fn unlock(&mut self, who: Lock) {
+        self.locks.remove(&who);
+        self.failures.remove(&who);
+    }
+
     /// The policy commits to `effects` for a knock.
     pub(crate) fn commit(&mut self, knock: usize, effects: &[Effect]) {
         let &Knock { client, source, proven, .. } = &self.knocks[knock];
@@ -16,7 +33,7 @@ impl Reference {
             match *effect {
                 Effect::Open { service, seconds: asked } if self.knocks[knock].may_open(service) => {
                     let deadline = self.now + 1_000 * seconds(service, asked);
-                    self.grants.grant(client, (source, service), deadline, knock);
+                    self.grants.grant(client, (source, service), deadline, Some(knock));
                 }
                 Effect::Open { .. } => why = Refusal::NotAllowed,
                 Effect::Extend { grant, seconds: asked } => {

@@ -39,11 +39,15 @@ impl World {
     }
 
     pub(super) fn locks(&self) -> BTreeMap<Lock, At> {
-        let lock = |who| match who {
-            Locked::Source(prefix) => Lock::Source(prefix.address()),
-            Locked::Client(client) => Lock::Client(client.0),
-            Locked::Everybody => Lock::Everybody,
-        };
         self.gate.lockouts().iter().map(|(who, until)| (lock(who), until.as_micros() / 1_000)).collect()
+    }
+}
+
+/// Who is meant, as the reference says it.
+pub(super) fn lock(who: Locked) -> Lock {
+    match who {
+        Locked::Source(prefix) => Lock::Source(prefix.address()),
+        Locked::Client(client) => Lock::Client(client.0),
+        Locked::Everybody => Lock::Everybody,
     }
 }
