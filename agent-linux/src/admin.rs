@@ -7,10 +7,13 @@ pub mod check;
 pub mod client;
 pub mod door;
 pub mod gateway;
+pub mod grants;
 pub mod guard;
 pub mod import;
 pub mod init;
+pub mod lockouts;
 pub(crate) mod moment;
+pub mod people;
 mod policies;
 mod qr;
 pub mod report;
@@ -19,6 +22,7 @@ mod session;
 pub mod state;
 pub mod status;
 pub mod unguard;
+pub mod why;
 
 use std::path::Path;
 

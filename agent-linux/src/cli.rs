@@ -7,6 +7,7 @@ mod client;
 mod gateway;
 mod import;
 mod report;
+mod running;
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -21,9 +22,9 @@ use self::client::{Client, Door};
 use self::gateway::Gateway;
 use self::import::Import;
 use self::report::Report;
+use self::running::Running;
 use crate::admin;
 use crate::admin::init::{self, NewGateway, NewService};
-use crate::admin::running::Form;
 use crate::config::{self, DEFAULT_PATH};
 
 const EXIT_CODES: &str = "\
@@ -76,22 +77,12 @@ enum Command {
     /// Make what a gateway needs: firmware in front of the machines to guard
     #[command(subcommand)]
     Gateway(Gateway),
-    /// Tell how a running agent is
-    Status {
-        #[command(flatten)]
-        output: Output,
-    },
+    #[command(flatten)]
+    Running(Running),
     /// Guard the configured services without an agent, for the start of the machine; nobody can knock until `run`
     Guard,
     /// Remove Knockgate's own firewall table, so that nothing is guarded any more; a running agent stops
     Unguard,
-}
-
-#[derive(Args)]
-struct Output {
-    /// Print JSON; docs/control.md has its fields
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Args)]
@@ -209,15 +200,9 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::State(State::Rebuild { yes: true }) => admin::state::rebuild(&config),
         Command::State(State::Rebuild { yes: false }) => admin::state::explain_rebuild(&config),
         Command::Gateway(gateway) => gateway.run(&config),
-        Command::Status { output } => admin::status::run(&config, output.form()),
+        Command::Running(running) => running.run(&config),
         Command::Guard => admin::guard::run(&config),
         Command::Unguard => admin::unguard::run(),
-    }
-}
-
-impl Output {
-    fn form(&self) -> Form {
-        if self.json { Form::Json } else { Form::Text }
     }
 }
 

@@ -44,6 +44,7 @@ use knockgate_policy_abi::Capabilities;
 pub use crate::audit::Rotation;
 pub use crate::capture::watch::Via;
 pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
+pub use control::Control;
 pub use gateway::Gateway;
 use knockgate_policy_host::builtin::BuiltIn;
 use knockgate_policy_host::signature::PublicKey;
@@ -185,15 +186,6 @@ impl Packet {
 pub struct Capture {
     /// How knocks are heard that no socket is bound for.
     pub via: Via,
-}
-
-/// `[control]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Control {
-    /// Where the sockets are.
-    pub directory: PathBuf,
-    /// Whose members may look: the name or the number of a group.
-    pub group: Option<String>,
 }
 
 /// `[central]`

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`protocol`] | one line of JSON for each request and each reply |
 //! | [`status`] | what the agent says about itself |
+//! | [`listing`], [`why`] | what is open, who is locked out, who is enrolled; what has become of a knock |
 //! | [`sockets`] | where the two sockets are, and who can open them |
 //! | [`server`] | takes requests in, as a task beside the gate |
 //! | [`client`] | asks, for commands |
@@ -13,13 +14,17 @@
 
 mod callers;
 mod client;
+mod listing;
 mod protocol;
 mod server;
 mod sockets;
 mod status;
+mod why;
 
 pub use client::{AskError, Client, ask};
+pub use listing::{ClientSeen, LastKnock, LockedOut, OpenGrant};
 pub use protocol::{Need, Reply, Request, VERSION};
 pub use server::{Asked, Caller, Desk, serve};
 pub use sockets::{Door, SocketError, Sockets};
-pub use status::{Counts, Guarded, Status};
+pub use status::{BookLevel, Counts, Guarded, Hearing, Knocks, LeaseState, PolicyFigures, Status, Strangers};
+pub use why::{Attempt, Memory, Passed, Step, Why};

@@ -31,7 +31,7 @@ pub use enrolment::{Changes, Enrolment};
 pub use error::StateError;
 pub(crate) use file_stamp::FileStamp;
 pub use identity::GateIdentity;
-pub use live_roster::LiveRoster;
+pub use live_roster::{LiveRoster, RosterView};
 pub use policy_state::PolicyState;
 pub use roster_file::RosterFile;
 pub use roster_watch::{RosterChange, RosterWatch};

@@ -32,6 +32,40 @@ impl Noise {
         *self == Self::default()
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            unsealed: self.unsealed.saturating_add(other.unsealed),
+            over_budget: self.over_budget.saturating_add(other.over_budget),
+            unanswered: self.unanswered.saturating_add(other.unanswered),
+            probes: self.probes.saturating_add(other.probes),
+            incomplete: self.incomplete.saturating_add(other.incomplete),
+            foreign: self.foreign.saturating_add(other.foreign),
+            unreadable: self.unreadable.saturating_add(other.unreadable),
+            lost: self.lost.saturating_add(other.lost),
+        }
+    }
+
+    /// How much in all.
+    pub fn all(&self) -> u64 {
+        self.counts().into_iter().fold(0, |all, (count, _)| all.saturating_add(count))
+    }
+
+    /// Each count by its word in the log.
+    pub fn words(&self) -> [(&'static str, u64); 8] {
+        [
+            ("unsealed", self.unsealed),
+            ("over-budget", self.over_budget),
+            ("unanswered", self.unanswered),
+            ("probes", self.probes),
+            ("incomplete", self.incomplete),
+            ("foreign", self.foreign),
+            ("unreadable", self.unreadable),
+            ("lost", self.lost),
+        ]
+    }
+
     fn counts(&self) -> [(u64, &'static str); 8] {
         [
             (self.unsealed, "not sealed for this gate"),

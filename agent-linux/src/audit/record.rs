@@ -152,6 +152,14 @@ pub enum AuditRecord {
         added: Vec<String>,
         removed: Vec<String>,
     },
+    /// Somebody at the host itself has ordered something over the control socket.
+    Ordered {
+        uid: u32,
+        pid: Option<i32>,
+        /// `revoke`, `unlock` or `rescue`.
+        order: &'static str,
+        about: String,
+    },
     /// A policy started a unit of the service manager.
     UnitStart {
         unit: String,

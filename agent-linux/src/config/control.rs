@@ -1,8 +1,19 @@
 //! `[control]`: where the sockets are by which commands speak with a running agent.
 
+use std::path::PathBuf;
+
 use super::document::Section;
 use super::read::{accept, or_default};
-use super::{Control, value};
+use super::value;
+
+/// `[control]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Where the sockets are.
+    pub directory: PathBuf,
+    /// Whose members may look: the name or the number of a group.
+    pub group: Option<String>,
+}
 
 /// Where they are unless somebody says otherwise.
 const DEFAULT_DIRECTORY: &str = "/run/knockgate";

@@ -3,10 +3,12 @@
 //! Every line bears the version. Fields and words are only ever added, and readers ignore fields that they do not know; what would
 //! mean something else than before raises the version.
 
+use std::net::IpAddr;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Status;
+use super::{ClientSeen, LockedOut, OpenGrant, Status, Why};
 
 /// Of what is said here.
 pub const VERSION: u32 = 1;
@@ -20,6 +22,32 @@ pub(super) const MAX_REQUEST: usize = 4096;
 pub enum Request {
     /// How is the gate?
     Status,
+    /// What is open?
+    Grants,
+    /// Who is locked out?
+    Lockouts,
+    /// Who is enrolled, and what has come of their knocks?
+    Clients,
+    /// Why did the last knocks of a client, or from an address, fail?
+    Why {
+        whom: String,
+    },
+    /// Close what is meant by a grant's number, an address, a prefix or a client's name.
+    Revoke {
+        what: String,
+    },
+    RevokeAll,
+    /// Let somebody in again who is locked out: an address or a client's name.
+    Unlock {
+        whom: String,
+    },
+    UnlockAll,
+    /// Open a service to an address, without a knock.
+    Rescue {
+        service: String,
+        address: IpAddr,
+        seconds: u32,
+    },
 }
 
 /// What a caller must be allowed.
@@ -35,7 +63,9 @@ impl Request {
     /// What a caller must be allowed for it.
     pub fn needs(&self) -> Need {
         match self {
-            Self::Status => Need::Reading,
+            Self::Status | Self::Grants | Self::Lockouts | Self::Clients | Self::Why { .. } => Need::Reading,
+            Self::Revoke { .. } | Self::RevokeAll | Self::Unlock { .. } | Self::UnlockAll => Need::Changing,
+            Self::Rescue { .. } => Need::Changing,
         }
     }
 }
@@ -45,6 +75,28 @@ impl Request {
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum Reply {
     Status(Box<Status>),
+    Grants {
+        grants: Vec<OpenGrant>,
+    },
+    Lockouts {
+        lockouts: Vec<LockedOut>,
+    },
+    Clients {
+        clients: Vec<ClientSeen>,
+    },
+    Why(Box<Why>),
+    /// These were closed.
+    Revoked {
+        grants: Vec<OpenGrant>,
+    },
+    /// These are ended.
+    Unlocked {
+        lockouts: Vec<LockedOut>,
+    },
+    /// This is open.
+    Rescued {
+        grant: OpenGrant,
+    },
     /// Nothing was done. For people: what is wrong, and after a semicolon the remedy.
     Refused {
         why: String,

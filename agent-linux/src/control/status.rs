@@ -1,8 +1,10 @@
 //! How the gate is. Its JSON is that of `knockgated status --json`; names only grow.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-/// How the gate is.
+/// How the gate is. What is counted is so since the start, unless it says otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Of the agent.
@@ -12,7 +14,18 @@ pub struct Status {
     pub since: String,
     pub up_seconds: u64,
     pub guarded: Vec<Guarded>,
+    pub hearing: Hearing,
     pub counts: Counts,
+    pub knocks: Knocks,
+    /// How often each reason was one, by its word; those that never were are left out.
+    pub refusals: BTreeMap<String, u64>,
+    pub strangers: Strangers,
+    pub lease: LeaseState,
+    /// Audit records that could not be written and that the log has not told of.
+    pub audit_lost: u64,
+    pub policies: Vec<PolicyFigures>,
+    /// Those that have fewest numbers left, ten at most.
+    pub books: Vec<BookLevel>,
 }
 
 /// A service, and how many grants there are for it.
@@ -25,6 +38,19 @@ pub struct Guarded {
     pub grants: usize,
 }
 
+/// How knocks come in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hearing {
+    /// `packet.mode` of the configuration.
+    pub packets: String,
+    /// For people.
+    pub by: String,
+    pub central_port: Option<u16>,
+    /// `sequence.mode` of the configuration.
+    pub sequences: String,
+    pub static_sequences: usize,
+}
+
 /// How many there are now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -32,4 +58,61 @@ pub struct Counts {
     pub grants: usize,
     pub holds: usize,
     pub lockouts: usize,
+}
+
+/// What enrolled clients have done, and whoever knows a static sequence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Knocks {
+    /// Packet knocks that were understood, whatever came of them.
+    pub packets: u64,
+    /// Numbers of books that were offered.
+    pub numbers: u64,
+    /// Sequences that were complete.
+    pub sequences: u64,
+    /// Sequences that failed.
+    pub failed_sequences: u64,
+    pub static_sequences: u64,
+    pub opened: u64,
+    pub closed: u64,
+    pub lockouts: u64,
+}
+
+/// What strangers have done: nothing that was let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strangers {
+    /// By the words of the audit log's record `noise`.
+    pub since_start: BTreeMap<String, u64>,
+    /// In the last second that is over.
+    pub per_second: u64,
+}
+
+/// Whether knocks wait for the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseState {
+    /// Whether the configuration wants one.
+    pub wanted: bool,
+    /// Until when clients' counters are admitted from memory, RFC 3339; none if each waits for the disk.
+    pub until: Option<String>,
+}
+
+/// A policy, and how it decides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyFigures {
+    pub policy: String,
+    pub decisions: u64,
+    pub failures: u64,
+    /// Of the last 255 decisions; none without any.
+    pub median_us: Option<u64>,
+    /// Of all.
+    pub worst_us: Option<u64>,
+}
+
+/// How much of a book is left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BookLevel {
+    /// Whose; of a shared book, one of them.
+    pub client: String,
+    pub book: String,
+    pub left: u32,
+    pub of: u32,
 }

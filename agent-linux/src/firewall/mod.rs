@@ -187,31 +187,19 @@ impl Firewall {
     /// # Errors
     /// The kernel could not be asked.
     pub fn grants(&mut self) -> Result<Inventory, FirewallError> {
-        let mut grants: BTreeMap<(Tag, IpAddr, Protocol), ExistingGrant> = BTreeMap::new();
-        let mut foreign = Vec::new();
-        for element in dump_grants(&mut self.socket)? {
-            let (set, source) = (element.key.set(), element.key.address());
-            let Some((protocol, port)) = element.key.door() else { continue };
-            let (Some(tag), Some(remaining)) = (element.tag(), element.remaining) else {
-                foreign.push(ForeignElement { set, source, protocol, port, comment: element.comment });
-                continue;
-            };
-            let grant = grants.entry((tag, source, protocol)).or_insert_with(|| ExistingGrant {
-                id: tag.grant,
-                client: tag.client,
-                service: tag.service,
-                source,
-                reach: tag.reach,
-                protocol,
-                ports: Vec::new(),
-                remaining,
-            });
-            grant.ports.push(port);
-            grant.remaining = grant.remaining.min(remaining);
+        inventory(&mut self.socket)
+    }
+
+    /// The same for whoever does not guard; nothing if nobody does.
+    ///
+    /// # Errors
+    /// The kernel could not be asked.
+    pub fn look() -> Result<Inventory, FirewallError> {
+        let mut socket = Socket::open()?;
+        match integrity::remains(&mut socket)? {
+            Remains::None => Ok(Inventory::default()),
+            Remains::SameShape | Remains::OtherShape => inventory(&mut socket),
         }
-        let mut grants: Vec<_> = grants.into_values().collect();
-        grants.iter_mut().for_each(|grant| grant.ports.sort_unstable());
-        Ok(Inventory { grants, foreign })
     }
 
     /// Shuts doors that somebody else has opened in our table.
@@ -386,6 +374,34 @@ fn dump_wide(socket: &mut Socket) -> Result<Vec<KernelElement>, Errno> {
     let mut found = dump(socket, SetName::Wide4)?;
     found.extend(dump(socket, SetName::Wide6)?);
     Ok(found)
+}
+
+fn inventory(socket: &mut Socket) -> Result<Inventory, FirewallError> {
+    let mut grants: BTreeMap<(Tag, IpAddr, Protocol), ExistingGrant> = BTreeMap::new();
+    let mut foreign = Vec::new();
+    for element in dump_grants(socket)? {
+        let (set, source) = (element.key.set(), element.key.address());
+        let Some((protocol, port)) = element.key.door() else { continue };
+        let (Some(tag), Some(remaining)) = (element.tag(), element.remaining) else {
+            foreign.push(ForeignElement { set, source, protocol, port, comment: element.comment });
+            continue;
+        };
+        let grant = grants.entry((tag, source, protocol)).or_insert_with(|| ExistingGrant {
+            id: tag.grant,
+            client: tag.client,
+            service: tag.service,
+            source,
+            reach: tag.reach,
+            protocol,
+            ports: Vec::new(),
+            remaining,
+        });
+        grant.ports.push(port);
+        grant.remaining = grant.remaining.min(remaining);
+    }
+    let mut grants: Vec<_> = grants.into_values().collect();
+    grants.iter_mut().for_each(|grant| grant.ports.sort_unstable());
+    Ok(Inventory { grants, foreign })
 }
 
 fn dump_grants(socket: &mut Socket) -> Result<Vec<KernelElement>, Errno> {

@@ -12,6 +12,7 @@ use crate::firewall::{self, ExistingGrant, Firewall, MAX_PORTS, Reach};
 use crate::state::LiveRoster;
 
 use super::driver::LinuxGate;
+use super::listings::CONSOLE;
 use super::scribe::Scribe;
 use super::{clock, plan};
 
@@ -60,6 +61,9 @@ pub(super) fn adopt(
 /// Whose name a grant bears, if he may still have it: a client's or a static sequence's.
 fn bearer(roster: &LiveRoster, config: &Config, grant: &ExistingGrant) -> Option<Name> {
     let id = ClientId(grant.client);
+    if id == ClientId::CONSOLE {
+        return CONSOLE.parse().ok();
+    }
     if id.is_static() {
         let sequence = config.statics.sequence(id).filter(|one| one.service == grant.service);
         return sequence.map(|one| one.name.clone());

@@ -1,20 +1,24 @@
 //! Who answers what is asked over the control sockets: the gate's thread, from its own state, or somebody beside it.
 //!
 //! A question is a piece of work that the gate's thread does between two batches of packets. One is there at a time, and there is a
-//! pause between two, so that callers who ask without end take a hundredth of that thread at most.
+//! pause between two, so that callers who ask without end take little of that thread. What grows with the roster is put together on a
+//! thread that nobody waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use crate::control::{Asked, Desk, Reply, Request};
 
 use super::driver::Driver;
 use super::input::{Input, Inputs};
+use super::listings::lowest;
+use super::orders::Meant;
 
-/// Between two questions. The longest answer, about a thousand grants, takes a hundredth of it.
+/// Between two questions.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What the gate's thread shall do for somebody who waits for it.
@@ -56,13 +60,59 @@ impl FrontDesk {
         self.inputs.send(Input::Asked(question)).await.map_err(|_| Stopping)?;
         answered.await.map_err(|_| Stopping)
     }
+
+    async fn status(&self) -> Result<Reply, Stopping> {
+        let (mut status, view) = self.at_gate(|driver| (driver.status(), driver.roster_view())).await?;
+        status.books = beside(move || lowest(&view)).await?;
+        Ok(Reply::Status(Box::new(status)))
+    }
+
+    async fn clients(&self) -> Result<Reply, Stopping> {
+        let people = self.at_gate(|driver| driver.people()).await?;
+        Ok(Reply::Clients { clients: beside(move || people.list()).await? })
+    }
+
+    async fn why(&self, whom: String) -> Result<Reply, Stopping> {
+        let unknown = Reply::refused(format!(
+            "{whom:?} is no address, and nobody is called so; `knockgated clients` lists the names"
+        ));
+        let why = self.at_gate(move |driver| driver.why(&whom)).await?;
+        Ok(why.map_or(unknown, |why| Reply::Why(Box::new(why))))
+    }
+
+    async fn lockouts(&self) -> Result<Reply, Stopping> {
+        let lockouts = self.at_gate(|driver| driver.lockouts()).await?;
+        Ok(Reply::Lockouts { lockouts: lockouts.into_iter().map(|(_, shown)| shown).collect() })
+    }
 }
 
 impl Desk for FrontDesk {
     async fn answer(&self, asked: Asked) -> Reply {
-        let said = match asked.request {
-            Request::Status => self.at_gate(|driver| Reply::Status(Box::new(driver.status()))).await,
+        let Asked { request, caller } = asked;
+        let said = match request {
+            Request::Status => self.status().await,
+            Request::Grants => self.at_gate(|driver| Reply::Grants { grants: driver.grants() }).await,
+            Request::Lockouts => self.lockouts().await,
+            Request::Clients => self.clients().await,
+            Request::Why { whom } => self.why(whom).await,
+            Request::Revoke { what } => {
+                self.at_gate(move |driver| driver.revoke(caller, &Meant::Named(what))).await
+            }
+            Request::RevokeAll => self.at_gate(move |driver| driver.revoke(caller, &Meant::All)).await,
+            Request::Unlock { whom } => {
+                self.at_gate(move |driver| driver.unlock(caller, &Meant::Named(whom))).await
+            }
+            Request::UnlockAll => self.at_gate(move |driver| driver.unlock(caller, &Meant::All)).await,
+            Request::Rescue { service, address, seconds } => {
+                let lasts = Duration::from_secs(seconds.into());
+                self.at_gate(move |driver| driver.rescue(caller, &service, address, lasts)).await
+            }
         };
         said.unwrap_or_else(|Stopping| Reply::refused("the agent is stopping; ask again once it runs"))
     }
+}
+
+/// On a thread where it keeps nobody waiting.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopping> {
+    spawn_blocking(work).await.map_err(|_| Stopping)
 }

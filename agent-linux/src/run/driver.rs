@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::{self, Duration, SystemTime};
 
 use getrandom::SysRng;
-use knockgate_core::action::{ExchangeId, Peer};
+use knockgate_core::action::ExchangeId;
 use knockgate_core::envelope::{Message, Unsealed};
-use knockgate_core::gate::{Gate, Recording};
+use knockgate_core::gate::{Gate, Recording, Silence};
 use knockgate_core::key::DoorKey;
 use knockgate_core::limits::{MAX_DOOR_KEYS, MAX_STATIC_SEQUENCES};
 use knockgate_core::replay::Lease;
 use knockgate_core::{
     Action, Bearer, ClientId, GrantId, Happening, Network, Now, Origin, Outcome, Probe, ProbeKind, Record,
-    Refusal, Roster, Way,
+    Roster, Way,
 };
 use rand_core::UnwrapErr;
 use tokio::sync::oneshot;
@@ -31,6 +31,7 @@ use crate::state::{LiveRoster, Store};
 
 use super::budgets::Budgets;
 use super::court::{Court, Witness};
+use super::figures::Figures;
 use super::flows::Lookout;
 use super::holders::Holders;
 use super::input::{Call, Input};
@@ -42,6 +43,7 @@ use super::peers::{Back, Peers};
 use super::scribe::Scribe;
 use super::spares::{self, Spares};
 use super::statics::{Probed, Statics};
+use super::trails::{Arrival, Ignored, Seal, Trails};
 use super::upkeep::{self, Guard, Upkeep};
 use super::{clock, plan};
 
@@ -79,8 +81,12 @@ pub(super) struct Driver {
     pub(super) lookout: Lookout,
     pub(super) statics: Statics,
     pub(super) holders: Holders,
+    pub(super) figures: Figures,
+    pub(super) trails: Trails,
     /// When the agent was started.
     pub(super) since: SystemTime,
+    /// By which means packets are heard, for people.
+    pub(super) heard_by: String,
 }
 
 /// Why the agent stops.
@@ -148,13 +154,9 @@ impl Driver {
 
     fn message(&mut self, now: Now, source: IpAddr, message: &Message, answer: oneshot::Sender<Message>) {
         let Some(message) = self.admit(now, source, Way::Connection, message) else { return };
-        self.mind_the_log();
-        let peer = self.peers.next();
-        let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Connection }, message);
-        if result.is_ok() {
+        if self.ask_gate(now, source, Way::Connection, message, Back::Connection(answer)) {
             self.audit.write(AuditRecord::central_connection(source));
         }
-        self.expect_answer(peer, Back::Connection(answer), source, result);
     }
 
     /// Takes a datagram that may be a knock, and does at once what follows from it.
@@ -169,11 +171,31 @@ impl Driver {
     pub(super) fn hear(&mut self, from: SocketAddr, asked: SocketAddr, message: &Message) -> bool {
         let (now, source) = (clock::now(), from.ip());
         let Some(message) = self.admit(now, source, Way::Datagram, message) else { return false };
+        self.ask_gate(now, source, Way::Datagram, message, Back::Datagram { to: from, from: asked })
+    }
+
+    /// Whether the gate knows who has written it, and so answers.
+    fn ask_gate(&mut self, now: Now, source: IpAddr, way: Way, message: Unsealed, back: Back) -> bool {
+        let is_in_force = |key: &DoorKey| message.is_under(key);
+        let seal = match self.gate.config().door_keys.first().is_some_and(is_in_force) {
+            true => Seal::InForce,
+            false => Seal::Former,
+        };
         self.mind_the_log();
         let peer = self.peers.next();
-        let result = self.gate.handle_unsealed(now, Origin { peer, source, way: Way::Datagram }, message);
-        self.expect_answer(peer, Back::Datagram { to: from, from: asked }, source, result);
-        result.is_ok()
+        match self.gate.handle_unsealed(now, Origin { peer, source, way }, message) {
+            Ok(client) => {
+                self.peers.wait(peer, client, back);
+                self.ledger.push(Entry::Heard(client, Arrival { peer, source, way, seal }));
+                true
+            }
+            Err(Silence { refusal, client }) => {
+                self.noise.noise().unanswered += 1;
+                self.trails.silent(now.unix, source, Ignored::Refused(refusal), client);
+                tracing::debug!(%source, refusal = refusal.word(), "met with silence");
+                false
+            }
+        }
     }
 
     /// The cheap checks. Most of what strangers send ends at the first one, at the price of a Poly1305; what is left costs a
@@ -182,23 +204,15 @@ impl Driver {
         let Some(unsealed) = self.gate.doorkeeper().unseal(message) else {
             self.gate.handle_noise(1);
             self.noise.noise().unsealed += 1;
+            self.trails.unsealed(now.unix, source);
             return None;
         };
         if !self.budgets.take(now.instant, source, way) {
             self.noise.noise().over_budget += 1;
+            self.trails.silent(now.unix, source, Ignored::OverBudget, None);
             return None;
         }
         Some(unsealed)
-    }
-
-    fn expect_answer(&mut self, peer: Peer, back: Back, source: IpAddr, result: Result<(), Refusal>) {
-        match result {
-            Ok(()) => self.peers.wait(peer, back),
-            Err(refusal) => {
-                self.noise.noise().unanswered += 1;
-                tracing::debug!(%source, refusal = refusal.word(), "met with silence");
-            }
-        }
     }
 
     /// Takes a SYN or a datagram on a watched port.
@@ -285,7 +299,11 @@ impl Driver {
         let Some(mut entries) = self.ledger.take() else { return false };
         for (time, entry) in entries.drain(..) {
             match entry {
+                Entry::Heard(client, arrival) => self.trails.heard(time, client, arrival),
+                Entry::Answered(client, peer) => self.trails.answered(client, peer),
                 Entry::Note(note) => {
+                    self.figures.note(&note);
+                    self.trails.note(time, &note);
                     self.scribe(time).note(&note);
                     if let Some(happening) = Happening::of(&note) {
                         self.tell(now, &happening);
@@ -322,7 +340,9 @@ impl Driver {
             }
             // A server's console is its own: `knockgated` and its log. The core offers this only where one is configured.
             Action::Answer { peer, message } | Action::Converse { peer, message, .. } => {
-                self.peers.answer(peer, &message);
+                if let Some(client) = self.peers.answer(peer, &message) {
+                    self.ledger.push(Entry::Answered(client, peer));
+                }
             }
         }
     }
@@ -396,6 +416,7 @@ impl Driver {
         let now = clock::now();
         self.peers.forget();
         self.noise.add_up(watched);
+        self.noise.second_is_over();
         if let Some((noise, within_seconds)) = self.noise.due(instant) {
             noise::tell(&self.audit, noise, within_seconds);
         }

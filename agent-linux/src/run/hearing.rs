@@ -54,6 +54,7 @@ impl Driver {
                 self.ledger.push(Entry::Case(Settled { heard, outcome }));
             }
             Purpose::Event(about) => {
+                self.figures.decided(&heard.opinions);
                 let (outcome, heard) = (court::Outcome::of(&heard), Arc::new(heard));
                 self.scribe(SystemTime::now()).opinions(&heard);
                 self.react(now, about, &court::reaction(&outcome));
@@ -67,6 +68,8 @@ impl Driver {
     /// next decision ready: after the gate has acted, so that no port waits for it, and before the log has what came of it.
     pub(super) fn close_case(&mut self, now: Now, time: SystemTime, settled: Settled) {
         let Settled { heard, outcome } = settled;
+        self.figures.decided(&heard.opinions);
+        self.trails.decided(&heard);
         match outcome {
             Outcome::Done => self.run_errands(&heard),
             Outcome::Failed => self.tell_of_failure(now, &heard.event),

@@ -5,8 +5,10 @@
 use std::time::SystemTime;
 
 use knockgate_core::note::Note;
+use knockgate_core::{ClientId, Peer};
 
 use super::hearing::Settled;
+use super::trails::Arrival;
 
 /// One of them.
 #[expect(
@@ -18,6 +20,10 @@ pub(super) enum Entry {
     Note(Note),
     /// What policies have said about a knock.
     Case(Settled),
+    /// A client's message has come.
+    Heard(ClientId, Arrival),
+    /// A client's message was answered.
+    Answered(ClientId, Peer),
 }
 
 /// All of them. Its memory is used again and again.

@@ -19,7 +19,8 @@
 //! | [`ledger`], [`scribe`] | what is written down, once the gate has acted |
 //! | [`lease`], [`spares`] | when counters, and numbers of books, need not wait for the disk |
 //! | [`vigil`] | roster and keys that admin commands change |
-//! | [`desk`], [`insight`] | what is asked over the control sockets: who answers it, and what the gate's thread says |
+//! | [`desk`], [`insight`], [`listings`], [`orders`] | what is asked and ordered over the control sockets |
+//! | [`figures`], [`trails`], [`why`] | what has happened since the start, counted; what has become of the latest knocks |
 //! | [`upkeep`] | what is looked after every second |
 
 mod adopt;
@@ -35,6 +36,7 @@ mod decoys;
 mod desk;
 mod driver;
 mod ears;
+mod figures;
 mod flows;
 mod gate_thread;
 mod hearing;
@@ -45,7 +47,9 @@ mod keeper;
 mod lease;
 mod ledger;
 mod listen;
+mod listings;
 mod noise;
+mod orders;
 mod packets;
 mod peers;
 mod plan;
@@ -54,16 +58,21 @@ mod rhythm;
 mod scribe;
 mod signals;
 mod spares;
+#[cfg(test)]
+mod stage;
 mod start;
 mod statics;
+mod trails;
 mod upkeep;
 mod vigil;
+mod why;
 
 use std::path::Path;
 
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
+pub(crate) use listings::CONSOLE;
 pub use plan::{bare_plan, check_forwarding};
 pub use policy::{Compiled, Loaded, Loader, SUPPORTED};
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::audit::{Audit, AuditRecord, Noise};
 use crate::capture::watch::Counts;
+use crate::control::Strangers;
 
 /// Over this time noise is counted.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -18,6 +19,11 @@ pub(super) struct NoiseMeter {
     /// What the watch had counted when that was added up last.
     watched: Counts,
     visits: Visits,
+    /// What there was in the windows that are over.
+    before: Noise,
+    /// How much there had been a second ago, and in the second that ended then.
+    counted: u64,
+    per_second: u64,
 }
 
 /// Connections that end before they have said anything, counted where they end.
@@ -32,7 +38,8 @@ impl Visits {
 
 impl NoiseMeter {
     pub(super) fn new(now: Instant, visits: Visits) -> Self {
-        Self { noise: Noise::default(), since: now, watched: Counts::default(), visits }
+        let (noise, before, watched) = (Noise::default(), Noise::default(), Counts::default());
+        Self { noise, since: now, watched, visits, before, counted: 0, per_second: 0 }
     }
 
     pub(super) fn noise(&mut self) -> &mut Noise {
@@ -49,6 +56,20 @@ impl NoiseMeter {
         *before = watched;
     }
 
+    /// To be called every second, after [`NoiseMeter::add_up`].
+    pub(super) fn second_is_over(&mut self) {
+        let counted = self.before.plus(self.noise).all();
+        self.per_second = counted.saturating_sub(self.counted);
+        self.counted = counted;
+    }
+
+    /// What there was since the start.
+    pub(super) fn strangers(&self) -> Strangers {
+        let words = self.before.plus(self.noise).words().into_iter();
+        let since_start = words.map(|(word, count)| (word.to_owned(), count)).collect();
+        Strangers { since_start, per_second: self.per_second }
+    }
+
     /// What there was in the window that is over, and for how many seconds. A quiet one is not told of.
     pub(super) fn due(&mut self, now: Instant) -> Option<(Noise, u64)> {
         let lasted = now.saturating_duration_since(self.since);
@@ -59,6 +80,7 @@ impl NoiseMeter {
     pub(super) fn close(&mut self, now: Instant) -> Option<(Noise, u64)> {
         let lasted = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
         let noise = std::mem::take(&mut self.noise);
+        self.before = self.before.plus(noise);
         (!noise.is_silence()).then_some((noise, lasted.as_secs()))
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use knockgate_core::Peer;
 use knockgate_core::envelope::Message;
+use knockgate_core::{ClientId, Peer};
 use tokio::sync::oneshot;
 
 use super::packets::Mouth;
@@ -21,9 +21,16 @@ pub(super) enum Back {
     Datagram { to: SocketAddr, from: SocketAddr },
 }
 
+/// One way back, whose it is, and since when.
+struct Waiting {
+    back: Back,
+    client: ClientId,
+    since: Instant,
+}
+
 /// All of them, by their numbers.
 pub(super) struct Peers {
-    waiting: HashMap<Peer, (Back, Instant)>,
+    waiting: HashMap<Peer, Waiting>,
     last: u64,
     mouth: Mouth,
 }
@@ -39,22 +46,23 @@ impl Peers {
         Peer(self.last)
     }
 
-    pub(super) fn wait(&mut self, peer: Peer, back: Back) {
-        self.waiting.insert(peer, (back, Instant::now()));
+    pub(super) fn wait(&mut self, peer: Peer, client: ClientId, back: Back) {
+        self.waiting.insert(peer, Waiting { back, client, since: Instant::now() });
     }
 
-    /// Whoever has gone meanwhile asks again.
-    pub(super) fn answer(&mut self, peer: Peer, message: &Message) {
-        match self.waiting.remove(&peer) {
-            Some((Back::Connection(answer), _)) => drop(answer.send(*message)),
-            Some((Back::Datagram { to, from }, _)) => self.mouth.answer(to, from, message),
-            None => {}
+    /// Whoever has gone meanwhile asks again. Says who it was.
+    pub(super) fn answer(&mut self, peer: Peer, message: &Message) -> Option<ClientId> {
+        let Waiting { back, client, .. } = self.waiting.remove(&peer)?;
+        match back {
+            Back::Connection(answer) => drop(answer.send(*message)),
+            Back::Datagram { to, from } => self.mouth.answer(to, from, message),
         }
+        Some(client)
     }
 
     /// Forgets those whom nothing will be answered.
     pub(super) fn forget(&mut self) {
-        self.waiting.retain(|_, (back, since)| match back {
+        self.waiting.retain(|_, Waiting { back, since, .. }| match back {
             Back::Connection(answer) => !answer.is_closed(),
             Back::Datagram { .. } => since.elapsed() < LONGEST,
         });

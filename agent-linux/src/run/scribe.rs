@@ -12,6 +12,8 @@ use crate::audit::{Audit, AuditRecord, Heard, Names, Opinion};
 use crate::config::Config;
 use crate::state::LiveRoster;
 
+use super::listings::CONSOLE;
+
 /// Who is meant by the numbers in a note.
 pub(super) struct Scribe<'a> {
     pub(super) audit: &'a Audit,
@@ -23,6 +25,9 @@ pub(super) struct Scribe<'a> {
 
 impl Names for Scribe<'_> {
     fn client(&self, id: ClientId) -> Option<String> {
+        if id == ClientId::CONSOLE {
+            return Some(CONSOLE.to_owned());
+        }
         let sequence = || self.config.statics.sequence(id).map(|one| &one.name);
         self.roster.name(id).or_else(sequence).map(Name::to_string)
     }

@@ -27,6 +27,7 @@ use super::court::{Court, Witness};
 use super::desk::FrontDesk;
 use super::driver::{Driver, LinuxGate};
 use super::ears::Ears;
+use super::figures::Figures;
 use super::flows::Lookout;
 use super::gate_thread::GateThread;
 use super::holders::Holders;
@@ -38,6 +39,7 @@ use super::peers::Peers;
 use super::signals::Signals;
 use super::spares::Spares;
 use super::statics::{self, Statics};
+use super::trails::Trails;
 use super::upkeep::Upkeep;
 use super::{clock, keeper, plan, policy, vigil};
 
@@ -113,7 +115,10 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
         budgets: Budgets::full(),
         statics: Statics::new(&config.statics),
         holders: Holders::default(),
+        figures: Figures::default(),
+        trails: Trails::new(),
         since: SystemTime::now(),
+        heard_by: ears.means().to_string(),
         config,
     };
     seating.watch.start()?;

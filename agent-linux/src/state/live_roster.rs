@@ -78,9 +78,32 @@ impl LiveRoster {
         self.dirty.extend(clients);
     }
 
+    /// Copies a pointer and some bytes for each book that was ever used.
+    pub fn view(&self) -> RosterView {
+        RosterView { enrolment: Arc::clone(&self.enrolment), cursors: self.cursors.clone() }
+    }
+
     /// Numbers that a book has left; `None` if there is no such book.
     pub fn left(&self, book: BookId) -> Option<u32> {
         self.enrolment.book(book).map(|known| known.shape().count().saturating_sub(self.cursor(book)))
+    }
+}
+
+/// Who is enrolled and how far the books are at one moment, to be looked at beside the gate's thread.
+pub struct RosterView {
+    enrolment: Arc<Enrolment>,
+    cursors: HashMap<BookId, u32>,
+}
+
+impl RosterView {
+    pub fn clients(&self) -> &[Client] {
+        self.enrolment.clients()
+    }
+
+    /// Numbers that a book has left, and how many it has.
+    pub fn level(&self, book: BookId) -> Option<(u32, u32)> {
+        let count = self.enrolment.book(book)?.shape().count();
+        Some((count.saturating_sub(self.cursors.get(&book).copied().unwrap_or(0)), count))
     }
 }
 
