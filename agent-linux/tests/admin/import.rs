@@ -16,9 +16,9 @@ const FWKNOP: &str =
 
 /// An old file, and where the new one goes.
 fn old(scene: &Scene, name: &str, text: &str) -> PathBuf {
-    fs::create_dir_all(scene.path().join("etc")).unwrap();
+    fs::create_dir_all(scene.path().join("etc")).expect("a folder in the scene");
     let file = scene.path().join(name);
-    fs::write(&file, text).unwrap();
+    fs::write(&file, text).expect("a file in the scene");
     file
 }
 
@@ -29,10 +29,10 @@ fn import(scene: &Scene, tool: &str, arguments: &[&str]) -> Said {
 
 /// The written file, moved from the system's places to the scene's.
 fn complete(scene: &Scene) -> String {
-    let text = fs::read_to_string(scene.config()).unwrap();
+    let text = fs::read_to_string(scene.config()).expect("what import has written");
     let state = scene.state().display().to_string();
     let text = text.replace("/var/lib/knockgate", &state).replace("/var/log/knockgate", &state);
-    fs::write(scene.config(), text).unwrap();
+    fs::write(scene.config(), text).expect("the scene's configuration");
     scene.run(&["init"]).good();
     scene.run(&["check"]).good()
 }
