@@ -172,9 +172,9 @@ enum Progress {
 ///
 /// `T` is the host's table: some [`Bucket`]s, each for eight attempts.
 pub struct StaticWatch<T> {
-    wholes: Vec<Whole, MAX_STATIC_SEQUENCES>,
+    wholes: Wholes,
     /// In order, so that those of one step are together.
-    places: Vec<Place, { MAX_STATIC_SEQUENCES * MAX_SEQUENCE }>,
+    places: Places,
     table: T,
     hash: SourceHash,
 }
@@ -182,13 +182,25 @@ pub struct StaticWatch<T> {
 impl<T: AsRef<[Bucket]> + AsMut<[Bucket]>> StaticWatch<T> {
     /// Follows `sequences`, none of which anybody has begun. `key` is random, so that nobody can aim at one bucket.
     pub fn new(sequences: Vec<StaticSequence, MAX_STATIC_SEQUENCES>, table: T, key: [u8; 16]) -> Self {
-        let mut places = Vec::new();
-        for (sequence, one) in (0..).zip(&sequences) {
-            places.extend((0..).zip(&one.steps).map(|(position, &step)| Place { step, sequence, position }));
-        }
-        places.sort_unstable();
-        let wholes = sequences.iter().map(Whole::of).collect();
+        let (wholes, places) = tables(&sequences);
         Self { wholes, places, table, hash: SourceHash::new(key) }
+    }
+
+    /// Follows other sequences from now on. `place` says where one stands now that stood at a place before; whoever has begun it goes
+    /// on. Attempts at the others are void.
+    pub fn follow(
+        &mut self,
+        sequences: Vec<StaticSequence, MAX_STATIC_SEQUENCES>,
+        place: impl Fn(usize) -> Option<usize>,
+    ) {
+        (self.wholes, self.places) = tables(&sequences);
+        let place = |was: u8| place(usize::from(was)).and_then(|place| u8::try_from(place).ok());
+        for attempt in self.table.as_mut().iter_mut().flat_map(|bucket| &mut bucket.0) {
+            match place(attempt.sequence) {
+                Some(sequence) => attempt.sequence = sequence,
+                None => *attempt = Attempt::default(),
+            }
+        }
     }
 
     /// Takes a probe of any watched port. Says which sequence it completes; of several, the first.
@@ -211,6 +223,18 @@ impl<T: AsRef<[Bucket]> + AsMut<[Bucket]>> StaticWatch<T> {
         }
         completed
     }
+}
+
+type Wholes = Vec<Whole, MAX_STATIC_SEQUENCES>;
+type Places = Vec<Place, { MAX_STATIC_SEQUENCES * MAX_SEQUENCE }>;
+
+fn tables(sequences: &[StaticSequence]) -> (Wholes, Places) {
+    let mut places = Places::new();
+    for (sequence, one) in (0..).zip(sequences) {
+        places.extend((0..).zip(&one.steps).map(|(position, &step)| Place { step, sequence, position }));
+    }
+    places.sort_unstable();
+    (sequences.iter().map(Whole::of).collect(), places)
 }
 
 /// Where `step` stands in each sequence that it belongs to.

@@ -6,7 +6,8 @@
 //!
 //! - getters change nothing;
 //! - `handle_*` tell the gate that something has happened;
-//! - commands ([`Gate::revoke`], [`Gate::open_by_order`], [`Gate::unlock`], [`Gate::adopt_grant`], [`Gate::set_lease`]) come from the operator or the host;
+//! - commands ([`Gate::revoke`], [`Gate::open_by_order`], [`Gate::unlock`], [`Gate::adopt_grant`], [`Gate::set_lease`],
+//!   [`Gate::reconfigure`]) come from the operator or the host;
 //! - `poll_*` ask what the host shall do next.
 //!
 //! After any `handle_*` call or command the host calls [`Gate::poll_action`] and [`Gate::poll_note`] until both return
@@ -27,6 +28,7 @@ mod operator;
 mod packet;
 mod poll;
 mod reaction;
+mod reconfigure;
 mod request;
 mod statics;
 mod timeout;
@@ -57,6 +59,7 @@ use crate::time::{Instant, Now};
 pub(crate) use decide::Openings;
 pub use exchange::Silence;
 use exchange::{Exchange, Reply};
+pub use reconfigure::Ports;
 pub use statics::StaticDoor;
 use statics::StaticKnocks;
 

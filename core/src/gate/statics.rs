@@ -92,6 +92,14 @@ impl<const S: usize> StaticKnocks<S> {
         self.entries.iter_mut().find(|knock| knock.id == id)
     }
 
+    pub(super) fn find(&self, is_meant: impl Fn(&StaticKnock) -> bool) -> Option<StaticKnockId> {
+        self.entries.iter().find(|knock| is_meant(knock)).map(|knock| knock.id)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut StaticKnock> {
+        self.entries.iter_mut()
+    }
+
     pub(super) fn remove(&mut self, id: StaticKnockId) {
         self.entries.retain(|knock| knock.id != id);
     }

@@ -18,6 +18,7 @@ mod policy;
 mod prefix;
 mod probes;
 mod reaction;
+mod reconfigure;
 mod statics;
 mod status;
 mod tables;

@@ -1,5 +1,6 @@
 //! What can happen.
 
+use knockgate_core::gate::Ports;
 use knockgate_core::message::Kind;
 use proptest::prelude::*;
 
@@ -19,6 +20,19 @@ pub(crate) struct Rules {
     pub(crate) confirm: bool,
     /// How far ahead of the gate's each client's clock is, in seconds.
     pub(crate) skews: [i64; 3],
+    pub(crate) services: Services,
+    /// The static sequences stand in the other order.
+    pub(crate) turned: bool,
+}
+
+/// What the gate guards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Services {
+    All,
+    /// All, and none for longer than a while.
+    Brief,
+    /// All but the second.
+    WithoutSecond,
 }
 
 impl Rules {
@@ -37,8 +51,32 @@ impl Rules {
             slow,
             confirm,
             skews,
+            services: Services::All,
+            turned: false,
         })
     }
+}
+
+/// What a new configuration changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    Services(Services),
+    /// The first service has other ports: none of the old, or some of them.
+    Ports(Ports),
+    Mode,
+    Order,
+    Confirm,
+    Turned,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let services = prop::sample::select(vec![Services::All, Services::Brief, Services::WithoutSecond]);
+    prop_oneof![
+        4 => services.prop_map(Change::Services),
+        2 => prop::sample::select(vec![Ports::Same, Ports::Changed, Ports::Moved]).prop_map(Change::Ports),
+        1 => prop::sample::select(vec![Change::Mode, Change::Order]),
+        1 => prop::sample::select(vec![Change::Confirm, Change::Turned]),
+    ]
 }
 
 /// What a holder, or somebody at his address, touches.
@@ -211,6 +249,10 @@ pub(crate) enum Event {
     Forget {
         who: usize,
     },
+    /// The host gives the gate another configuration.
+    Reconfigure {
+        change: Change,
+    },
     /// The agent dies and starts again with what it had stored and what the kernel has open. Of a lease that it was storing
     /// nobody knows whether it is.
     Crash {
@@ -263,6 +305,7 @@ impl Event {
             3 => millis.clone().prop_map(|millis| Self::Sleep { millis }),
             6 => millis.prop_map(|millis| Self::Wait { millis }),
             2 => any::<u8>().prop_map(|pick| Self::Revoke { pick }),
+            3 => change().prop_map(|change| Self::Reconfigure { change }),
             3 => prop_oneof![
                 3 => Just(Self::Timeout),
                 4 => any::<bool>().prop_map(|leased| Self::Crash { leased }),

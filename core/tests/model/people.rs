@@ -15,7 +15,8 @@ use knockgate_core::{Client, ClientId};
 use rand_core::{TryCryptoRng, TryRng};
 
 use crate::event::Rules;
-use crate::reference::statics::DOORS;
+use crate::reference::statics::{DOORS, doors};
+use crate::reference::{is_there, times};
 
 /// Knocks in a book: few enough that some cases use one up.
 pub(crate) const BOOK: u32 = 12;
@@ -79,8 +80,9 @@ impl People {
     }
 
     pub(crate) fn config(&self, rules: Rules, burnt: Burnt) -> Config<STATICS> {
-        let service = |id, open, max| {
+        let service = |id: u16| {
             let confirm = rules.confirm && id == 1;
+            let (open, max) = times(rules, id);
             Service { confirm, ..Service::new(id, Duration::from_secs(open), Duration::from_secs(max)) }
         };
         Config {
@@ -97,8 +99,8 @@ impl People {
             max_age: None,
             console: None,
             burnt,
-            statics: DOORS.into_iter().map(door).collect(),
-            services: [service(1, 20, 60), service(2, 5, 10), service(3, 5, 10)].into_iter().collect(),
+            statics: doors(rules).into_iter().map(|at| door(DOORS[at])).collect(),
+            services: (1..=3).filter(|id| is_there(rules, *id)).map(service).collect(),
         }
     }
 }

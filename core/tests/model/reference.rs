@@ -5,6 +5,7 @@
 pub(crate) mod grants;
 pub(crate) mod packet;
 mod policy;
+mod reconfigure;
 pub(crate) mod statics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use knockgate_core::message::{Kind, Verdict};
 use knockgate_core::replay::{Burnt, Span, Used};
 use knockgate_core::{Peer, Refusal};
 
-use crate::event::{Rules, Say};
+use crate::event::{Rules, Say, Services};
 use crate::laws::covers;
 use crate::people::{BOOK, People};
 
@@ -260,7 +261,7 @@ impl Reference {
         if let Some(left) = self.locked_for(client, source) {
             return Some((refused(Refusal::LockedOut), left));
         }
-        if !may_use(service) {
+        if !(is_permitted(service) && is_there(self.rules, service)) {
             return Some((refused(Refusal::NotAllowed), 0));
         }
         let latest = self.latest(client).map(|at| &self.knocks[at]);
@@ -347,6 +348,9 @@ impl Reference {
             if knock.come.len() == knock.ports.len() {
                 knock.state = State::Consulting;
                 knock.until = self.now + THINKING;
+                if !is_there(self.rules, knock.service) {
+                    self.fail(at, Refusal::NotAllowed);
+                }
             }
         } else if !self.rules.closed {
             self.wrong_port(at);
@@ -524,13 +528,28 @@ fn is_guarded(service: u16) -> bool {
 }
 
 /// Every client may use the first two services.
-fn may_use(service: u16) -> bool {
+fn is_permitted(service: u16) -> bool {
     service == 1 || service == 2
 }
 
+/// Whether a service is guarded at all.
+pub(crate) fn is_there(rules: Rules, service: u16) -> bool {
+    let without = if rules.services == Services::WithoutSecond { 2 } else { 0 };
+    (1..=3).contains(&service) && service != without
+}
+
+/// The usual and the longest seconds of a grant of `service`.
+pub(crate) fn times(rules: Rules, service: u16) -> (u64, u64) {
+    match (rules.services, service) {
+        (Services::Brief, _) => (5, 8),
+        (Services::All | Services::WithoutSecond, 1) => (20, 60),
+        (Services::All | Services::WithoutSecond, _) => (5, 10),
+    }
+}
+
 /// The seconds of a grant of `service` when `asked` were asked for.
-pub(crate) fn seconds(service: u16, asked: u32) -> u64 {
-    let (usual, most) = if service == 1 { (20, 60) } else { (5, 10) };
+pub(crate) fn seconds(rules: Rules, service: u16, asked: u32) -> u64 {
+    let (usual, most) = times(rules, service);
     if asked == 0 { usual } else { u64::from(asked).min(most) }
 }
 

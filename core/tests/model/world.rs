@@ -4,6 +4,7 @@ mod clients;
 mod compare;
 mod host;
 mod lease;
+mod reconfigure;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -143,6 +144,7 @@ impl World {
             Event::Order { from, service, seconds } => self.order(ADDRESSES[from], service, seconds),
             Event::Unlock { pick } => self.unlock(usize::from(pick)),
             Event::Forget { who } => self.forget(who),
+            Event::Reconfigure { change } => self.reconfigure(change),
             Event::Crash { leased } => self.crash(leased),
             Event::Stop => self.stop(),
         }

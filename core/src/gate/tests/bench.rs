@@ -15,7 +15,7 @@ use crate::book::{Book, DecoySeed, Order, Shape};
 use crate::channel::Channel;
 use crate::client::{Keys, Question};
 use crate::envelope::Message;
-use crate::gate::{self, Gate, LockoutScope, Probe, ProbeKind, Service};
+use crate::gate::{self, Gate, LockoutScope, Ports, Probe, ProbeKind, Service};
 use crate::key::{DoorKey, GateId, Identity, SecretKey};
 use crate::message::{Answer, Kind, Mode, Request};
 use crate::note::Note;
@@ -452,6 +452,14 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
     pub(super) fn revoke(&mut self, grant: GrantId) {
         let now = self.now();
         self.gate.revoke(now, grant);
+        self.turn();
+    }
+
+    /// The gate behaves as its configuration says after this `change`.
+    pub(super) fn reconfigure(&mut self, change: impl Fn(&mut Config), ports: impl Fn(u16) -> Ports) {
+        let (now, mut config) = (self.now(), self.gate.config().clone());
+        change(&mut config);
+        self.gate.reconfigure(now, config, ports);
         self.turn();
     }
 

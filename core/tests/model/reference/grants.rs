@@ -125,6 +125,17 @@ impl Grants {
         }
     }
 
+    /// It ends by then at the latest, and is opened once more if that is earlier, or if it shall be anyway.
+    pub(crate) fn shorten(&mut self, id: u32, latest: At, again: bool) {
+        let its = self.all.get_mut(&id).expect("it is there");
+        if its.closing == Closing::No {
+            its.wanted |= again || its.deadline > latest;
+            its.deadline = its.deadline.min(latest);
+            its.confirmed = its.confirmed.map(|until| until.min(latest));
+            its.offered = its.offered.map(|until| until.min(latest));
+        }
+    }
+
     pub(crate) fn revoke_all(&mut self, now: At, client: u32) {
         let his: Vec<_> =
             self.all.iter().filter(|(_, grant)| grant.client == client).map(|(id, _)| *id).collect();

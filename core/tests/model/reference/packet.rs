@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use knockgate_core::message::{Kind, Token, Verdict};
 use knockgate_core::{Peer, Refusal};
 
-use super::{At, Knock, QUESTION, Reference, State, THINKING, TOKEN_SLOT, may_use, refused};
+use super::{At, Knock, QUESTION, Reference, State, THINKING, TOKEN_SLOT, is_permitted, is_there, refused};
 
 /// What a packet knock says, or a question for the console.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +99,7 @@ impl Reference {
         if let Some(left) = self.locked_for(client, source) {
             return Err((refused(Refusal::LockedOut), left));
         }
-        if !may_use(service) {
+        if !(is_permitted(service) && is_there(self.rules, service)) {
             return Err((refused(Refusal::NotAllowed), 0));
         }
         if kind == Kind::Open && self.rules.confirm && service == 1 && !proven {
@@ -133,6 +133,8 @@ impl Reference {
         (knock.state, knock.until) = (State::Consulting, self.now + THINKING);
         if self.has_lapsed(at) {
             self.fail(at, Refusal::NoGrant);
+        } else if !is_there(self.rules, service) {
+            self.fail(at, Refusal::NotAllowed);
         }
     }
 

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use knockgate_core::{ClientId, Effect, Refusal};
 
-use super::{Knock, Lock, Reference, State, seconds, subnet};
+use super::{Knock, Lock, Reference, State, is_there, seconds, subnet};
 
 impl Reference {
     /// Somebody at the gate orders it, and no knock waits for it. Whether there is such a service.
     pub(crate) fn order(&mut self, source: IpAddr, service: u16, asked: u32) -> bool {
-        let is_there = super::is_guarded(service);
+        let is_there = is_there(self.rules, service);
         if is_there {
-            let deadline = self.now + 1_000 * seconds(service, asked);
+            let deadline = self.now + 1_000 * seconds(self.rules, service, asked);
             self.grants.grant(ClientId::CONSOLE.0, (source, service), deadline, None);
         }
         is_there
@@ -31,16 +31,17 @@ impl Reference {
         let mut why = Refusal::Denied;
         for effect in effects {
             match *effect {
-                Effect::Open { service, seconds: asked } if self.knocks[knock].may_open(service) => {
-                    let deadline = self.now + 1_000 * seconds(service, asked);
+                Effect::Open { service, seconds: asked } if self.may_open(knock, service) => {
+                    let deadline = self.now + 1_000 * seconds(self.rules, service, asked);
                     self.grants.grant(client, (source, service), deadline, Some(knock));
                 }
                 Effect::Open { .. } => why = Refusal::NotAllowed,
                 Effect::Extend { grant, seconds: asked } => {
-                    let Some(service) = self.grants.all.get(&grant.0).map(|grant| grant.door.1) else {
+                    let service = self.grants.all.get(&grant.0).map(|grant| grant.door.1);
+                    let Some(service) = service.filter(|service| self.may_open(knock, *service)) else {
                         continue;
                     };
-                    let deadline = self.now + 1_000 * seconds(service, asked);
+                    let deadline = self.now + 1_000 * seconds(self.rules, service, asked);
                     self.grants.extend(client, grant.0, deadline, knock);
                 }
                 Effect::Revoke { grant } => {
@@ -68,5 +69,9 @@ impl Reference {
                 self.knocks[knock].until = self.now + 1_000;
             }
         }
+    }
+
+    fn may_open(&self, knock: usize, service: u16) -> bool {
+        self.knocks[knock].may_open(service) && is_there(self.rules, service)
     }
 }

@@ -6,10 +6,17 @@ use std::net::IpAddr;
 use knockgate_core::message::Kind;
 use knockgate_core::{ClientId, Refusal};
 
-use super::{Knock, Reference, State, THINKING};
+use crate::event::Rules;
+
+use super::{Knock, Reference, State, THINKING, is_there};
 
 /// A static sequence's name, its service, and its seconds; 0 for the service's usual time.
 pub(crate) const DOORS: [(&str, u16, u32); 2] = [("phone", 1, 0), ("camera", 2, 7)];
+
+/// The sequences in their order.
+pub(crate) fn doors(rules: Rules) -> [usize; 2] {
+    if rules.turned { [1, 0] } else { [0, 1] }
+}
 
 /// The number that stands for whoever knocks it.
 pub(crate) fn client(door: usize) -> u32 {
@@ -21,7 +28,7 @@ impl Reference {
     pub(crate) fn static_knock(&mut self, door: usize, source: IpAddr) -> Result<(), Refusal> {
         let (client, (_, service, seconds)) = (client(door), DOORS[door]);
         // Nobody is there to confirm anything.
-        if self.rules.confirm && service == 1 {
+        if self.rules.confirm && service == 1 || !is_there(self.rules, service) {
             return Err(Refusal::NotAllowed);
         }
         if self.locked_for(client, source).is_some() {
@@ -58,8 +65,8 @@ impl Knock {
         ClientId(self.client).is_static()
     }
 
-    /// What it may open.
+    /// What it may open, if it is there.
     pub(crate) fn may_open(&self, service: u16) -> bool {
-        if self.is_static() { self.service == service } else { super::may_use(service) }
+        if self.is_static() { self.service == service } else { super::is_permitted(service) }
     }
 }

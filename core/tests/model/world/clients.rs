@@ -12,6 +12,7 @@ use knockgate_core::{Peer, Probe, ProbeKind, Refusal};
 use crate::event::{Meant, Touch, Work};
 use crate::people::{ADDRESSES, BOOK};
 use crate::reference::packet::{ANY_TOKEN, Confirmation, Packet};
+use crate::reference::statics::doors;
 use crate::reference::{At, Said, Wanted};
 
 use super::{Sent, World};
@@ -136,7 +137,7 @@ impl World {
     pub(super) fn static_knock(&mut self, door: usize, from: IpAddr) {
         let (now, expected) = (self.now(), self.reference.static_knock(door, from));
         let before = expected.map_err(|refusal| (refusal, self.gate.refusals().of(refusal)));
-        self.gate.handle_static(now, door, from);
+        self.gate.handle_static(now, doors(self.reference.rules)[door], from);
         if let Err((refusal, before)) = before {
             assert_eq!(self.gate.refusals().of(refusal), before + 1, "{refusal:?} is counted");
         }

@@ -223,7 +223,7 @@ impl World {
         assert_eq!((asked.second_factor, asked.prefix), (false, None));
         let kept = asked.grant.map_or(0, |(grant, _)| grant.0);
         assert_eq!(kept, if knock.kind == Kind::Renew { knock.grant } else { 0 });
-        assert_eq!(u64::from(asked.seconds), seconds(knock.service, knock.seconds));
+        assert_eq!(u64::from(asked.seconds), seconds(self.reference.rules, knock.service, knock.seconds));
         let book_left = if knock.is_static() { 0 } else { BOOK - self.reference.next[knock.book] };
         assert_eq!(asked.book_left, book_left);
         assert_eq!([asked.standing.failures, asked.standing.source_failures], self.reference.failures_of(at));
