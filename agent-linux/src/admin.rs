@@ -16,6 +16,7 @@ pub(crate) mod moment;
 pub mod people;
 mod policies;
 mod qr;
+pub mod reload;
 pub mod report;
 pub mod running;
 mod session;

@@ -7,6 +7,7 @@
 mod acts;
 mod audit;
 mod capture;
+mod changes;
 mod check;
 mod control;
 mod document;
@@ -30,6 +31,7 @@ use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -44,6 +46,7 @@ use knockgate_policy_abi::Capabilities;
 pub use crate::audit::Rotation;
 pub use crate::capture::watch::Via;
 pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
+pub use changes::{Change, changes};
 pub use control::Control;
 pub use gateway::Gateway;
 use knockgate_policy_host::builtin::BuiltIn;
@@ -65,6 +68,8 @@ pub(crate) const EVERYBODY_WRITES: u32 = 0o002;
 pub struct Config {
     /// The file that it was read from.
     pub path: PathBuf,
+    /// What stands there.
+    pub text: Arc<str>,
     pub gate: Gate,
     /// There if the file is for a firmware in front of machines, and not for this host.
     pub gateway: Option<Gateway>,

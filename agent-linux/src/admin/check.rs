@@ -15,6 +15,7 @@ use super::{SetUp, counted};
 use crate::config::{
     Config, DecoyAudience, LockoutScope, Packet, PacketMode, PacketPorts, Service, StaticSequence,
 };
+use crate::control::{self, AskError, Reply, Request};
 use crate::state::{RosterFile, Store};
 
 /// Checks everything that a start would, without touching the firewall.
@@ -36,6 +37,10 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
     writeln!(text, "policy    {}", policies.lines.join("\n          "))?;
     let (clients, books) = (counted(roster.clients().len(), "client"), counted(roster.books().len(), "book"));
     writeln!(text, "roster    {clients}, {books}")?;
+    let running = running(&config)?;
+    if !running.is_empty() {
+        writeln!(text, "running   {}", running.join("\n          "))?;
+    }
     warnings.extend(policies.warnings);
     warnings.extend(roster_warnings(&config, &roster));
     let foreign = roster.books().iter().filter(|enrolled| !identity.fits(&enrolled.book));
@@ -47,6 +52,29 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
         writeln!(text, "warning: {warning}")?;
     }
     Ok(text)
+}
+
+/// What a running agent would change if it read this file again; nothing if there is none, or one with another file.
+fn running(config: &Config) -> anyhow::Result<Vec<String>> {
+    if config.gateway.is_some() {
+        return Ok(Vec::new());
+    }
+    let in_force = match control::ask(&config.control.directory, &Request::InForce) {
+        Ok(Reply::InForce { path, text, grants }) if is_same(&path, &config.path) => (text, grants),
+        Ok(_) | Err(AskError::NoAgent(_)) => return Ok(Vec::new()),
+        Err(error) => return Ok(vec![format!("it is unknown what a running agent would change: {error}")]),
+    };
+    let (text, grants) = in_force;
+    let changes = crate::run::would_change(&Config::parse(&config.path, &text)?, config, &grants);
+    match changes.is_empty() {
+        true => Ok(vec!["an agent runs by this very configuration".to_owned()]),
+        false => Ok(changes),
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| std::fs::canonicalize(path).ok();
+    one == other || whole(one).is_some_and(|one| whole(other) == Some(one))
 }
 
 fn describe(config: &Config) -> String {

@@ -100,6 +100,17 @@ pub enum AuditRecord {
         /// Of the file; none of a built-in one.
         sha256: Option<String>,
     },
+    /// The configuration was read again and is in force.
+    Reloaded {
+        by: String,
+        /// A line for each thing that is otherwise now.
+        changes: Vec<String>,
+    },
+    /// The configuration was read again and cannot be used; the one before stays in force.
+    ReloadRefused {
+        by: String,
+        problems: Vec<String>,
+    },
     /// A policy's file has changed and cannot be used; the module in use stays.
     PolicyRefused {
         policy: String,

@@ -19,9 +19,10 @@ pub(super) struct Reports {
 
 impl Reports {
     pub(super) fn open(wanted: &Wanted) -> Result<Self, NflogError> {
-        let packets = (wanted.packets != WantedPackets::None).then(|| PacketLog::bind(PACKET_GROUP));
-        let probes = (!wanted.probes.is_empty()).then(|| ProbeLog::bind(PROBE_GROUP));
-        let statics = (!wanted.statics.is_empty()).then(|| ProbeLog::bind(STATIC_GROUP));
+        let group = |group| wanted.groups.of(group);
+        let packets = (wanted.packets != WantedPackets::None).then(|| PacketLog::bind(group(PACKET_GROUP)));
+        let probes = (!wanted.probes.is_empty()).then(|| ProbeLog::bind(group(PROBE_GROUP)));
+        let statics = (!wanted.statics.is_empty()).then(|| ProbeLog::bind(group(STATIC_GROUP)));
         Ok(Self { packets: packets.transpose()?, probes: probes.transpose()?, statics: statics.transpose()? })
     }
 

@@ -26,6 +26,9 @@ pub(crate) const PACKET_GROUP: u16 = PROBE_GROUP + 1;
 /// NFLOG group of the steps of static sequences.
 pub(crate) const STATIC_GROUP: u16 = PROBE_GROUP + 2;
 
+/// From a group of the first set to that of the same kind in the second.
+const SECOND_SET: u16 = 3;
+
 /// Descriptors of one watch, at most: two packet sockets and one for the host's links and addresses, or three NFLOG groups.
 const MAX_DESCRIPTORS: usize = 4;
 
@@ -39,6 +42,14 @@ pub enum Via {
     Nflog,
 }
 
+/// Which NFLOG groups are used. A group has one reader, so whoever begins to read before another one ends needs the other set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Groups {
+    #[default]
+    First,
+    Second,
+}
+
 /// What shall be heard.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
@@ -50,6 +61,7 @@ pub struct Wanted {
     /// The steps of static sequences. A datagram to one of these is never a packet knock.
     pub statics: Vec<(Protocol, u16)>,
     pub via: Via,
+    pub groups: Groups,
 }
 
 /// Where packet knocks are heard.
@@ -73,6 +85,7 @@ pub enum Means {
     /// The guard reports what it drops.
     Nflog {
         why: String,
+        groups: Groups,
     },
 }
 
@@ -152,7 +165,8 @@ impl Watch {
     }
 
     fn over_nflog(wanted: &Wanted, why: String) -> Result<Self, WatchError> {
-        Ok(Self { ears: Ears::Nflog(Reports::open(wanted)?), means: Means::Nflog { why } })
+        let means = Means::Nflog { why, groups: wanted.groups };
+        Ok(Self { ears: Ears::Nflog(Reports::open(wanted)?), means })
     }
 
     #[must_use]
@@ -228,7 +242,37 @@ impl Means {
     fn report(&self, group: u16) -> Report {
         match self {
             Self::Nothing | Self::PacketSockets => Report::Unneeded,
-            Self::Nflog { .. } => Report::Nflog { group },
+            Self::Nflog { groups, .. } => Report::Nflog { group: groups.of(group) },
+        }
+    }
+}
+
+impl Groups {
+    /// The group of that kind in this set.
+    pub(super) fn of(self, group: u16) -> u16 {
+        match self {
+            Self::First => group,
+            Self::Second => group + SECOND_SET,
+        }
+    }
+
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
+impl Counts {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            lost: self.lost.saturating_add(other.lost),
+            unreadable: self.unreadable.saturating_add(other.unreadable),
+            foreign: self.foreign.saturating_add(other.foreign),
         }
     }
 }
@@ -239,7 +283,7 @@ impl fmt::Display for Means {
         match self {
             Self::Nothing => write!(f, "no packets are watched"),
             Self::PacketSockets => write!(f, "packets are heard by packet sockets"),
-            Self::Nflog { why } => write!(f, "packets are heard by NFLOG: {why}"),
+            Self::Nflog { why, .. } => write!(f, "packets are heard by NFLOG: {why}"),
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn config(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
         errors.iter().for_each(|error| problems.note_toml(error));
         return Err(problems.into_sorted());
     }
-    let config = read(path, &Section::root(&problems, document.get_ref()));
+    let config = read(path, text, &Section::root(&problems, document.get_ref()));
     match config {
         Some(config) if problems.is_empty() => Ok(config),
         Some(_) | None => Err(problems.into_sorted()),
@@ -48,7 +48,7 @@ pub(super) fn config(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
 }
 
 /// `None` only if a problem was noted.
-fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
+fn read(path: &Path, text: &str, root: &Section<'_>) -> Option<Config> {
     let role = Role::of(root);
     let gate = gate(&root.section("gate"), role);
     let GatewayDraft { gateway, console } = gateway(root);
@@ -90,6 +90,7 @@ fn read(path: &Path, root: &Section<'_>) -> Option<Config> {
     services.sort_by_key(|service| service.id);
     Some(Config {
         path: path.to_owned(),
+        text: text.into(),
         gate: gate?,
         gateway: gateway?,
         audit: audit?,

@@ -3,7 +3,9 @@
 //! Every line bears the version. Fields and words are only ever added, and readers ignore fields that they do not know; what would
 //! mean something else than before raises the version.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,10 @@ pub enum Request {
         address: IpAddr,
         seconds: u32,
     },
+    /// What configuration is in force?
+    InForce,
+    /// Read the configuration again, and go over to it if it is good.
+    Reload,
 }
 
 /// What a caller must be allowed.
@@ -65,7 +71,9 @@ impl Request {
         match self {
             Self::Status | Self::Grants | Self::Lockouts | Self::Clients | Self::Why { .. } => Need::Reading,
             Self::Revoke { .. } | Self::RevokeAll | Self::Unlock { .. } | Self::UnlockAll => Need::Changing,
-            Self::Rescue { .. } => Need::Changing,
+            Self::Rescue { .. } | Self::Reload => Need::Changing,
+            // It may name what only root may know.
+            Self::InForce => Need::Changing,
         }
     }
 }
@@ -96,6 +104,21 @@ pub enum Reply {
     /// This is open.
     Rescued {
         grant: OpenGrant,
+    },
+    InForce {
+        /// The file that it was read from.
+        path: PathBuf,
+        text: String,
+        /// How many grants are open, by the number of the service.
+        grants: BTreeMap<u16, usize>,
+    },
+    /// The configuration is in force; a line for each thing that is otherwise now.
+    Reloaded {
+        changes: Vec<String>,
+    },
+    /// The configuration is not used, and the one before stays: all that is wrong with it, each with its remedy.
+    NotReloaded {
+        problems: Vec<String>,
     },
     /// Nothing was done. For people: what is wrong, and after a semicolon the remedy.
     Refused {

@@ -132,6 +132,16 @@ impl Firewall {
         Ok(firewall)
     }
 
+    /// Whether the kernel would take this plan, as far as can be said without doing it. Nothing is changed.
+    ///
+    /// # Errors
+    /// What [`Firewall::reinstall`] would say.
+    pub fn rehearse(plan: &Plan) -> Result<(), FirewallError> {
+        plan.check()?;
+        forwarding::check(&plan.services)?;
+        nft::check(&ruleset::script(plan, &sessions::open_sessions(plan), Before::Replace(&[])))
+    }
+
     /// Guards by another plan from now on, or by the same one after somebody altered the table. Grants and watched
     /// sources stay.
     ///

@@ -1,4 +1,4 @@
-//! The one process this program ever starts: `nft -f -`, when the rule set is installed.
+//! The one process this program ever starts: `nft -f -`, when the rule set is installed, or `nft -c -f -`, when it might be.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,10 +9,20 @@ use super::error::FirewallError;
 /// Where distributions keep it; a daemon's `PATH` often lacks the sbin folders.
 const PLACES: [&str; 4] = ["/usr/sbin/nft", "/sbin/nft", "/usr/local/sbin/nft", "/usr/bin/nft"];
 
+/// Does what the script says, whole or not at all.
 pub(crate) fn apply(script: &str) -> Result<(), FirewallError> {
+    run(&["-f", "-"], script)
+}
+
+/// Whether nft and the kernel would do what the script says. Nothing is changed.
+pub(crate) fn check(script: &str) -> Result<(), FirewallError> {
+    run(&["-c", "-f", "-"], script)
+}
+
+fn run(arguments: &[&str], script: &str) -> Result<(), FirewallError> {
     let program = PLACES.iter().find(|place| Path::new(place).exists()).copied().unwrap_or("nft");
     let spawned = Command::new(program)
-        .args(["-f", "-"])
+        .args(arguments)
         .env("LC_ALL", "C")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

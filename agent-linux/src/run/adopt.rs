@@ -51,7 +51,8 @@ pub(super) fn adopt(
                     reason: CloseReason::Revoked,
                 };
                 closing(&grant).try_for_each(|part| firewall.close(&part))?;
-                Scribe { audit, roster: gate.roster(), config, time: SystemTime::now() }.note(&note);
+                Scribe { audit, roster: gate.roster(), config, former: None, time: SystemTime::now() }
+                    .note(&note);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use knockgate_core::envelope::Message;
 use knockgate_core::limits::MESSAGE_LEN;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -14,12 +14,10 @@ use super::input::{Call, Calls};
 use super::listen::Listener;
 use super::noise::Visits;
 
-/// Accepts for ever.
-pub(super) async fn serve(listener: TcpListener, calls: Calls, visits: Visits) {
-    let mut listener = Listener::new(listener, "central port");
+/// Accepts until it is stopped. What has been accepted goes on.
+pub(super) async fn serve(mut listener: Listener, calls: Calls, visits: Visits) {
     let mut connections = Connections::default();
-    loop {
-        let (stream, peer) = listener.accept().await;
+    while let Some((stream, peer)) = listener.accept().await {
         let source = peer.ip().to_canonical();
         connections.spawn(source, talk(stream, source, calls.clone(), visits.clone()));
     }

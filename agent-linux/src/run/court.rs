@@ -42,8 +42,8 @@ use super::input::{Input, Inputs};
 use case::Progress;
 pub(super) use case::{Case, Outcome, Purpose};
 pub(super) use effects::{Errand, decision, errands, reaction};
-pub(super) use seat::Chair;
 use seat::Seat;
+pub(super) use seat::{Chair, Successor};
 use shadow::Decided;
 pub(super) use witness::Witness;
 
@@ -59,6 +59,13 @@ pub(super) struct Chains {
 
 type Bench = Vec<Arc<Seat<Case>>>;
 
+/// Those who sit in a court, for one that follows it.
+#[derive(Clone, Default)]
+pub(super) struct Seats {
+    live: Vec<Arc<Tenure<Case>>>,
+    shadows: Vec<Arc<Tenure<Arc<Decided>>>>,
+}
+
 /// Whom to ask about what.
 pub(super) struct Court {
     general: Bench,
@@ -69,35 +76,52 @@ pub(super) struct Court {
     shadows: Vec<Arc<Seat<Arc<Decided>>>>,
     /// For what will be said about the next knock: as much as the longest chain can say.
     room: Vec<Opinion>,
+    seats: Seats,
 }
 
 impl Court {
-    /// Starts a thread for every policy.
-    pub(super) fn convene(chains: Chains, inputs: &Inputs, audit: &Arc<Audit>) -> anyhow::Result<Self> {
-        let court = Self::seated(chains);
+    /// Starts a thread for every policy that has none: those that sit in `former`, in the same chair, go on with what waits for them.
+    /// Whoever sits in no court any more leaves.
+    pub(super) fn convene(
+        chains: Chains,
+        former: &Seats,
+        inputs: &Inputs,
+        audit: &Arc<Audit>,
+    ) -> anyhow::Result<Self> {
+        let mut court = Self::seated_after(chains, former);
         for seat in &court.all {
-            let (seat, inputs) = (Arc::clone(seat), inputs.clone());
-            let name = seat.chair.name().to_owned();
-            start(&name, move || sit(&seat, &inputs))?;
+            let inputs = inputs.clone();
+            court.seats.live.push(hold_office(&former.live, seat, move |seat| sit(&seat, &inputs))?);
         }
         for seat in &court.shadows {
-            let (seat, audit) = (Arc::clone(seat), Arc::clone(audit));
-            let name = seat.chair.name().to_owned();
-            start(&name, move || shadow::watch(&seat, &audit))?;
+            let audit = Arc::clone(audit);
+            let watch = move |seat: Arc<Seat<Arc<Decided>>>| shadow::watch(&seat, &audit);
+            court.seats.shadows.push(hold_office(&former.shadows, seat, watch)?);
         }
         Ok(court)
     }
 
+    /// Those who sit in it.
+    pub(super) fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
+    #[cfg(test)]
     fn seated(chains: Chains) -> Self {
+        Self::seated_after(chains, &Seats::default())
+    }
+
+    fn seated_after(chains: Chains, former: &Seats) -> Self {
         let mut all = Bench::new();
         let mut bench = |chairs: Vec<Arc<Chair>>| -> Bench {
-            chairs.into_iter().map(|chair| seat_of(&mut all, chair)).collect()
+            chairs.into_iter().map(|chair| seat_of(&mut all, &former.live, chair)).collect()
         };
         let general = bench(chains.general);
         let services = chains.services.into_iter().map(|(id, chairs)| (id, bench(chairs))).collect();
         let clients = chains.clients.into_iter().map(|(name, chairs)| (name, bench(chairs))).collect();
-        let shadows = chains.shadows.into_iter().map(Seat::new).collect();
-        let mut court = Self { general, services, clients, all, shadows, room: Vec::new() };
+        let shadows = chains.shadows.into_iter().map(|chair| same_or_new(&former.shadows, chair)).collect();
+        let (room, seats) = (Vec::new(), Seats::default());
+        let mut court = Self { general, services, clients, all, shadows, room, seats };
         court.prepare();
         court
     }
@@ -189,21 +213,43 @@ impl Court {
     }
 }
 
-impl Drop for Court {
+/// The time in which a policy's thread works: as long as a court has a seat for it.
+struct Tenure<T>(Arc<Seat<T>>);
+
+impl<T> Drop for Tenure<T> {
     fn drop(&mut self) {
-        self.all.iter().for_each(|seat| seat.docket.close());
-        self.shadows.iter().for_each(|seat| seat.docket.close());
+        self.0.docket.close();
     }
 }
 
 /// A policy of several chains sits once.
-fn seat_of(all: &mut Bench, chair: Arc<Chair>) -> Arc<Seat<Case>> {
+fn seat_of(all: &mut Bench, former: &[Arc<Tenure<Case>>], chair: Arc<Chair>) -> Arc<Seat<Case>> {
     if let Some(seat) = all.iter().find(|seat| Arc::ptr_eq(&seat.chair, &chair)) {
         return Arc::clone(seat);
     }
-    let seat = Seat::new(chair);
+    let seat = same_or_new(former, chair);
     all.push(Arc::clone(&seat));
     seat
+}
+
+/// Whoever has a seat keeps it.
+fn same_or_new<T>(former: &[Arc<Tenure<T>>], chair: Arc<Chair>) -> Arc<Seat<T>> {
+    let same = former.iter().find(|tenure| Arc::ptr_eq(&tenure.0.chair, &chair));
+    same.map_or_else(|| Seat::new(chair), |tenure| Arc::clone(&tenure.0))
+}
+
+/// Goes on, or starts a thread that does the `work`.
+fn hold_office<T: Send + 'static>(
+    former: &[Arc<Tenure<T>>],
+    seat: &Arc<Seat<T>>,
+    work: impl FnOnce(Arc<Seat<T>>) + Send + 'static,
+) -> anyhow::Result<Arc<Tenure<T>>> {
+    if let Some(tenure) = former.iter().find(|tenure| Arc::ptr_eq(&tenure.0, seat)) {
+        return Ok(Arc::clone(tenure));
+    }
+    let (name, worker) = (seat.chair.name().to_owned(), Arc::clone(seat));
+    start(&name, move || work(worker))?;
+    Ok(Arc::new(Tenure(Arc::clone(seat))))
 }
 
 fn start(policy: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {

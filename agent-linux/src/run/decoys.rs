@@ -1,7 +1,6 @@
 //! Connect mode: the listener behind all decoys, by which a touched decoy reaches the driver.
 
 use knockgate_core::{Probe, ProbeKind};
-use tokio::net::TcpListener;
 
 use crate::capture::decoy::{self, DecoyTouched};
 
@@ -10,12 +9,10 @@ use super::holders::Holders;
 use super::input::{Call, Calls};
 use super::listen::Listener;
 
-/// Accepts for ever. Probes reach the driver in the order in which their connections were complete.
-pub(super) async fn serve(listener: TcpListener, calls: Calls, holders: Holders) {
-    let mut listener = Listener::new(listener, "decoys");
+/// Accepts until it is stopped. Probes reach the driver in the order in which their connections were complete.
+pub(super) async fn serve(mut listener: Listener, calls: Calls, holders: Holders) {
     let mut connections = Connections::default();
-    loop {
-        let (stream, peer) = listener.accept().await;
+    while let Some((stream, peer)) = listener.accept().await {
         // What nobody redirected came from this host itself. It is kept like a stranger's, since a close tells a holder that
         // his knock was seen.
         let Ok(Some(DecoyTouched { source, port })) = decoy::touched(&stream) else {

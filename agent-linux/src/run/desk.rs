@@ -11,12 +11,13 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
-use crate::control::{Asked, Desk, Reply, Request};
+use crate::control::{Asked, Caller, Desk, Reply, Request};
 
 use super::driver::Driver;
 use super::input::{Input, Inputs};
 use super::listings::lowest;
 use super::orders::Meant;
+use super::reload::Reloads;
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -36,14 +37,25 @@ pub(super) struct FrontDesk {
     inputs: Inputs,
     /// When the next question may be put. Locked while one is.
     next: Arc<Mutex<Instant>>,
+    reloads: Reloads,
 }
 
 /// The gate's thread is not there any more.
 struct Stopping;
 
 impl FrontDesk {
-    pub(super) fn new(inputs: Inputs) -> Self {
-        Self { inputs, next: Arc::new(Mutex::new(Instant::now())) }
+    pub(super) fn new(inputs: Inputs, reloads: Reloads) -> Self {
+        Self { inputs, next: Arc::new(Mutex::new(Instant::now())), reloads }
+    }
+
+    /// Has the configuration read again, and waits for what has come of it.
+    async fn reload(&self, caller: Caller) -> Result<Reply, Stopping> {
+        let (answer, answered) = oneshot::channel();
+        self.reloads.ask(format!("knockgated reload of uid {}", caller.uid), Some(answer));
+        Ok(match answered.await.map_err(|_| Stopping)? {
+            Ok(changes) => Reply::Reloaded { changes },
+            Err(problems) => Reply::NotReloaded { problems },
+        })
     }
 
     /// Has the gate's thread do this, and waits for what it says.
@@ -107,6 +119,8 @@ impl Desk for FrontDesk {
                 let lasts = Duration::from_secs(seconds.into());
                 self.at_gate(move |driver| driver.rescue(caller, &service, address, lasts)).await
             }
+            Request::Reload => self.reload(caller).await,
+            Request::InForce => self.at_gate(|driver| driver.in_force()).await,
         };
         said.unwrap_or_else(|Stopping| Reply::refused("the agent is stopping; ask again once it runs"))
     }

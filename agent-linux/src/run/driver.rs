@@ -10,7 +10,7 @@ use std::time::{self, Duration, SystemTime};
 use getrandom::SysRng;
 use knockgate_core::action::ExchangeId;
 use knockgate_core::envelope::{Message, Unsealed};
-use knockgate_core::gate::{Gate, Recording, Silence};
+use knockgate_core::gate::{self, Gate, Recording, Silence};
 use knockgate_core::key::DoorKey;
 use knockgate_core::limits::{MAX_DOOR_KEYS, MAX_STATIC_SEQUENCES};
 use knockgate_core::replay::Lease;
@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use crate::acts::Acts;
 use crate::audit::{Audit, AuditRecord};
 use crate::capture::ProbeSeen;
-use crate::capture::watch::Counts;
+use crate::capture::watch::{Counts, Seen};
 use crate::config::{Config, OnFailure, Service};
 use crate::firewall::{self, Firewall, Reach};
 use crate::state::{LiveRoster, Store};
@@ -55,17 +55,24 @@ const HOLDS: usize = 256;
 const GRANTS: usize = 1024;
 /// Lockouts at the same time.
 const LOCKOUTS: usize = 1024;
+/// After so long no knock waits for a decision any more: the core gives one a second, and a few for what comes before.
+const LONGEST_DECISION: Duration = Duration::from_secs(10);
 /// Static sequences, and knocks of them that are undecided at the same time: each is decided in a turn or two.
 const STATICS: usize = MAX_STATIC_SEQUENCES;
 
+pub(super) type CoreConfig = gate::Config<STATICS>;
 pub(super) type LinuxGate = Gate<LiveRoster, UnwrapErr<SysRng>, EXCHANGES, HOLDS, GRANTS, LOCKOUTS, STATICS>;
 
 /// The gate and all that it acts upon.
 pub(super) struct Driver {
     pub(super) config: Config,
+    /// The one before: what it named is named in records still.
+    pub(super) former: Option<Config>,
     pub(super) gate: Box<LinuxGate>,
     pub(super) firewall: Firewall,
     pub(super) court: Court,
+    /// Of the configuration before, until all that it was asked must be decided.
+    pub(super) former_court: Option<(time::Instant, Court)>,
     pub(super) witness: Witness,
     pub(super) ledger: Ledger,
     pub(super) acts: Acts,
@@ -136,6 +143,8 @@ impl Driver {
             Input::DoorKeys(keys) => self.change_door_keys(keys),
             Input::Judged(case) => self.judged(now, *case),
             Input::Asked(question) => question.put_to(self),
+            // The thread that has the packets takes it.
+            Input::Turnover(..) => {}
             Input::Signal(name) => return Some(Stop::Signal(name)),
         }
         None
@@ -215,8 +224,16 @@ impl Driver {
         Some(unsealed)
     }
 
+    /// Takes what a socket has brought.
+    pub(super) fn seen(&mut self, seen: Seen<'_>) {
+        match seen {
+            Seen::Message { source, destination, message } => self.packet(source, destination, message),
+            Seen::Probe(probe) => self.probe_seen(&probe),
+        }
+    }
+
     /// Takes a SYN or a datagram on a watched port.
-    pub(super) fn probe_seen(&mut self, seen: &ProbeSeen) {
+    fn probe_seen(&mut self, seen: &ProbeSeen) {
         let &ProbeSeen { source, port, .. } = seen;
         let now = clock::now();
         let is_by_holder = self.probe(now, Probe { source, port, kind: ProbeKind::Attempted });
@@ -318,7 +335,13 @@ impl Driver {
 
     /// Writes down what happened at `time`.
     pub(super) fn scribe(&self, time: SystemTime) -> Scribe<'_> {
-        Scribe { audit: &self.audit, roster: self.gate.roster(), config: &self.config, time }
+        Scribe {
+            audit: &self.audit,
+            roster: self.gate.roster(),
+            config: &self.config,
+            former: self.former.as_ref(),
+            time,
+        }
     }
 
     fn act(&mut self, now: Now, action: Action) {
@@ -415,6 +438,7 @@ impl Driver {
     pub(super) fn look_after(&mut self, instant: time::Instant, watched: Counts) -> Option<Stop> {
         let now = clock::now();
         self.peers.forget();
+        self.former_court.take_if(|(since, _)| since.elapsed() > LONGEST_DECISION);
         self.noise.add_up(watched);
         self.noise.second_is_over();
         if let Some((noise, within_seconds)) = self.noise.due(instant) {

@@ -4,18 +4,18 @@
 //! the open port. Packets are taken in batches, and between two of them whatever else waits has its turn: neither a flood nor
 //! callers in crowds keep a deadline, an answer of the disk or a client waiting for longer than a batch takes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use knockgate_core::limits::MESSAGE_LEN;
 use tokio::sync::oneshot;
 
-use crate::capture::watch::Seen;
-
 use super::bell::Woken;
 use super::clock;
 use super::driver::{Driver, Stop};
-use super::input::Received;
+use super::input::{Input, Received};
+use super::notify::Notify;
 use super::packets::Packets;
 use super::rhythm::{Rhythm, Wait};
 
@@ -36,12 +36,13 @@ pub(super) struct GateThread {
     received: Received,
     rhythm: Rhythm,
     upkeep: Instant,
+    notify: Arc<Notify>,
 }
 
 impl GateThread {
-    pub(super) fn new(driver: Driver, packets: Packets, received: Received) -> Self {
+    pub(super) fn new(driver: Driver, packets: Packets, received: Received, notify: Arc<Notify>) -> Self {
         let now = Instant::now();
-        Self { driver, packets, received, rhythm: Rhythm::new(now), upkeep: now + UPKEEP }
+        Self { driver, packets, received, rhythm: Rhythm::new(now), upkeep: now + UPKEEP, notify }
     }
 
     /// Runs until a signal ends it or something that it cannot do without breaks. A panic of the thread is one of the caller.
@@ -69,6 +70,7 @@ impl GateThread {
                 break stop;
             }
         };
+        self.notify.stopping();
         let Self { driver, packets, received, .. } = self;
         drop(received);
         driver.end(stop, packets.counts())
@@ -105,10 +107,7 @@ impl GateThread {
 
     fn read(&mut self) -> std::io::Result<()> {
         let Self { driver, packets, .. } = self;
-        let taken = packets.read(BATCH, &mut |seen| match seen {
-            Seen::Message { source, destination, message } => driver.packet(source, destination, message),
-            Seen::Probe(probe) => driver.probe_seen(&probe),
-        })?;
+        let taken = packets.read(BATCH, &mut |seen| driver.seen(seen))?;
         driver.turn();
         self.rhythm.looked(Instant::now(), taken.packets, taken.more);
         Ok(())
@@ -117,7 +116,7 @@ impl GateThread {
     fn take_inputs(&mut self) -> Option<Stop> {
         for _ in 0..INPUTS {
             let Some(input) = self.received.next_input() else { break };
-            let stop = self.driver.take(input);
+            let stop = self.take(input);
             self.driver.turn();
             if stop.is_some() {
                 return stop;
@@ -131,6 +130,13 @@ impl GateThread {
         None
     }
 
+    fn take(&mut self, input: Input) -> Option<Stop> {
+        let Input::Turnover(change, answer) = input else { return self.driver.take(input) };
+        // Whoever has prepared it is there until it is applied.
+        drop(answer.send(self.driver.turn_over(&mut self.packets, *change)));
+        None
+    }
+
     fn look_after(&mut self) -> Option<Stop> {
         let now = Instant::now();
         let stop = if self.upkeep > now {
@@ -138,6 +144,7 @@ impl GateThread {
             None
         } else {
             self.upkeep = now + UPKEEP;
+            self.notify.alive();
             self.packets.look_after();
             self.driver.look_after(now, self.packets.counts())
         };

@@ -15,11 +15,13 @@ use knockgate_core::replay::Lease;
 use knockgate_core::{ClientId, Flows, GrantId, Outcome, Probe, Record};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::firewall::FirewallError;
 use crate::state::RosterChange;
 
 use super::bell::{Bell, Way, Woken};
 use super::court::Case;
 use super::desk::Question;
+use super::reload::{Fates, Turnover};
 
 /// Inputs that wait. The gate's tables bound how many of its own threads' there can be; who finds no room waits.
 const INPUTS: usize = 256;
@@ -42,6 +44,8 @@ pub(super) enum Input {
     Judged(Box<Case>),
     /// Somebody at a control socket wants to know or to have something.
     Asked(Question),
+    /// Another configuration, found good. What becomes of it is told.
+    Turnover(Box<Turnover>, oneshot::Sender<Result<Fates, FirewallError>>),
     /// A signal wants the agent to end.
     Signal(&'static str),
 }

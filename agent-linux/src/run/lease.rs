@@ -30,6 +30,18 @@ impl Renewal {
         self.pending
     }
 
+    /// Another margin from now on, at the next look.
+    pub(super) fn change(&mut self, margin: Duration) {
+        if self.margin != margin {
+            (self.margin, self.due) = (margin, Instant::default());
+        }
+    }
+
+    /// Whether there shall be one at all.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.margin.is_zero()
+    }
+
     /// It is durable.
     pub(super) fn stored(&mut self) {
         self.pending = None;

@@ -22,6 +22,8 @@
 //! | [`desk`], [`insight`], [`listings`], [`orders`] | what is asked and ordered over the control sockets |
 //! | [`figures`], [`trails`], [`why`] | what has happened since the start, counted; what has become of the latest knocks |
 //! | [`upkeep`] | what is looked after every second |
+//! | [`reload`] | another configuration for the running agent |
+//! | [`notify`] | what the service manager is told |
 
 mod adopt;
 #[cfg(test)]
@@ -49,11 +51,13 @@ mod ledger;
 mod listen;
 mod listings;
 mod noise;
+mod notify;
 mod orders;
 mod packets;
 mod peers;
 mod plan;
 mod policy;
+mod reload;
 mod rhythm;
 mod scribe;
 mod signals;
@@ -75,6 +79,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) use listings::CONSOLE;
 pub use plan::{bare_plan, check_forwarding};
 pub use policy::{Compiled, Loaded, Loader, SUPPORTED};
+pub use reload::would_change;
 
 /// Runs the agent until a signal ends it.
 ///

@@ -12,15 +12,22 @@ use knockgate_core::envelope::Message;
 
 use crate::capture::answer::Answerer;
 use crate::capture::bound::{BoundAnswerer, BoundSocket};
-use crate::capture::watch::{Counts, Means, Seen, Taken, Watch};
+use crate::capture::watch::{Counts, Means, Seen, Taken, Wanted, Watch};
 use crate::config::{Config, PacketMode, PacketPorts};
 
 use super::plan;
+
+/// Looks at the old sockets, and at what the new ones have heard beside them, at most. So many batches hold more than any queue.
+const LOOKS: usize = 1024;
+/// Packets of one look.
+const LOOK: usize = 64;
 
 /// Where packets come in.
 pub(super) struct Packets {
     watch: Watch,
     bound: Vec<BoundSocket>,
+    /// What watches have counted that are no more.
+    before: Counts,
 }
 
 /// The way back.
@@ -31,38 +38,97 @@ pub(super) enum Mouth {
     Bound(HashMap<u16, BoundAnswerer>),
 }
 
-/// Gets ready to hear and to answer. From now on packets wait until they are read.
-pub(super) fn open(config: &Config, decoys: &Decoys) -> anyhow::Result<(Packets, Mouth)> {
-    let watch = Watch::open(&plan::wanted(config, decoys)).context("packets cannot be watched")?;
-    let (bound, mouth) = match (config.packet.mode, &config.packet.ports) {
-        (PacketMode::Off, _) => (Vec::new(), Mouth::None),
-        (PacketMode::Watch, _) => (Vec::new(), Mouth::Raw(Answerer::open()?)),
-        (PacketMode::Socket, PacketPorts::Listed(ranges)) => {
-            let ports = ranges.iter().cloned().flatten();
-            let bound: Vec<_> = ports.map(bind).collect::<anyhow::Result<_>>()?;
-            let ways = bound.iter().map(|(port, socket)| (*port, socket.answerer())).collect();
-            (bound.into_iter().map(|(_, socket)| socket).collect(), Mouth::Bound(ways))
-        }
-        (PacketMode::Socket, PacketPorts::Any) => {
-            return Err(anyhow!("a socket cannot be bound to every port"));
-        }
-    };
-    Ok((Packets { watch, bound }, mouth))
+/// What is heard by now, for whoever prepares another configuration.
+pub(super) struct Heard {
+    wanted: Wanted,
+    means: Means,
+    bound: HashMap<u16, BoundAnswerer>,
 }
 
-fn bind(port: u16) -> anyhow::Result<(u16, BoundSocket)> {
-    let socket = BoundSocket::bind(port).map_err(|error| {
+/// What another configuration wants otherwise. What it hears already is old or comes to the old sockets, too.
+pub(super) struct NewPackets {
+    /// `None`: the same.
+    watch: Option<Watch>,
+    /// Every port that a socket is bound to then, and the sockets of those to which none is now.
+    ports: Vec<u16>,
+    added: Vec<BoundSocket>,
+    mouth: Mouth,
+}
+
+/// Gets ready to hear and to answer. From now on packets wait until they are read.
+pub(super) fn open(config: &Config, decoys: &Decoys) -> anyhow::Result<(Packets, Mouth, Heard)> {
+    let wanted = plan::wanted(config, decoys);
+    let watch = Watch::open(&wanted).context("packets cannot be watched")?;
+    let heard = Heard { wanted, means: watch.means().clone(), bound: HashMap::new() };
+    let Bound { ports, sockets, mouth } = heard.bind(config)?;
+    let bound = heard.answerers(&ports, &sockets);
+    Ok((Packets { watch, bound: sockets, before: Counts::default() }, mouth, Heard { bound, ..heard }))
+}
+
+/// Sockets for packet knocks, and the way back.
+struct Bound {
+    ports: Vec<u16>,
+    /// Of the ports that had none.
+    sockets: Vec<BoundSocket>,
+    mouth: Mouth,
+}
+
+impl Heard {
+    pub(super) fn means(&self) -> &Means {
+        &self.means
+    }
+
+    /// Gets ready what the configuration wants otherwise.
+    pub(super) fn prepare(&self, config: &Config, decoys: &Decoys) -> anyhow::Result<(NewPackets, Self)> {
+        let Bound { ports, sockets, mouth } = self.bind(config)?;
+        let bound = self.answerers(&ports, &sockets);
+        let groups = self.wanted.groups;
+        let wanted = Wanted { groups, ..plan::wanted(config, decoys) };
+        if wanted == self.wanted {
+            let heard = Self { wanted, means: self.means.clone(), bound };
+            return Ok((NewPackets { watch: None, ports, added: sockets, mouth }, heard));
+        }
+        let wanted = Wanted { groups: groups.other(), ..wanted };
+        let watch = Watch::open(&wanted).context("packets cannot be watched")?;
+        let heard = Self { wanted, means: watch.means().clone(), bound };
+        Ok((NewPackets { watch: Some(watch), ports, added: sockets, mouth }, heard))
+    }
+
+    fn bind(&self, config: &Config) -> anyhow::Result<Bound> {
+        match (config.packet.mode, &config.packet.ports) {
+            (PacketMode::Off, _) => Ok(Bound::none(Mouth::None)),
+            (PacketMode::Watch, _) => Ok(Bound::none(Mouth::Raw(Answerer::open()?))),
+            (PacketMode::Socket, PacketPorts::Listed(ranges)) => {
+                let ports: Vec<u16> = ranges.iter().cloned().flatten().collect();
+                let missing = ports.iter().filter(|port| !self.bound.contains_key(port));
+                let sockets: Vec<_> = missing.map(|port| bind(*port)).collect::<anyhow::Result<_>>()?;
+                let mouth = Mouth::Bound(self.answerers(&ports, &sockets));
+                Ok(Bound { ports, sockets, mouth })
+            }
+            (PacketMode::Socket, PacketPorts::Any) => Err(anyhow!("a socket cannot be bound to every port")),
+        }
+    }
+
+    /// The ways back from `ports`, some of which are those of the new `sockets`.
+    fn answerers(&self, ports: &[u16], sockets: &[BoundSocket]) -> HashMap<u16, BoundAnswerer> {
+        let kept = ports.iter().filter_map(|port| Some((*port, self.bound.get(port)?.clone())));
+        kept.chain(sockets.iter().map(|socket| (socket.port(), socket.answerer()))).collect()
+    }
+}
+
+impl Bound {
+    fn none(mouth: Mouth) -> Self {
+        Self { ports: Vec::new(), sockets: Vec::new(), mouth }
+    }
+}
+
+fn bind(port: u16) -> anyhow::Result<BoundSocket> {
+    BoundSocket::bind(port).map_err(|error| {
         anyhow!("UDP port {port} cannot be used for packet knocks: {error}; `ss -ulnp` shows who has it, or choose another")
-    })?;
-    Ok((port, socket))
+    })
 }
 
 impl Packets {
-    /// How the watch hears.
-    pub(super) fn means(&self) -> &Means {
-        self.watch.means()
-    }
-
     /// What to wait for.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.watch.fds().into_iter().chain(self.bound.iter().map(AsFd::as_fd))
@@ -78,6 +144,28 @@ impl Packets {
         Ok(sum)
     }
 
+    /// Hears as another configuration wants it. Whatever has come to a socket that goes is handed over first. What a new one has heard
+    /// before this moment has come to the old ones as well, and is thrown away; what comes to both in this very moment is
+    /// heard twice, and a knock that is heard twice counts once.
+    pub(super) fn change(&mut self, new: NewPackets, each: &mut dyn FnMut(Seen<'_>)) -> Mouth {
+        let NewPackets { watch, ports, added, mouth } = new;
+        if let Some(mut watch) = watch {
+            drain(&mut |ignored| watch.read(LOOK, ignored), &mut |_| {});
+            drain(&mut |each| self.watch.read(LOOK, each), each);
+            self.before = self.before.and(self.watch.counts());
+            self.watch = watch;
+        }
+        let is_kept = |socket: &BoundSocket| ports.contains(&socket.port());
+        let (kept, mut gone): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.bound).into_iter().partition(is_kept);
+        self.bound = kept;
+        for socket in &mut gone {
+            drain(&mut |each| Ok(socket.read(each)), each);
+        }
+        self.bound.extend(added);
+        mouth
+    }
+
     /// To be called every second.
     pub(super) fn look_after(&mut self) {
         self.watch.look_after();
@@ -85,7 +173,19 @@ impl Packets {
 
     /// What was not handed over.
     pub(super) fn counts(&self) -> Counts {
-        self.watch.counts()
+        self.before.and(self.watch.counts())
+    }
+}
+
+/// Reads until nothing is left. What is broken has nothing; if that is a new one, the next look tells.
+fn drain(
+    read: &mut dyn FnMut(&mut dyn FnMut(Seen<'_>)) -> io::Result<Taken>,
+    each: &mut dyn FnMut(Seen<'_>),
+) {
+    for _ in 0..LOOKS {
+        if !read(each).is_ok_and(|taken| taken.more) {
+            return;
+        }
     }
 }
 

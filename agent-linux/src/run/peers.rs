@@ -46,6 +46,11 @@ impl Peers {
         Peer(self.last)
     }
 
+    /// Answers go another way from now on.
+    pub(super) fn change_mouth(&mut self, mouth: Mouth) {
+        self.mouth = mouth;
+    }
+
     pub(super) fn wait(&mut self, peer: Peer, client: ClientId, back: Back) {
         self.waiting.insert(peer, Waiting { back, client, since: Instant::now() });
     }

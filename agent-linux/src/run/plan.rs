@@ -6,7 +6,7 @@ use knockgate_core::book::Decoys;
 use knockgate_core::message;
 use knockgate_core::profile::Protocol;
 
-use crate::capture::watch::{Means, Wanted, WantedPackets};
+use crate::capture::watch::{Groups, Means, Wanted, WantedPackets};
 use crate::config::{Config, DecoyAudience, PacketMode, PacketPorts, Service};
 use crate::firewall::{
     self, Access, FirewallError, Forward, Mode, Packets, Plan, PortRange, Prefixes, Report, ReturnPath,
@@ -45,6 +45,7 @@ pub(super) fn wanted(config: &Config, decoys: &Decoys) -> Wanted {
         },
         statics: statics::watched(config, decoys),
         via: config.capture.via,
+        groups: Groups::First,
     }
 }
 

@@ -19,8 +19,8 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Config, EVERYBODY_WRITES, ModuleSource, PolicyModule};
 
-pub(super) use seating::seat;
-pub(super) use watch::PolicyWatch;
+pub(super) use seating::{Seated, Seating, seat};
+pub(super) use watch::{PolicyWatch, Watching};
 
 /// What policies can do on this host. Whether a service manager answers is told with every event.
 pub const SUPPORTED: Capabilities = Capabilities::ALL;

@@ -19,6 +19,8 @@ pub(super) struct Scribe<'a> {
     pub(super) audit: &'a Audit,
     pub(super) roster: &'a LiveRoster,
     pub(super) config: &'a Config,
+    /// The one before, if there was one in this run.
+    pub(super) former: Option<&'a Config>,
     /// When it happened.
     pub(super) time: SystemTime,
 }
@@ -28,16 +30,21 @@ impl Names for Scribe<'_> {
         if id == ClientId::CONSOLE {
             return Some(CONSOLE.to_owned());
         }
-        let sequence = || self.config.statics.sequence(id).map(|one| &one.name);
+        let sequence = || self.configs().find_map(|config| config.statics.sequence(id)).map(|one| &one.name);
         self.roster.name(id).or_else(sequence).map(Name::to_string)
     }
 
     fn service(&self, id: u16) -> Option<String> {
-        self.config.service_by_id(id).map(|service| service.name.to_string())
+        let mut configs = self.configs();
+        configs.find_map(|config| config.service_by_id(id)).map(|service| service.name.to_string())
     }
 }
 
-impl Scribe<'_> {
+impl<'a> Scribe<'a> {
+    fn configs(&self) -> impl Iterator<Item = &'a Config> {
+        std::iter::once(self.config).chain(self.former)
+    }
+
     pub(super) fn note(&self, note: &Note) {
         self.audit.write_at(self.time, AuditRecord::note(note, self));
         match *note {

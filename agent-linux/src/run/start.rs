@@ -23,25 +23,27 @@ use crate::state::{GateIdentity, IdentityWatch, LiveRoster, RosterWatch, StateDi
 
 use super::adopt::adopt;
 use super::budgets::Budgets;
-use super::court::{Court, Witness};
+use super::court::{Court, Seats, Witness};
 use super::desk::FrontDesk;
-use super::driver::{Driver, LinuxGate};
-use super::ears::Ears;
+use super::driver::{CoreConfig, Driver, LinuxGate};
+use super::ears::{Ears, InUse, Visitors};
 use super::figures::Figures;
 use super::flows::Lookout;
 use super::gate_thread::GateThread;
 use super::holders::Holders;
-use super::input::{self, Ways};
+use super::input::{self, Inputs, Ways};
 use super::lease::Renewal;
 use super::ledger::Ledger;
 use super::noise::{NoiseMeter, Visits};
+use super::notify::Notify;
 use super::peers::Peers;
+use super::reload::Reloader;
 use super::signals::Signals;
 use super::spares::Spares;
 use super::statics::{self, Statics};
 use super::trails::Trails;
 use super::upkeep::Upkeep;
-use super::{clock, keeper, plan, policy, vigil};
+use super::{clock, keeper, plan, policy, reload, vigil};
 
 /// A gate that is shut, and that hears nobody yet.
 pub(super) struct Ready {
@@ -51,17 +53,32 @@ pub(super) struct Ready {
     visits: Visits,
     signals: Signals,
     sockets: Sockets,
+    beside: Beside,
+}
+
+/// What a new configuration is looked at with.
+struct Beside {
+    dir: StateDir,
+    identity: GateIdentity,
+    seated: policy::Seated,
+    watching: policy::Watching,
+    vigil: vigil::Vigil,
 }
 
 /// Brings the gate up and runs it.
 pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
-    let Ready { driver, ears, ways: Ways { inputs, calls, received }, visits, signals, sockets } =
-        make_ready(path)?;
+    let Ready { driver, ears, ways, visits, signals, sockets, beside } = make_ready(path)?;
+    let Ways { inputs, calls, received } = ways;
     announce(&driver, &ears);
-    let packets = ears.listen(&calls, &visits, driver.holders.clone());
-    control::serve(sockets, &FrontDesk::new(inputs.clone())).context("cannot serve the control sockets")?;
-    tokio::spawn(signals.report(inputs));
-    GateThread::new(driver, packets, received).run().await
+    let notify = Arc::new(Notify::from_environment());
+    let (packets, ears) = ears.listen(Visitors { calls, visits, holders: driver.holders.clone() })?;
+    let (reloads, orders) = reload::orders();
+    beside.reloader(&driver, ears, &inputs, &notify).start(orders)?;
+    let desk = FrontDesk::new(inputs.clone(), reloads.clone());
+    control::serve(sockets, &desk).context("cannot serve the control sockets")?;
+    tokio::spawn(signals.report(inputs, reloads));
+    notify.ready();
+    GateThread::new(driver, packets, received, notify).run().await
 }
 
 /// Checks everything, then shuts the gate. Needs a tokio runtime.
@@ -78,7 +95,8 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     let store = Arc::new(store);
     drop(roster);
     let audit = Arc::new(Audit::open_with(audit_log, config.audit.rotation)?);
-    let seating = policy::seat(&config, &store, &audit)?;
+    let seating = policy::seat(&config, &policy::Seated::default(), &store, &audit)?;
+    seating.loaded.into_iter().for_each(|record| audit.write(record));
     let signals = Signals::catch()?;
     let sockets = Sockets::open(&config.control)?;
 
@@ -91,13 +109,14 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     let inputs = &ways.inputs;
     let burnt = loaded.burnt.clone();
     let roster = LiveRoster::new(Arc::clone(roster_file.current()), loaded);
-    let mut gate = new_gate(&config, &identity, roster, burnt);
+    let mut gate = Box::new(Gate::new(core_config(&config, &identity, burnt), roster, system_rng()));
     let mut renewal = Renewal::new(config.packet.lease);
     take_lease(&mut renewal, &mut gate, &store);
     adopt(&mut gate, &mut firewall, &config, &audit)?;
     let visits = Visits::default();
     let mut driver = Driver {
-        court: Court::convene(seating.chains, inputs, &audit)?,
+        court: Court::convene(seating.chains, &Seats::default(), inputs, &audit)?,
+        former_court: None,
         witness: Witness::new(&config),
         ledger: Ledger::default(),
         acts: Acts::start(&config, &audit)?,
@@ -120,11 +139,33 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
         since: SystemTime::now(),
         heard_by: ears.means().to_string(),
         config,
+        former: None,
     };
-    seating.watch.start()?;
+    let watching = seating.watch.start()?;
     driver.tell(clock::now(), &Happening::start_up());
-    vigil::start(roster_file, identity_file, inputs.clone())?;
-    Ok(Ready { driver, ears, ways, visits, signals, sockets })
+    let vigil = vigil::start(roster_file, identity_file, inputs.clone())?;
+    let beside = Beside { dir, identity, seated: seating.seated, watching, vigil };
+    Ok(Ready { driver, ears, ways, visits, signals, sockets, beside })
+}
+
+impl Beside {
+    fn reloader(self, driver: &Driver, ears: InUse, inputs: &Inputs, notify: &Arc<Notify>) -> Reloader {
+        let Self { dir, identity, seated, watching, vigil } = self;
+        Reloader {
+            config: driver.config.clone(),
+            dir,
+            identity,
+            store: Arc::clone(&driver.store),
+            audit: Arc::clone(&driver.audit),
+            inputs: inputs.clone(),
+            ears,
+            seats: driver.court.seats().clone(),
+            seated,
+            watching,
+            vigil,
+            notify: Arc::clone(notify),
+        }
+    }
 }
 
 /// The first lease is there before anybody is heard. Without one, every knock waits for the disk.
@@ -142,8 +183,9 @@ fn take_lease(renewal: &mut Renewal, gate: &mut LinuxGate, store: &Store) {
     }
 }
 
-fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster, burnt: Burnt) -> Box<LinuxGate> {
-    let core = gate::Config {
+/// The configuration in the core's words.
+pub(super) fn core_config(config: &Config, identity: &GateIdentity, burnt: Burnt) -> CoreConfig {
+    gate::Config {
         gate: identity.id,
         identity: Identity::new(identity.secret.clone()),
         door_keys: identity.door.at(clock::now().unix),
@@ -159,8 +201,7 @@ fn new_gate(config: &Config, identity: &GateIdentity, roster: LiveRoster, burnt:
         burnt,
         statics: statics::doors(&config.statics),
         services: config.services.iter().map(gate::Service::from).collect(),
-    };
-    Box::new(Gate::new(core, roster, system_rng()))
+    }
 }
 
 fn announce(driver: &Driver, ears: &Ears) {

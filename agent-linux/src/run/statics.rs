@@ -8,7 +8,7 @@ use knockgate_core::budget::{self, Budget};
 use knockgate_core::gate::StaticDoor;
 use knockgate_core::limits::MAX_STATIC_SEQUENCES;
 use knockgate_core::message::Mode;
-use knockgate_core::static_sequence::{Bucket, StaticWatch, Step, Transport};
+use knockgate_core::static_sequence::{Bucket, StaticSequence, StaticWatch, Step, Transport};
 use knockgate_core::time::Instant;
 use rand_core::Rng;
 
@@ -35,6 +35,7 @@ const SHARES: usize = 256;
 pub(super) struct Statics(Option<Followed>);
 
 struct Followed {
+    sequences: Vec<config::StaticSequence>,
     watch: StaticWatch<Vec<Bucket>>,
     shares: Budget<Vec<budget::Bucket>>,
     /// When [`BURST`] sequences count again at once.
@@ -58,6 +59,14 @@ impl Statics {
         Self((!config.sequences.is_empty()).then(|| Followed::new(config)))
     }
 
+    /// As another configuration wants it.
+    pub(super) fn change(&mut self, config: &config::Statics) {
+        match &mut self.0 {
+            Some(followed) if !config.sequences.is_empty() => followed.change(config),
+            Some(_) | None => *self = Self::new(config),
+        }
+    }
+
     /// To be told of every probe, that of a decoy as well. Never allocates.
     pub(super) fn probe(&mut self, now: Instant, seen: &ProbeSeen) -> Probed {
         let Some(followed) = &mut self.0 else { return Probed::Incomplete };
@@ -74,9 +83,25 @@ impl Followed {
     fn new(config: &config::Statics) -> Self {
         let mut key = [0; 16];
         system_rng().fill_bytes(&mut key);
-        let sequences = config.sequences.iter().map(|one| one.sequence.clone()).collect();
-        let watch = StaticWatch::new(sequences, vec![Bucket::default(); BUCKETS], key);
-        Self { watch, shares: budgets::full(SHARES), rested: Instant::default() }
+        let watch = StaticWatch::new(sequences(config), vec![Bucket::default(); BUCKETS], key);
+        Self {
+            sequences: config.sequences.clone(),
+            watch,
+            shares: budgets::full(SHARES),
+            rested: Instant::default(),
+        }
+    }
+
+    /// Follows other sequences. Whoever has begun one that stays goes on.
+    fn change(&mut self, config: &config::Statics) {
+        let former = std::mem::replace(&mut self.sequences, config.sequences.clone());
+        let place = |was: usize| {
+            let was = former.get(was)?;
+            let is_same =
+                |one: &config::StaticSequence| (&one.name, &one.sequence) == (&was.name, &was.sequence);
+            config.sequences.iter().position(is_same)
+        };
+        self.watch.follow(sequences(config), place);
     }
 
     fn has_room(&mut self, now: Instant, source: IpAddr) -> bool {
@@ -87,6 +112,10 @@ impl Followed {
         }
         has_room
     }
+}
+
+fn sequences(config: &config::Statics) -> heapless::Vec<StaticSequence, MAX_STATIC_SEQUENCES> {
+    config.sequences.iter().map(|one| one.sequence.clone()).collect()
 }
 
 /// A segment that is no SYN is no step.
@@ -214,6 +243,27 @@ mod tests {
         let own = std::iter::repeat_n(1, 10_000);
         assert!(counted(&mut statics, NOW, own) < BURST as usize);
         assert_eq!(counted(&mut statics, NOW, 2..3), 1);
+    }
+
+    #[test]
+    fn whoever_has_begun_a_sequence_that_stays_goes_on_under_another_configuration() {
+        let first = with_lab("");
+        let other = "[[static-sequence]]\nname = \"new\"\nsequence = [4000, 5000, 6000]\nservice = \"ssh\"\n";
+        let second = config(&format!(
+            "{other}[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 8000, \"9000/udp\"]\nservice = \"ssh\"\n"
+        ));
+        let mut statics = Statics::new(&first.statics);
+        let probe = |statics: &mut Statics, port| statics.probe(NOW, &seen(Protocol::Tcp, port, true));
+        for port in [7000, 8000] {
+            assert_eq!(probe(&mut statics, port), Probed::Incomplete);
+        }
+        statics.change(&second.statics);
+        assert_eq!(statics.probe(NOW, &seen(Protocol::Udp, 9000, false)), Probed::Complete(1));
+
+        [4000, 5000].map(|port| probe(&mut statics, port));
+        statics.change(&first.statics);
+        statics.change(&second.statics);
+        assert_eq!(probe(&mut statics, 6000), Probed::Incomplete, "it was gone for a while");
     }
 
     #[test]

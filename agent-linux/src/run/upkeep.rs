@@ -59,7 +59,7 @@ impl Upkeep {
         Guard::Wanted
     }
 
-    fn restore(
+    pub(super) fn restore(
         &self,
         now: Now,
         firewall: &mut Firewall,

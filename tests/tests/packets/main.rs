@@ -8,6 +8,7 @@ mod crowd;
 mod faults;
 mod lasting;
 mod opening;
+mod reconfigure;
 mod replay;
 mod roster;
 mod scans;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         stories.extend(clocks::stories());
         stories.extend(faults::stories());
         stories.extend(lasting::stories());
+        stories.extend(reconfigure::stories());
         stories.extend(roster::stories());
         stories.extend(tunnels::stories());
         stories.extend(crowd::stories());

@@ -3,18 +3,20 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use knockgate_tests::gates::Configuration;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::scenes::{SSH, Scene};
 use knockgate_tests::{Family, Lab};
 use minisign::KeyPair;
 use serde_json::Value;
 
-use super::modules::{OPENS, install, installed, is_decision_of, module, opens_for};
+use super::modules::{DENIES, OPENS, install, installed, is_decision_of, module, opens_for};
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
         story("a module is replaced under a stream of knocks and none is lost", under_load),
         story("a broken module leaves the old one in force until a good one comes", broken),
+        story("another chain decides from a reload on and keeps what its policies have noted", another_chain),
         story("an unsigned module and one signed by somebody else refuse the start", unsigned_start),
         story("an unsigned replacement and one signed by somebody else are not taken up", unsigned_reload),
     ]
@@ -64,6 +66,42 @@ fn under_load(lab: &Lab) -> Result<()> {
     ensure!(decided == knocks, "{knocks} knocks and {decided} decisions");
     let loaded = audit.iter().filter(|record| record["event"] == "policy-loaded").count();
     ensure!(loaded == 4, "the start and three replacements: {loaded}");
+    scene.must_be_healthy()
+}
+
+/// Counts its knocks in what it keeps, and opens for as many seconds and a hundred.
+const COUNTS: &str = "(drop (call $store (i32.const 1) (i64.add (call $load (i32.const 1)) (i64.const 1)))) \
+     (call $open (i32.const 1) (i32.add (i32.const 100) (i32.wrap_i64 (call $load (i32.const 1)))))";
+
+fn another_chain(lab: &Lab) -> Result<()> {
+    let counting = format!("[policy]\nchain = [\"hours\"]\n{}", installed(lab, "hours", COUNTS)?);
+    let mut scene = Scene::by_packet(lab, Family::V4, &counting)?;
+    scene.alice.knock("ssh")?.expect(0)?;
+
+    let address = lab.gate.ip(Family::V4).to_string();
+    let with = |sections: &str| Configuration::for_packets(lab, &address).with_services().with(sections);
+    let denying = installed(lab, "never", DENIES)?;
+    with(&format!("[policy]\nchain = [\"never\"]\n{denying}")).write()?;
+    let said = scene.gate.tell(&["reload"])?.expect(0)?.out;
+    ensure!(said.contains("the policy chain: hours -> never"), "{said}");
+    scene.alice.knock("ssh")?.expect(4)?;
+
+    // Both policies at once, and the first passes on what it is not asked for: its numbers are those from before.
+    with(&format!("{counting}{denying}")).write()?;
+    scene.gate.tell(&["reload"])?.expect(0)?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    let audit = scene.gate.audit()?;
+    ensure!((opened_for(&audit, 101), opened_for(&audit, 102)) == (1, 1), "a knock each under its number");
+
+    let (place, broken) = (lab.path("hours.wasm"), module("hours", "packet", OPENS)?);
+    std::fs::write(&place, broken.get(..40).unwrap_or_default())?;
+    scene
+        .gate
+        .tell(&["reload"])?
+        .expect(1)?
+        .complains_of(&["hours.wasm cannot be used", "goes on as before"])?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    ensure!(opened_for(&scene.gate.audit()?, 103) == 1, "the old module decides");
     scene.must_be_healthy()
 }
 

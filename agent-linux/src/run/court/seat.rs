@@ -36,6 +36,12 @@ pub(super) struct Seat<T> {
     pub(super) docket: Docket<T>,
 }
 
+/// A module that is ready to decide in a chair where another one still does.
+pub(in crate::run) struct Successor {
+    chair: Arc<Chair>,
+    in_use: Arc<InUse>,
+}
+
 /// It is not the policy's turn, or it needs longer.
 pub(super) struct Later;
 
@@ -74,9 +80,17 @@ impl Chair {
     }
 
     /// From the next event on, this one decides. A decision that is being made is not disturbed.
-    pub(in crate::run) fn replace(&self, policy: Policy) {
-        let in_use = Arc::new(InUse::new(policy, &self.state));
-        *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = in_use;
+    pub(in crate::run) fn replace(self: &Arc<Self>, policy: Policy) {
+        self.successor(policy).take_over();
+    }
+
+    /// Makes everything ready for a module that shall decide later.
+    pub(in crate::run) fn successor(self: &Arc<Self>, policy: Policy) -> Successor {
+        let in_use = InUse::new(policy, &self.state);
+        if let Some(in_line) = &in_use.in_line {
+            in_line.lock().unwrap_or_else(PoisonError::into_inner).prepare();
+        }
+        Successor { chair: Arc::clone(self), in_use: Arc::new(in_use) }
     }
 
     fn in_use(&self) -> Arc<InUse> {
@@ -108,6 +122,13 @@ impl Chair {
         if let Some(in_line) = &in_use.in_line {
             in_line.lock().unwrap_or_else(PoisonError::into_inner).prepare();
         }
+    }
+}
+
+impl Successor {
+    /// From the next event on, it decides. A decision that is being made is not disturbed.
+    pub(in crate::run) fn take_over(self) {
+        *self.chair.in_use.write().unwrap_or_else(PoisonError::into_inner) = self.in_use;
     }
 }
 

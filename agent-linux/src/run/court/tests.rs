@@ -169,7 +169,8 @@ fn threads_answer_what_they_are_told() {
     let audit = Arc::new(Audit::open(&temp.path().join("audit.jsonl")).unwrap());
     let Ways { inputs, mut received, .. } = input::open().unwrap();
     let general = vec![chair("a", "failed-attempt", ABSTAINS), chair("b", "failed-attempt", LOCKS)];
-    let court = Court::convene(Chains { general, ..Chains::default() }, &inputs, &audit).unwrap();
+    let court =
+        Court::convene(Chains { general, ..Chains::default() }, &Seats::default(), &inputs, &audit).unwrap();
     assert!(court.tell(Subject::default(), event(Cause::FailedAttempt, "anna", 1)).is_none());
     let Input::Judged(case) = received.wait_for_input() else { panic!("another input") };
     assert_eq!(case.heard.opinions.iter().map(|opinion| &*opinion.policy).collect::<Vec<_>>(), ["a", "b"]);

@@ -1,7 +1,7 @@
 //! Takes up modules that have changed while the agent runs, on a thread of its own: it reads, verifies and compiles there, and
 //! only the pointer to the policy changes, between two events. Whatever cannot be used leaves what is in use in force.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -26,6 +26,17 @@ pub(in crate::run) struct PolicyWatch {
     loader: Loader,
     watched: Vec<Watched>,
     audit: Arc<Audit>,
+}
+
+/// The watch while it watches. Whoever has it locked can put another one in its place; nothing is taken up meanwhile.
+#[derive(Clone)]
+pub(in crate::run) struct Watching(Arc<Mutex<PolicyWatch>>);
+
+impl Watching {
+    pub(in crate::run) fn pause(&self) -> MutexGuard<'_, PolicyWatch> {
+        // Each policy is taken up by one statement, so a panic elsewhere has left nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A policy and the files that it comes from.
@@ -69,20 +80,19 @@ impl PolicyWatch {
     }
 
     /// Watches for ever.
-    pub(in crate::run) fn start(mut self) -> anyhow::Result<()> {
-        if self.watched.is_empty() {
-            return Ok(());
-        }
+    pub(in crate::run) fn start(self) -> anyhow::Result<Watching> {
+        let watching = Watching(Arc::new(Mutex::new(self)));
+        let watched = watching.clone();
         std::thread::Builder::new()
             .name("policy-files".into())
             .stack_size(STACK_BYTES)
             .spawn(move || {
                 loop {
                     std::thread::sleep(EVERY);
-                    self.look();
+                    watched.pause().look();
                 }
             })
-            .map(drop)
+            .map(|_| watching)
             .context("cannot start the thread that watches the policies' files")
     }
 

@@ -111,7 +111,7 @@ fn decisions_of_one_policy_never_overlap_however_they_come() {
     let audit = Arc::new(Audit::open(&temp.path().join("audit.jsonl")).unwrap());
     let Ways { inputs, mut received, .. } = input::open().unwrap();
     let chains = Chains { general: vec![chair], ..Chains::default() };
-    let mut court = Court::convene(chains, &inputs, &audit).unwrap();
+    let mut court = Court::convene(chains, &Seats::default(), &inputs, &audit).unwrap();
 
     for _ in 0..ROUNDS {
         assert!(court.ask(ticket(), event(Cause::Packet, "anna", 1)).is_some(), "nobody else decides");

@@ -4,7 +4,7 @@ use knockgate_core::key::GateId;
 use serde_json::Value;
 
 use super::*;
-use crate::run::policy::{hex, seat};
+use crate::run::policy::{Seated, hex, seat};
 use crate::state::{RosterFile, StateDir, Store};
 
 use sha2::{Digest, Sha256};
@@ -71,7 +71,9 @@ fn watch(dir: &Path, policy: &str, module: &str) -> anyhow::Result<PolicyWatch> 
     let state = StateDir::create(&dir.join("state"))?;
     let store = Arc::new(Store::open(&state, GateId([1; 16]), &RosterFile::default())?.0);
     let audit = Arc::new(Audit::open(config.of_a_server()?)?);
-    Ok(seat(&config, &store, &audit)?.watch)
+    let seating = seat(&config, &Seated::default(), &store, &audit)?;
+    seating.loaded.into_iter().for_each(|record| audit.write(record));
+    Ok(seating.watch)
 }
 
 #[test]

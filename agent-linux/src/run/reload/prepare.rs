@@ -1,0 +1,158 @@
+//! Looks at everything that a new configuration needs, and makes it ready, without touching anything that is in use.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use knockgate_core::replay::Burnt;
+
+use crate::acts::Acts;
+use crate::audit::AuditRecord;
+use crate::config::{Change, Config, changes};
+use crate::firewall::Firewall;
+use crate::run::court::{Court, Seats, Witness};
+use crate::run::ears::{NewEars, TakenOver};
+use crate::run::input::Input;
+use crate::run::policy::{self, PolicyWatch, Seated, Seating};
+use crate::run::{plan, start};
+use crate::state::{GateIdentity, RosterFile};
+
+use super::Reloader;
+use super::apply::Turnover;
+
+/// Ready to be applied.
+pub(in crate::run) struct Prepared {
+    pub(super) change: Box<Turnover>,
+    pub(super) taken: TakenOver,
+    pub(super) watch: PolicyWatch,
+    pub(super) seats: Seats,
+    pub(super) seated: Seated,
+    pub(super) loaded: Vec<AuditRecord>,
+    /// Of the roster and the keys.
+    pub(super) news: Vec<String>,
+    pub(super) changes: Vec<Change>,
+}
+
+/// What is wrong, all of it.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn note<T>(&mut self, result: anyhow::Result<T>) -> Option<T> {
+        match result {
+            Ok(good) => Some(good),
+            Err(error) => {
+                self.0.extend(format!("{error:#}").lines().map(str::to_owned));
+                None
+            }
+        }
+    }
+}
+
+impl Reloader {
+    /// # Errors
+    /// All that is wrong, a line for each.
+    pub(super) fn prepare(&self, config: Config) -> Result<Prepared, Vec<String>> {
+        let mut problems = Problems::default();
+        let identity = problems.note(self.check_state(&config));
+        let seating = problems.note(policy::seat(&config, &self.seated, &self.store, &self.audit));
+        let acts = problems.note(self.acts(&config));
+        let court = seating.map(|Seating { chains, watch, successors, seated, loaded }| {
+            let court = problems.note(Court::convene(chains, &self.seats, &self.inputs, &self.audit));
+            (court, watch, successors, seated, loaded)
+        });
+        // Last, since from then on they hear.
+        let ears = problems.note(self.ears(&config));
+        let (Some(identity), Some(acts), Some(ears)) = (identity, acts, ears) else { return Err(problems.0) };
+        let Some((Some(court), watch, successors, seated, loaded)) = court else { return Err(problems.0) };
+        let plan = plan::of(&config, &identity.decoys(), ears.decoy_port, ears.means());
+        problems.note(Firewall::rehearse(&plan).context("the guard would not take it"));
+        let look = self.vigil.look();
+        problems.0.extend(look.troubles.iter().map(|(what, error)| format!("{what} changed: {error}")));
+        if !problems.0.is_empty() {
+            // What is new of roster and keys is so without a new configuration, too.
+            self.pass_on(look.news);
+            return Err(problems.0);
+        }
+        let (packets, taken) = ears.split();
+        let (news, seats, changes) =
+            (look.news.iter().map(word).collect(), court.seats().clone(), changes(&self.config, &config));
+        let change = Box::new(Turnover {
+            core: start::core_config(&config, &identity, Burnt::default()),
+            plan,
+            packets,
+            court,
+            successors,
+            witness: Witness::new(&config),
+            acts,
+            news: look.news,
+            config,
+        });
+        Ok(Prepared { change, taken, watch, seats, seated, loaded, news, changes })
+    }
+
+    /// Keys and roster are those of this gate and fit the configuration.
+    fn check_state(&self, config: &Config) -> anyhow::Result<GateIdentity> {
+        config.of_a_server()?;
+        self.check_fixed("state-dir", Some(&self.config.gate.state_dir), Some(&config.gate.state_dir))?;
+        let of = |config: &Config| config.gate.audit_log.clone();
+        self.check_fixed("audit-log", of(&self.config).as_deref(), of(config).as_deref())?;
+        if config.control != self.config.control {
+            return Err(anyhow!(
+                "{}: [control] cannot change while the agent runs; restart it, or set the table back",
+                config.path.display()
+            ));
+        }
+        let identity = GateIdentity::load(&self.dir)?;
+        if identity.id != self.identity.id || identity.secret.public() != self.identity.secret.public() {
+            let file = self.dir.identity_file();
+            return Err(anyhow!(
+                "{}: is the identity of another gate now; put the old one back, or restart the agent to run that gate",
+                file.display()
+            ));
+        }
+        identity.check_against(config, self.dir.path())?;
+        let roster = RosterFile::load(&self.dir)?;
+        config.check_names(roster.clients().iter().map(|client| &client.name))?;
+        Ok(identity)
+    }
+
+    fn check_fixed(&self, key: &str, old: Option<&Path>, new: Option<&Path>) -> anyhow::Result<()> {
+        let (Some(old), Some(new)) = (old, new) else { return Ok(()) };
+        if old == new {
+            return Ok(());
+        }
+        let (file, old, new) = (self.config.path.display(), old.display(), new.display());
+        Err(anyhow!(
+            "{file}: `{key}` cannot change from {old} to {new} while the agent runs; restart it, or set the key back"
+        ))
+    }
+
+    fn pass_on(&self, news: Vec<Input>) {
+        for input in news {
+            if self.inputs.blocking_send(input).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// `None` if they stay as they are.
+    fn acts(&self, config: &Config) -> anyhow::Result<Option<Acts>> {
+        let of =
+            |config: &Config| (config.units.clone(), config.channels.clone(), config.gate.address.clone());
+        crate::acts::check(config)?;
+        if of(config) == of(&self.config) {
+            return Ok(None);
+        }
+        Acts::start(config, &self.audit).map(Some)
+    }
+
+    fn ears(&self, config: &Config) -> anyhow::Result<NewEars> {
+        self.ears.prepare(config, &self.identity.decoys())
+    }
+}
+
+fn word(news: &Input) -> String {
+    let Input::Roster(change) = news else { return "the door keys".to_owned() };
+    let (added, removed) = (change.changes.added.len(), change.changes.removed.len());
+    format!("the roster: {added} added, {removed} removed")
+}

@@ -1,0 +1,260 @@
+//! Another configuration for a running agent: what stays open, what is heard meanwhile, and what is refused.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use knockgate_tests::gates::{Configuration, Gate};
+use knockgate_tests::harness::{Story, story};
+use knockgate_tests::packets::{Hand, KNOCK, is_granted};
+use knockgate_tests::peers::{PATIENCE, Quiet, Reached, Service};
+use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::{Family, Lab, waiting};
+
+pub(crate) fn stories() -> Vec<Story> {
+    vec![
+        story("a service gets other ports while a connection and its grants stay", other_ports),
+        story("a broken configuration changes nothing and every problem is named", broken),
+        story("twenty reloads under a stream of knocks lose none", |lab| under_load(lab, "")),
+        story("ten reloads over NFLOG under a stream of knocks lose none", |lab| {
+            under_load(lab, "[capture]\nvia = \"nflog\"\n")
+        }),
+        story(
+            "a static sequence that is added on SIGHUP opens and one that is removed opens no more",
+            sequences,
+        ),
+        story("a central port that is added is asked at, and elsewhere nobody answers any more", central),
+        story("the service manager is told of the start, of a reload and that the gate turns", manager),
+    ]
+}
+
+/// A port that is no service's before.
+const OTHER: u16 = 8081;
+const THIRD: u16 = 8082;
+
+fn base(lab: &Lab) -> Configuration {
+    Configuration::for_packets(lab, &lab.gate.ip(Family::V4).to_string()).with_services()
+}
+
+/// Has the agent read its configuration again, and returns what it says.
+fn reload(gate: &Gate<'_>, configuration: &Configuration) -> Result<String> {
+    configuration.write()?;
+    Ok(gate.tell(&["reload"])?.expect(0)?.out)
+}
+
+fn hang_up(gate: &Gate<'_>) -> Result<()> {
+    let sent = Command::new("kill").args(["-HUP", &gate.pid()?.to_string()]).status()?;
+    ensure!(sent.success(), "SIGHUP could not be sent");
+    Ok(())
+}
+
+fn other_ports(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, "")?;
+    let (_other, _third) = (Quiet::start(&lab.gate, OTHER)?, Service::start(&lab.gate, THIRD, "third")?);
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.alice.knock("web")?.expect(0)?;
+
+    let wider = base(lab).replacing("ports = [8080]", "ports = [8080, 8081]")?;
+    wider.write()?;
+    let said = scene.gate.tell(&["check"])?.expect(0)?.out;
+    let line = "service web: ports tcp/8080 -> tcp/8080,8081; 1 grant stays";
+    ensure!(said.contains(line), "check says: {said}");
+    ensure!(scene.reached(&lab.stranger, OTHER)? == Reached::Mute, "check changed the guard");
+    let said = reload(&scene.gate, &wider)?;
+    ensure!(said == format!("{line}\n"), "reload says: {said}");
+    scene.must_be_shut(&lab.stranger, OTHER)?;
+    scene.must_be_open(&lab.client, WEB)?;
+    let to = lab.gate.at(Family::V4, OTHER);
+    let mut connection = lab.client.inside(|| Ok(TcpStream::connect_timeout(&to, PATIENCE)?))?;
+    echo(&mut connection)?;
+
+    // The connection stays; the port that it does not use is nobody's secret any more.
+    let narrower = base(lab).replacing("ports = [8080]", "ports = [8081]")?;
+    ensure!(reload(&scene.gate, &narrower)?.contains("; 1 grant stays"), "the grant of web");
+    scene.must_be_open(&lab.stranger, WEB)?;
+    scene.must_be_shut(&lab.stranger, OTHER)?;
+
+    // Moved altogether, and its old port to another service: what was open for it opens nothing there.
+    let moved = base(lab)
+        .replacing("ports = [8080]", "ports = [8082]")?
+        .with("[service.vault]\nid = 3\nprotocol = \"tcp\"\nports = [8081]");
+    let said = reload(&scene.gate, &moved)?;
+    ensure!(said.contains("service web: ports tcp/8081 -> tcp/8082; 1 grant ends"), "{said}");
+    ensure!(said.contains("service vault: is guarded, tcp/8081"), "{said}");
+    for (port, host) in [(OTHER, &lab.client), (THIRD, &lab.client), (THIRD, &lab.stranger)] {
+        scene.must_be_shut(host, port)?;
+    }
+    echo(&mut connection)?;
+    scene.must_be_open(&lab.client, SSH)?;
+
+    // And no longer than is allowed from now on.
+    let brief = moved.replacing("[service.ssh]\n", "[service.ssh]\nopen = \"1s\"\nmax-open = \"2s\"\n")?;
+    ensure!(reload(&scene.gate, &brief)?.contains("max-open"), "the times of ssh");
+    scene.wait_until_shut(&lab.client, SSH)?;
+    scene.alice.knock("web")?.expect(0)?;
+    scene.must_be_open(&lab.client, THIRD)?;
+    ensure!(reload(&scene.gate, &brief)? == "nothing has changed\n", "the same file again");
+    scene.must_be_healthy()
+}
+
+fn echo(connection: &mut TcpStream) -> Result<()> {
+    connection.set_read_timeout(Some(PATIENCE))?;
+    connection.write_all(b"here")?;
+    let mut heard = [0; 4];
+    connection.read_exact(&mut heard).context("the connection is cut")?;
+    Ok(())
+}
+
+fn broken(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, "")?;
+    let rules = lab.gate.nft_ruleset()?;
+    let wrong = base(lab).replacing("ports = [8080]", "ports = [70000]")?.with("[lockout]\nduraton = \"1m\"");
+    wrong.write()?;
+    let (ports, key) = (wrong.line_of("70000")?, wrong.line_of("duraton")?);
+    let problems =
+        [format!("agent.toml:{ports}:"), format!("agent.toml:{key}:"), "the agent goes on as before".into()];
+    let problems: Vec<_> = problems.iter().map(String::as_str).collect();
+    scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&problems)?;
+
+    let seen = scene.gate.log().len();
+    hang_up(&scene.gate)?;
+    scene.gate.wait_for_log(&format!("agent.toml:{key}:"), seen)?;
+
+    // What only shows when it is tried: the port of another program, a policy that is not there, a place that is fixed.
+    let _taken = Service::start(&lab.gate, THIRD, "somebody else")?;
+    let state = format!("state-dir = \"{}\"", lab.path("state").display());
+    let cases = [
+        (base(lab).with("[central]\nport = 8082"), "the central port cannot use TCP port 8082"),
+        (
+            base(lab).with("[policy]\nchain = [\"no\"]\n[policy-module.no]\nfile = \"/nowhere\""),
+            "/nowhere cannot be read",
+        ),
+        (base(lab).replacing(&state, "state-dir = \"/elsewhere\"")?, "`state-dir` cannot change"),
+    ];
+    for (configuration, problem) in cases {
+        configuration.write()?;
+        scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&[problem, "goes on as before"])?;
+    }
+    ensure!(lab.gate.nft_ruleset()? == rules, "a refused configuration changed the guard");
+    scene.gate.wait_for_audit("a refusal", |record| record["event"] == "reload-refused")?;
+    scene.alice.knock("web")?.expect(0)?;
+    scene.must_be_open(&lab.client, WEB)?;
+    scene.must_be_healthy()
+}
+
+fn under_load(lab: &Lab, sections: &str) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, sections)?;
+    let hand = Hand::of(&lab.path("alice.kgp"))?;
+    let to = lab.gate.at(Family::V4, KNOCK);
+    // Another watch each time, another rule set, another book of policies.
+    let plain = base(lab).with(sections);
+    let other = base(lab)
+        .with(sections)
+        .with("[packet]\nports = [62201, 62300]")
+        .with("[service.vault]\nid = 3\nprotocol = \"tcp\"\nports = [8083]")
+        .with("[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 8000, 9000]\nservice = \"ssh\"");
+    let is_over = AtomicBool::new(false);
+    let (gate, over) = (&scene.gate, &is_over);
+    let knocks = std::thread::scope(|scope| -> Result<usize> {
+        let stream = scope.spawn(move || -> Result<usize> {
+            let mut knocks = 0;
+            // Each is sent once: whatever is lost, is missed.
+            while !over.load(Ordering::Relaxed) {
+                let answer = hand.ask(&lab.client, to, &hand.open_ssh(60))?;
+                ensure!(is_granted(answer.as_ref()), "knock {knocks}: {answer:?}");
+                knocks += 1;
+            }
+            Ok(knocks)
+        });
+        let rounds = if sections.is_empty() { 10 } else { 5 };
+        let reloaded = (0..rounds).try_for_each(|_| {
+            reload(gate, &other)?;
+            reload(gate, &plain).map(drop)
+        });
+        is_over.store(true, Ordering::Relaxed);
+        let knocks = stream.join().map_err(|_| anyhow::anyhow!("the stream of knocks panicked"))?;
+        reloaded.and(knocks)
+    })?;
+    ensure!(knocks > 20, "only {knocks} knocks");
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_healthy()
+}
+
+fn sequences(lab: &Lab) -> Result<()> {
+    const LAB: &str = "[[static-sequence]]\nname = \"lab\"\nsequence = [7000, 8000, 9000]\nservice = \"ssh\"";
+    let mut scene = Scene::by_packet(lab, Family::V4, "")?;
+    let knock =
+        || [7000, 8000, 9000].iter().try_for_each(|port| scene.reached(&lab.visitor, *port).map(drop));
+    knock()?;
+    scene.must_be_shut(&lab.visitor, SSH)?;
+
+    let seen = scene.gate.log().len();
+    base(lab).with(LAB).write()?;
+    hang_up(&scene.gate)?;
+    scene.gate.wait_for_log("static sequence lab: new", seen)?;
+    scene.gate.wait_for_audit("the reload", |record| record["event"] == "reloaded")?;
+    knock()?;
+    waiting::until_true("ssh is open", Duration::from_secs(2), || {
+        matches!(scene.reached(&lab.visitor, SSH), Ok(Reached::Greeting(_)))
+    })?;
+
+    // With the sequence goes what it has opened.
+    let said = reload(&scene.gate, &base(lab))?;
+    ensure!(said.contains("static sequence lab: is gone"), "{said}");
+    scene.wait_until_shut(&lab.visitor, SSH)?;
+    knock()?;
+    scene.must_be_shut(&lab.visitor, SSH)?;
+    scene.must_be_healthy()
+}
+
+fn central(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::set(lab, Family::V4)?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    let address = lab.gate.ip(Family::V4).to_string();
+    let moved = Configuration::bare(lab, &address).with_services().with("[central]\nport = 4444");
+    let said = reload(&scene.gate, &moved)?;
+    ensure!(said == "the central port: 62201 -> 4444\n", "{said}");
+    let reached = [62201, 4444].map(|port| scene.reached(&lab.stranger, port));
+    ensure!(matches!(reached, [Ok(Reached::Refused), Ok(Reached::Mute)]), "{reached:?}");
+
+    let profile = scene.gate.enrol("bob", &["ssh"], &[])?;
+    let bob = knockgate_tests::clients::Client::with_profile(lab, &lab.visitor, "bob", &profile)?;
+    bob.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.visitor, SSH)?;
+    scene.must_be_open(&lab.client, SSH)?;
+
+    // From closed mode on another kind of knock counts, and the clients need nothing new.
+    reload(&scene.gate, &moved.with("[sequence]\nmode = \"closed\""))?;
+    bob.knock("ssh")?.expect(0)?;
+    ensure!(scene.gate.is_alive(), "the agent has ended");
+    Ok(())
+}
+
+fn manager(lab: &Lab) -> Result<()> {
+    let socket = lab.path("notify");
+    let manager = UnixDatagram::bind(&socket)?;
+    manager.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let heard = || -> Result<String> {
+        let mut message = [0; 256];
+        let length = manager.recv(&mut message).context("the service manager hears nothing")?;
+        Ok(String::from_utf8_lossy(message.get(..length).unwrap_or_default()).into_owned())
+    };
+    let mut gate = Gate::configured(lab, &base(lab))?;
+    let variable = format!("NOTIFY_SOCKET={}", socket.display());
+    gate.start_through(&["env", &variable, "WATCHDOG_USEC=5000000"])?;
+    ensure!(heard()? == "READY=1", "the start is told");
+    ensure!(heard()? == "WATCHDOG=1", "the gate turns");
+    reload(&gate, &base(lab))?;
+    let told = std::iter::repeat_with(heard).find(|told| !matches!(told.as_deref(), Ok("WATCHDOG=1")));
+    let told = told.context("nothing is told")??;
+    ensure!(told.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{told}");
+    ensure!(heard()? == "READY=1", "the end of the reload is told");
+    gate.stop()?;
+    let last = std::iter::repeat_with(heard).find(|told| !matches!(told.as_deref(), Ok("WATCHDOG=1")));
+    ensure!(last.context("nothing is told")?? == "STOPPING=1", "the stop is told");
+    Ok(())
+}
