@@ -3,7 +3,6 @@
 //! Every line bears the version. Fields and words are only ever added, and readers ignore fields that they do not know; what would
 //! mean something else than before raises the version.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -109,8 +108,8 @@ pub enum Reply {
         /// The file that it was read from.
         path: PathBuf,
         text: String,
-        /// How many grants are open, by the number of the service.
-        grants: BTreeMap<u16, usize>,
+        /// The numbers of services, and how many grants are open for each.
+        grants: Vec<(u16, usize)>,
     },
     /// The configuration is in force; a line for each thing that is otherwise now.
     Reloaded {
@@ -176,6 +175,16 @@ pub(super) fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, LineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configuration_in_force_comes_over_as_it_is() {
+        let reply = Reply::InForce {
+            path: "/etc/a".into(),
+            text: "x = \"1\"\n".to_owned(),
+            grants: vec![(1, 2), (300, 1)],
+        };
+        assert_eq!(decode::<Reply>(&encode(&reply).unwrap()).unwrap(), reply);
+    }
 
     #[test]
     fn a_line_is_read_as_it_was_meant_or_refused_with_the_reason() {

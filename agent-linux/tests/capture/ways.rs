@@ -13,7 +13,7 @@ pub(super) fn powerless() {
         give_up(CapabilitySet::NET_RAW);
         Watch::open(&wanted()).expect("NFLOG needs other power")
     });
-    let Means::Nflog { why } = watch.means() else { panic!("{}", watch.means()) };
+    let Means::Nflog { why, .. } = watch.means() else { panic!("{}", watch.means()) };
     assert!(why.contains("CAP_NET_RAW"), "{why}");
     let mut firewall = lab.gate.on(|| Firewall::install(&plan(watch.means())).expect("installs"));
     for (family, client) in [(0, "10.1.0.2"), (1, "fd01::2")] {
@@ -71,7 +71,7 @@ pub(super) fn refused() {
     let refused = lab.gate.on(|| Watch::open(&many).err());
     assert!(matches!(refused, Some(WatchError::PacketSockets(_))));
     let auto = lab.gate.on(|| Watch::open(&Wanted { via: Via::Auto, ..many }).expect("NFLOG takes any"));
-    assert!(matches!(auto.means(), Means::Nflog { why } if why.contains("4096")), "{}", auto.means());
+    assert!(matches!(auto.means(), Means::Nflog { why, .. } if why.contains("4096")), "{}", auto.means());
 }
 
 pub(super) fn nothing() {

@@ -115,10 +115,9 @@ fn broken(lab: &Lab) -> Result<()> {
     let wrong = base(lab).replacing("ports = [8080]", "ports = [70000]")?.with("[lockout]\nduraton = \"1m\"");
     wrong.write()?;
     let (ports, key) = (wrong.line_of("70000")?, wrong.line_of("duraton")?);
-    let problems =
-        [format!("agent.toml:{ports}:"), format!("agent.toml:{key}:"), "the agent goes on as before".into()];
-    let problems: Vec<_> = problems.iter().map(String::as_str).collect();
-    scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&problems)?;
+    let places = [format!("agent.toml:{ports}:"), format!("agent.toml:{key}:")];
+    let places: Vec<_> = places.iter().map(String::as_str).collect();
+    scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&places)?;
 
     let seen = scene.gate.log().len();
     hang_up(&scene.gate)?;
@@ -130,7 +129,7 @@ fn broken(lab: &Lab) -> Result<()> {
     let cases = [
         (base(lab).with("[central]\nport = 8082"), "the central port cannot use TCP port 8082"),
         (
-            base(lab).with("[policy]\nchain = [\"no\"]\n[policy-module.no]\nfile = \"/nowhere\""),
+            base(lab).with("[policy]\nchain = [\"no\"]\n[policy-module.no]\nfile = \"/nowhere\"\nservices = [\"ssh\"]\ncapabilities = [\"open\"]"),
             "/nowhere cannot be read",
         ),
         (base(lab).replacing(&state, "state-dir = \"/elsewhere\"")?, "`state-dir` cannot change"),

@@ -152,10 +152,10 @@ impl Driver {
 }
 
 /// What a running agent would change, a line for each thing, with what becomes of so many grants of each service.
-pub fn would_change(in_force: &Config, new: &Config, grants: &BTreeMap<u16, usize>) -> Vec<String> {
-    let fate = |(service, count): (&u16, &usize)| {
-        let stays = ports(in_force, new, *service) != Ports::Moved;
-        (*service, (*count, if stays { *count } else { 0 }))
+pub fn would_change(in_force: &Config, new: &Config, grants: &[(u16, usize)]) -> Vec<String> {
+    let fate = |&(service, count): &(u16, usize)| {
+        let stays = ports(in_force, new, service) != Ports::Moved;
+        (service, (count, if stays { count } else { 0 }))
     };
     let fates = Fates(grants.iter().map(fate).collect());
     changes(in_force, new).iter().map(|change| with_fate(change, &fates)).collect()
