@@ -11,6 +11,7 @@ mod changes;
 mod check;
 mod control;
 mod document;
+mod error;
 mod for_core;
 mod gateway;
 mod module;
@@ -24,7 +25,6 @@ mod tests;
 pub(crate) mod value;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
@@ -48,6 +48,7 @@ pub use crate::capture::watch::Via;
 pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
 pub use changes::{Change, changes};
 pub use control::Control;
+pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
 use knockgate_policy_host::builtin::BuiltIn;
 use knockgate_policy_host::signature::PublicKey;
@@ -451,67 +452,3 @@ impl Config {
         check::warnings(self)
     }
 }
-
-/// Why a configuration was refused. Shown as one line for every problem.
-#[derive(Debug)]
-pub enum ConfigError {
-    /// The file could not be read.
-    Unreadable { path: PathBuf, error: std::io::Error },
-    /// Everybody may change it.
-    Exposed { path: PathBuf, mode: u32 },
-    /// It describes a gateway, and a server was meant.
-    NotAServer { path: PathBuf },
-    /// The file was read and is wrong.
-    Wrong { path: PathBuf, problems: Vec<Problem> },
-}
-
-/// Something wrong at one place of the file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// Counted from 1.
-    pub line: usize,
-    /// What is wrong, and after a semicolon the remedy.
-    pub text: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable { path, error } if error.kind() == std::io::ErrorKind::NotFound => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path}: there is no such file; `knockgated init --config {path} --address HOST` makes one"
-                )
-            }
-            Self::Unreadable { path, error } => {
-                write!(f, "{}: cannot be read: {error}; run as the user that owns it", path.display())
-            }
-            Self::Exposed { path, mode } => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path}: can be changed by everybody (mode {mode:04o}); look it through, then `chmod o-w {path}`"
-                )
-            }
-            Self::NotAServer { path } => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path}: [gateway] says that a gateway guards, and not this host; make its image with `knockgated gateway \
-                     image --config {path}`, or leave that table out"
-                )
-            }
-            Self::Wrong { path, problems } => {
-                for (at, Problem { line, text }) in problems.iter().enumerate() {
-                    let separator = if at == 0 { "" } else { "\n" };
-                    write!(f, "{separator}{}:{line}: {text}", path.display())?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-// Without a source: the message has it already, and a chain would print it twice.
-impl std::error::Error for ConfigError {}

@@ -177,11 +177,11 @@ impl Packets {
     }
 }
 
+/// Takes what was read.
+type Each<'e> = dyn FnMut(Seen<'_>) + 'e;
+
 /// Reads until nothing is left. What is broken has nothing; if that is a new one, the next look tells.
-fn drain(
-    read: &mut dyn FnMut(&mut dyn FnMut(Seen<'_>)) -> io::Result<Taken>,
-    each: &mut dyn FnMut(Seen<'_>),
-) {
+fn drain(read: &mut dyn FnMut(&mut Each<'_>) -> io::Result<Taken>, each: &mut Each<'_>) {
     for _ in 0..LOOKS {
         if !read(each).is_ok_and(|taken| taken.more) {
             return;

@@ -260,7 +260,9 @@ mod tests {
         statics.change(&second.statics);
         assert_eq!(statics.probe(NOW, &seen(Protocol::Udp, 9000, false)), Probed::Complete(1));
 
-        [4000, 5000].map(|port| probe(&mut statics, port));
+        for port in [4000, 5000] {
+            assert_eq!(probe(&mut statics, port), Probed::Incomplete);
+        }
         statics.change(&first.statics);
         statics.change(&second.statics);
         assert_eq!(probe(&mut statics, 6000), Probed::Incomplete, "it was gone for a while");

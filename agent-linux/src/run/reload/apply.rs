@@ -66,7 +66,10 @@ impl Driver {
         packets: &mut Packets,
         change: Turnover,
     ) -> Result<Fates, FirewallError> {
-        self.change_guard(&change)?;
+        if let Err(error) = self.change_guard(&change) {
+            self.take_news(change.news);
+            return Err(error);
+        }
         let before = self.open_now();
         let Turnover { config, core, plan, packets: new_packets, court, successors, witness, acts, news } =
             change;
@@ -87,15 +90,20 @@ impl Driver {
         let config = &self.config;
         self.gate.reconfigure(clock::now(), core, |service| ports(&former, config, service));
         self.former = Some(former);
-        for input in news {
-            // Roster and keys stop nothing.
-            let _ = self.take(input);
-        }
+        self.take_news(news);
         self.turn();
         let mouth = packets.change(new_packets, &mut |seen| self.seen(seen));
         self.peers.change_mouth(mouth);
         self.turn();
         Ok(self.fates(&before))
+    }
+
+    /// What is new of roster and keys is so under any configuration.
+    fn take_news(&mut self, news: Vec<Input>) {
+        for input in news {
+            // Neither stops anything.
+            let _ = self.take(input);
+        }
     }
 
     /// Doors that no grant leads to any more are shut before the rules change that they were for. If the guard refuses, what was
@@ -204,16 +212,16 @@ mod tests {
     #[test]
     fn a_service_keeps_its_grants_as_long_as_it_has_one_of_its_ports() {
         #[rustfmt::skip]
-        let cases: [(u8, (&str, &str), (&str, &str), Ports, &[u16]); 6] = [
-            (1, ("tcp", "80"), ("tcp", "80"), Ports::Same, &[]),
-            (2, ("tcp", "80, 443"), ("tcp", "443, 80"), Ports::Same, &[]),
-            (3, ("tcp", "80"), ("tcp", "80, 443"), Ports::Changed, &[]),
-            (4, ("tcp", "80, 443"), ("tcp", "80"), Ports::Changed, &[443]),
-            (5, ("tcp", "80"), ("tcp", "8080"), Ports::Moved, &[80]),
-            (6, ("tcp", "80"), ("udp", "80"), Ports::Moved, &[80]),
+        let cases: [(u8, [&str; 2], [&str; 2], Ports, &[u16]); 6] = [
+            (1, ["tcp", "80"], ["tcp", "80"], Ports::Same, &[]),
+            (2, ["tcp", "80, 443"], ["tcp", "443, 80"], Ports::Same, &[]),
+            (3, ["tcp", "80"], ["tcp", "80, 443"], Ports::Changed, &[]),
+            (4, ["tcp", "80, 443"], ["tcp", "80"], Ports::Changed, &[443]),
+            (5, ["tcp", "80"], ["tcp", "8080"], Ports::Moved, &[80]),
+            (6, ["tcp", "80"], ["udp", "80"], Ports::Moved, &[80]),
         ];
         for (case, old, new, expected, lost) in cases {
-            let (old, new) = (config(old.0, old.1), config(new.0, new.1));
+            let (old, new) = (config(old[0], old[1]), config(new[0], new[1]));
             assert_eq!(ports(&old, &new, 3), expected, "case {case}");
             assert_eq!(gone(&old.services[0], &new).as_slice(), lost, "case {case}");
         }
