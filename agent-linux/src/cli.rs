@@ -79,11 +79,6 @@ enum Command {
     Gateway(Gateway),
     #[command(flatten)]
     Running(Running),
-    /// Have a running agent read its configuration again: it goes over to it whole, or not at all
-    Reload {
-        #[command(flatten)]
-        output: Output,
-    },
     /// Guard the configured services without an agent, for the start of the machine; nobody can knock until `run`
     Guard,
     /// Remove Knockgate's own firewall table, so that nothing is guarded any more; a running agent stops
@@ -206,7 +201,6 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::State(State::Rebuild { yes: false }) => admin::state::explain_rebuild(&config),
         Command::Gateway(gateway) => gateway.run(&config),
         Command::Running(running) => running.run(&config),
-        Command::Reload { output } => admin::reload::run(&config, output.form()),
         Command::Guard => admin::guard::run(&config),
         Command::Unguard => admin::unguard::run(),
     }

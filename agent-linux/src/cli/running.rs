@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::admin::running::{Form, Which};
-use crate::admin::{grants, lockouts, moment, people, status, why};
+use crate::admin::{grants, lockouts, moment, people, reload, status, why};
 
 #[derive(Subcommand)]
 pub(super) enum Running {
@@ -73,6 +73,11 @@ pub(super) enum Running {
         #[command(flatten)]
         output: Output,
     },
+    /// Have a running agent read its configuration again: it goes over to it whole, or not at all
+    Reload {
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 #[derive(Args)]
@@ -95,6 +100,7 @@ impl Running {
                 grants::rescue(config, service, address, lasts, output.form())
             }
             Self::Why { whom, output } => why::run(config, whom, output.form()),
+            Self::Reload { output } => reload::run(config, output.form()),
         }
     }
 }

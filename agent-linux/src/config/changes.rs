@@ -11,8 +11,8 @@ use knockgate_core::book::Order;
 use knockgate_core::message::Mode;
 
 use super::{
-    Capture, Config, Control, DecoyAudience, Gate, Lockout, LockoutScope, Packet, PacketMode, PacketPorts,
-    Policy, PolicyModule, Sequence, Service, StaticSequence, Statics,
+    AuditLog, Capture, Config, Control, DecoyAudience, Gate, Lockout, LockoutScope, OnFailure, Packet,
+    PacketMode, PacketPorts, Policy, PolicyModule, Sequence, Service, StaticSequence, Statics,
 };
 
 /// One of them.
@@ -26,7 +26,7 @@ pub struct Change {
 /// What `new` has otherwise than `old`.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let Config { path: _, text: _, gate, gateway: _, packet, capture, central, sequence, lockout, .. } = old;
-    let Config { services, statics, policy, units, channels, control, .. } = old;
+    let Config { services, statics, policy, units, channels, control, audit, .. } = old;
     let mut all = Changes::default();
     all.gate(gate, &new.gate);
     all.packet(packet, &new.packet);
@@ -44,6 +44,10 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let Control { directory, group } = control;
     all.note("the control sockets", directory, &new.control.directory, |path| path.display().to_string());
     all.note("the group of the status socket", group, &new.control.group, or_none);
+    let AuditLog { on_failure, rotation: _ } = audit;
+    all.note("while the audit log cannot be written, knocks", on_failure, &new.audit.on_failure, |choice| {
+        failure_words(*choice).to_owned()
+    });
     all.named("unit", units, &new.units, |unit| &unit.name);
     all.named("channel", channels, &new.channels, |channel| &channel.name);
     all.0
@@ -246,6 +250,13 @@ fn scope_word(scope: LockoutScope) -> &'static str {
     match scope {
         LockoutScope::Source => "for the source and the client",
         LockoutScope::Global => "for everybody",
+    }
+}
+
+fn failure_words(on_failure: OnFailure) -> &'static str {
+    match on_failure {
+        OnFailure::Count => "open all the same",
+        OnFailure::Refuse => "open nothing",
     }
 }
 

@@ -100,6 +100,8 @@ impl Reloader {
     fn work(mut self, orders: &Receiver<Order>) {
         while let Ok(Order { by, answer }) = orders.recv() {
             self.notify.reloading();
+            // Whoever has put the log away says so by this, however good the configuration is.
+            self.audit.reopen();
             let outcome = self.reload();
             self.tell(&by, &outcome);
             self.notify.ready();

@@ -522,11 +522,6 @@ fn refused(why: Refusal) -> Verdict {
     Verdict::Refused(why.code())
 }
 
-/// Nobody may use the third.
-fn is_guarded(service: u16) -> bool {
-    (1..=3).contains(&service)
-}
-
 /// Every client may use the first two services.
 fn is_permitted(service: u16) -> bool {
     service == 1 || service == 2

@@ -96,10 +96,15 @@ impl Reloader {
         self.check_fixed("state-dir", Some(&self.config.gate.state_dir), Some(&config.gate.state_dir))?;
         let of = |config: &Config| config.gate.audit_log.clone();
         self.check_fixed("audit-log", of(&self.config).as_deref(), of(config).as_deref())?;
+        let file = config.path.display();
         if config.control != self.config.control {
             return Err(anyhow!(
-                "{}: [control] cannot change while the agent runs; restart it, or set the table back",
-                config.path.display()
+                "{file}: [control] cannot change while the agent runs; restart it, or set the table back"
+            ));
+        }
+        if config.audit.rotation != self.config.audit.rotation {
+            return Err(anyhow!(
+                "{file}: when the audit log is put away cannot change while the agent runs; restart it, or set [audit] back"
             ));
         }
         let identity = GateIdentity::load(&self.dir)?;
