@@ -83,6 +83,9 @@ enum Command {
     Guard,
     /// Remove Knockgate's own firewall table, so that nothing is guarded any more; a running agent stops
     Unguard,
+    /// What `run` starts to change the firewall for it; of no use to anybody else
+    #[command(hide = true)]
+    Broker,
 }
 
 #[derive(Args)]
@@ -203,6 +206,7 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::Running(running) => running.run(&config),
         Command::Guard => admin::guard::run(&config),
         Command::Unguard => admin::unguard::run(),
+        Command::Broker => crate::run::broker().map(|()| String::new()),
     }
 }
 

@@ -17,6 +17,7 @@ mod gateway;
 mod module;
 mod packet;
 mod policy;
+mod process;
 mod read;
 mod service;
 mod static_sequence;
@@ -46,6 +47,7 @@ use knockgate_policy_abi::Capabilities;
 pub use crate::audit::Rotation;
 pub use crate::capture::watch::Via;
 pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
+pub use capture::Capture;
 pub use changes::{Change, changes};
 pub use control::Control;
 pub use error::{ConfigError, Problem};
@@ -53,6 +55,7 @@ pub use gateway::Gateway;
 use knockgate_policy_host::builtin::BuiltIn;
 use knockgate_policy_host::signature::PublicKey;
 use knockgate_policy_host::{Parameter, Wasi};
+pub use process::Separation;
 
 /// Where the configuration is unless somebody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/knockgate/agent.toml";
@@ -78,6 +81,8 @@ pub struct Config {
     pub packet: Packet,
     pub capture: Capture,
     pub control: Control,
+    /// There if the agent is two processes: a worker, confined like this, and a broker.
+    pub separation: Option<Separation>,
     /// The TCP central port, if there shall be one. Without it, clients knock with packets; one of the two there is.
     pub central: Option<Central>,
     pub sequence: Sequence,
@@ -184,14 +189,6 @@ impl Packet {
             (PacketMode::Watch | PacketMode::Socket, PacketPorts::Any) | (PacketMode::Off, _) => &[],
         }
     }
-}
-
-/// `[capture]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Capture {
-    /// How knocks are heard that no socket is bound for.
-    pub via: Via,
 }
 
 /// `[central]`

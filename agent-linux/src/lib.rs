@@ -3,9 +3,11 @@
 pub mod acts;
 pub mod admin;
 pub mod audit;
+pub mod broker;
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod control;
 pub mod firewall;
 #[doc(hidden)]

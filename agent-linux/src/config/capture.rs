@@ -1,8 +1,16 @@
 //! `[capture]`: by which way packets are heard.
 
+use super::Via;
 use super::document::Section;
 use super::read::or_default;
-use super::{Capture, Via};
+
+/// `[capture]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capture {
+    /// How knocks are heard that no socket is bound for.
+    pub via: Via,
+}
 
 pub(super) fn capture(root: &Section<'_>) -> Option<Capture> {
     let section = &root.section("capture");

@@ -47,13 +47,14 @@ impl Role {
 }
 
 /// Keys that only a server understands, and what a gateway has instead; `*` is any name.
-const SERVERS_ALONE: [(&[&str], &str); 19] = [
+const SERVERS_ALONE: [(&[&str], &str); 20] = [
     (&["gate", "audit-log"], "its log is read with `knockgate log --remote`"),
     (&["audit"], "it keeps its records in memory, and never waits for a disk"),
     (&["gate", "interfaces"], "it guards what is behind its inner port"),
     (&["packet", "lease"], "each counter is stored before it counts"),
     (&["capture"], "every packet passes through it"),
     (&["control"], "it is looked into at its console"),
+    (&["process"], "it has one program and no processes"),
     (&["sequence", "listener"], "its decoys need no port"),
     (&["service", "*", "forward"], "it passes on what it admits; name the machines in hosts"),
     (&["service", "*", "masquerade"], "it changes no address"),

@@ -23,6 +23,7 @@ use super::gateway::{GatewayDraft, Parts, Role, fit, gateway};
 use super::module::Tables;
 use super::packet::packet;
 use super::policy::policy;
+use super::process::process;
 use super::service::{ServiceDraft, service};
 use super::static_sequence::{Others, statics};
 use super::{
@@ -56,6 +57,7 @@ fn read(path: &Path, text: &str, root: &Section<'_>) -> Option<Config> {
     let packet = packet(root);
     let capture = capture(root);
     let control = control(root);
+    let separation = process(root);
     let central = central(root);
     let sequence = sequence(&root.section("sequence"));
     let lockout = lockout(&root.section("lockout"));
@@ -97,6 +99,7 @@ fn read(path: &Path, text: &str, root: &Section<'_>) -> Option<Config> {
         packet: packet?,
         capture: capture?,
         control: control?,
+        separation: separation?,
         central: central?,
         sequence: sequence?,
         lockout: lockout?,

@@ -171,7 +171,7 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         // Syntax and structure.
         (1, "[central\nport = 1", 5, "not valid TOML"),
         (2, "[central]\nport = 1\nport = 2", 7, "not valid TOML: duplicate key; correct this line"),
-        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, gateway, audit, packet, capture, control, central, sequence, lockout, service"),
+        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, gateway, audit, packet, capture, control, process, central, sequence, lockout, service"),
         (4, "central = 7", 5, "gate.central is not known"),
         (5, "[central]\nPort = 1", 6, "central.Port is not known; known here: port"),
         (6, "[[central]]\nport = 1", 5, "central is a list; write a table [central]"),

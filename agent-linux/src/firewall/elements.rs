@@ -13,6 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::netlink::{
     Attributes, Encoder, Message, NFPROTO_INET, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, array,
 };
@@ -43,7 +45,7 @@ const MAX_COMMENT_BYTES: usize = 128;
 const MAX_KEY_BYTES: usize = 24;
 
 /// The sets whose elements come and go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SetName {
     /// Grants for an address.
     Grants4,

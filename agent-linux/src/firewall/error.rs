@@ -39,6 +39,14 @@ pub enum FirewallError {
     Restless,
     #[error("the kernel did not take the change ({0}); look for its reason in `dmesg` and try again")]
     Kernel(#[source] io::Error),
+    #[error("the broker refuses: {0}")]
+    Broker(String),
+    #[error("the broker is gone, and nothing can be opened or closed any more; restart the agent")]
+    BrokerGone,
+    #[error(
+        "the broker keeps the plan that it was started with; restart the agent to change what is guarded"
+    )]
+    PlanIsFixed,
 }
 
 impl From<Errno> for FirewallError {

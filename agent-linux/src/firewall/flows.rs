@@ -59,6 +59,10 @@ pub enum FlowsError {
     NoConntrack,
     #[error("the kernel did not tell of its connections ({0}); see `dmesg`")]
     Kernel(#[source] io::Error),
+    #[error("the broker says: {0}")]
+    Broker(String),
+    #[error("the broker is gone")]
+    BrokerGone,
 }
 
 /// The way to ask conntrack.

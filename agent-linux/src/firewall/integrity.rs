@@ -4,6 +4,7 @@
 //! rule was removed, replaced or added. Rules refer to chains and sets, which cannot go while they do.
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::elements::SetName;
 use super::error::FirewallError;
@@ -37,7 +38,7 @@ const TYPE_PROTOCOL: u32 = 12;
 const TYPE_SERVICE: u32 = 13;
 
 /// What `verify` found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Integrity {
     Whole,
     /// The table is there but not as it was installed.

@@ -27,6 +27,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use elements::{Answer, Change, KernelElement, Key, NewElement, Tag};
 use integrity::{Fingerprint, Remains};
@@ -63,7 +64,7 @@ pub struct Firewall {
 }
 
 /// A door for one address, or for a prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// Unique among the grants that are open; part of the journal in the kernel.
     pub id: u32,

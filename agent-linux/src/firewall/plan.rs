@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 /// Ports of one service: the rules of a grant go to the kernel in one message that must stay small.
 pub const MAX_PORTS: usize = 16;
 /// The longest prefixes; a grant for one of these is a grant for an address.
@@ -15,7 +17,7 @@ const ADDRESS_BITS: (u8, u8) = (32, 128);
 const MAX_INTERFACE_NAME: usize = 15;
 
 /// Everything the rule set says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Interfaces that are guarded; a name may end in `*`. Empty: all but loopback.
     pub interfaces: Vec<String>,
@@ -28,7 +30,7 @@ pub struct Plan {
 }
 
 /// How the agent hears of what the rules take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// It hears the packets before the rules do.
     Unneeded,
@@ -37,7 +39,7 @@ pub enum Report {
 }
 
 /// The steps of static sequences. Nothing is dropped on these ports: whoever comes there meets the bare host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statics {
     pub ports: Vec<(Protocol, u16)>,
     pub report: Report,
@@ -51,7 +53,7 @@ impl Statics {
 }
 
 /// How decoys answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Connections to decoys are taken by one listener of ours on TCP port `listener`.
     Connect { listener: u16, access: Access },
@@ -60,7 +62,7 @@ pub enum Mode {
 }
 
 /// For whom the decoys answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
     /// For an address that is being watched, see [`Firewall::watch`](super::Firewall::watch).
     Holder,
@@ -68,7 +70,7 @@ pub enum Access {
 }
 
 /// What becomes of packet knocks: UDP datagrams of one size, of which the guard looks at nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Packets {
     /// There are none.
     Off,
@@ -83,7 +85,7 @@ pub enum Packets {
 }
 
 /// Ports from the first to the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PortRange {
     pub first: u16,
     pub last: u16,
@@ -108,7 +110,7 @@ impl fmt::Display for PortRange {
 }
 
 /// A guarded service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     pub id: u16,
     pub name: String,
@@ -121,7 +123,7 @@ pub struct Service {
 
 /// The length of the prefixes that a service can be opened to: one for each family, since the kernel looks a source up by
 /// its leading bits and has to know how many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prefixes {
     pub v4: Option<u8>,
     pub v6: Option<u8>,
@@ -136,7 +138,7 @@ impl Prefixes {
 }
 
 /// An inner host that granted connections are sent to; then the service has exactly one port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
     pub v4: Option<(Ipv4Addr, u16)>,
     pub v6: Option<(Ipv6Addr, u16)>,
@@ -144,7 +146,7 @@ pub struct Forward {
 }
 
 /// How the inner host's answers find their way back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReturnPath {
     /// Its route to the client leads through this host.
     Routed,
@@ -152,7 +154,7 @@ pub enum ReturnPath {
     Masquerade,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Protocol {
     Tcp,
     Udp,

@@ -7,8 +7,9 @@ use knockgate_core::note::{CloseReason, Note};
 use knockgate_core::{ClientId, GrantId, Name, Network, Roster};
 
 use crate::audit::{Audit, AuditRecord};
+use crate::broker::Lever;
 use crate::config::{Config, Service};
-use crate::firewall::{self, ExistingGrant, Firewall, MAX_PORTS, Reach};
+use crate::firewall::{self, ExistingGrant, MAX_PORTS, Reach};
 use crate::state::LiveRoster;
 
 use super::driver::LinuxGate;
@@ -19,7 +20,7 @@ use super::{clock, plan};
 /// Takes over what an earlier run has left open, and shuts what nobody can account for.
 pub(super) fn adopt(
     gate: &mut LinuxGate,
-    firewall: &mut Firewall,
+    firewall: &mut Lever,
     config: &Config,
     audit: &Audit,
 ) -> anyhow::Result<()> {

@@ -23,10 +23,11 @@ use tokio::sync::oneshot;
 
 use crate::acts::Acts;
 use crate::audit::{Audit, AuditRecord};
+use crate::broker::Lever;
 use crate::capture::ProbeSeen;
 use crate::capture::watch::{Counts, Seen};
 use crate::config::{Config, OnFailure, Service};
-use crate::firewall::{self, Firewall, Reach};
+use crate::firewall::{self, Reach};
 use crate::state::{LiveRoster, Store};
 
 use super::budgets::Budgets;
@@ -69,7 +70,7 @@ pub(super) struct Driver {
     /// The one before: what it named is named in records still.
     pub(super) former: Option<Config>,
     pub(super) gate: Box<LinuxGate>,
-    pub(super) firewall: Firewall,
+    pub(super) firewall: Lever,
     pub(super) court: Court,
     /// Of the configuration before, until all that it was asked must be decided.
     pub(super) former_court: Option<(time::Instant, Court)>,
@@ -451,6 +452,7 @@ impl Driver {
         match self.upkeep.firewall(now, &mut self.firewall, &self.gate, &self.config) {
             Guard::Wanted => None,
             Guard::GivenUp => Some(Stop::Unguarded),
+            Guard::OutOfReach(error) => Some(Stop::Broken(error.into())),
         }
     }
 

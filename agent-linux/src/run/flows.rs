@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use anyhow::Context;
 use knockgate_core::{Flows, GrantId};
 
-use crate::firewall::{self, FlowTable, FlowsError};
+use crate::broker::FlowLever;
+use crate::firewall::{self, FlowsError};
 
 use super::input::{Input, Inputs};
 
@@ -20,12 +21,12 @@ pub(super) struct Lookout {
 }
 
 impl Lookout {
-    /// Starts the thread.
-    pub(super) fn start(inputs: Inputs) -> anyhow::Result<Self> {
+    /// Starts the thread, which looks by this way.
+    pub(super) fn start(flows: FlowLever, inputs: Inputs) -> anyhow::Result<Self> {
         let (questions, asked) = channel();
         std::thread::Builder::new()
             .name("flows".into())
-            .spawn(move || look(&asked, &inputs))
+            .spawn(move || look(flows, &asked, &inputs))
             .context("cannot start the thread that looks at connections")?;
         Ok(Self { questions, asked: false })
     }
@@ -44,19 +45,17 @@ impl Lookout {
     }
 }
 
-fn look(questions: &Receiver<Question>, inputs: &Inputs) {
-    let mut table = None;
+fn look(mut flows: FlowLever, questions: &Receiver<Question>, inputs: &Inputs) {
     let mut troubled = false;
     while let Ok(question) = questions.recv() {
         let (ids, grants): (Vec<_>, Vec<_>) = question.into_iter().unzip();
-        let seen = match seen(&mut table, &grants) {
+        let seen = match seen(&mut flows, &grants) {
             Ok(seen) => ids.into_iter().zip(seen).collect(),
             Err(error) => {
                 // Said once: while it lasts, grants that follow their connections end at their deadlines.
                 if !std::mem::replace(&mut troubled, true) {
                     tracing::warn!("cannot follow connections: {error}");
                 }
-                table = None;
                 Vec::new()
             }
         };
@@ -66,12 +65,8 @@ fn look(questions: &Receiver<Question>, inputs: &Inputs) {
     }
 }
 
-fn seen(table: &mut Option<FlowTable>, grants: &[firewall::Grant]) -> Result<Vec<Flows>, FlowsError> {
-    let table = match table {
-        Some(table) => table,
-        None => table.insert(FlowTable::open()?),
-    };
-    let seen = table.look(grants)?;
+fn seen(flows: &mut FlowLever, grants: &[firewall::Grant]) -> Result<Vec<Flows>, FlowsError> {
+    let seen = flows.look(grants)?;
     Ok(seen.into_iter().map(in_cores_words).collect())
 }
 

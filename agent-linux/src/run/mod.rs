@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`start`] | checks everything, then shuts the gate, then listens |
+//! | [`apart`] | one process, or a worker and a broker |
 //! | [`adopt`] | what an earlier run has left open |
 //! | [`ears`] | everything that the agent hears by |
 //! | [`gate_thread`] | the thread that owns all that a knock needs: sleeps, reads packets, takes what others report |
@@ -28,6 +29,7 @@
 mod adopt;
 #[cfg(test)]
 mod allocations;
+mod apart;
 mod bell;
 mod budgets;
 mod central;
@@ -95,6 +97,15 @@ pub fn run(config: &Path) -> anyhow::Result<()> {
     // Threads that wait for the kernel or for work would be waited for in vain.
     runtime.shutdown_background();
     result
+}
+
+/// Changes the firewall for an agent that may not, until that one ends.
+///
+/// # Errors
+/// No agent is at the other end, or it does not keep to the words.
+pub fn broker() -> anyhow::Result<()> {
+    log_to_stderr();
+    crate::broker::main()
 }
 
 /// What happens, for the journal or a terminal. `RUST_LOG=debug` also tells every refusal, `trace` every probe.

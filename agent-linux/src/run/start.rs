@@ -14,14 +14,13 @@ use knockgate_core::key::Identity;
 use knockgate_core::replay::Burnt;
 
 use crate::acts::Acts;
-use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::config::Config;
 use crate::control::{self, Sockets};
-use crate::firewall::Firewall;
 use crate::state::{GateIdentity, IdentityWatch, LiveRoster, RosterWatch, StateDir, Store, system_rng};
 
 use super::adopt::adopt;
+use super::apart;
 use super::budgets::Budgets;
 use super::court::{Court, Seats, Witness};
 use super::desk::FrontDesk;
@@ -89,6 +88,10 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     let dir = StateDir::open(&config.gate.state_dir)?;
     let (identity_file, identity) = IdentityWatch::begin(&dir, clock::now().unix)?;
     identity.check_against(&config, dir.path())?;
+    let (ears, mouth) = Ears::open(&config, &identity.decoys())?;
+    let plan = plan::of(&config, &identity.decoys(), ears.decoy_port()?, ears.means());
+    let sockets = Sockets::open(&config.control)?;
+    let (guard, flows) = apart::divide(&config, &dir, &plan)?;
     let (roster_file, roster) = RosterWatch::begin(&dir, identity.book_origin())?;
     config.check_names(roster.clients().iter().map(|client| &client.name))?;
     let (store, loaded) = Store::open(&dir, identity.id, &roster)?;
@@ -98,12 +101,7 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     let seating = policy::seat(&config, &policy::Seated::default(), &store, &audit)?;
     seating.loaded.into_iter().for_each(|record| audit.write(record));
     let signals = Signals::catch()?;
-    let sockets = Sockets::open(&config.control)?;
-
-    let (ears, mouth) = Ears::open(&config, &identity.decoys())?;
-    let plan = plan::of(&config, &identity.decoys(), ears.decoy_port()?, ears.means());
-    unguard::forget_order()?;
-    let mut firewall = Firewall::install(&plan).context("the gate cannot be shut")?;
+    let mut firewall = guard.install().context("the gate cannot be shut")?;
 
     let ways = input::open().context("cannot wake the gate's thread")?;
     let inputs = &ways.inputs;
@@ -129,7 +127,7 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
         gate,
         firewall,
         peers: Peers::new(mouth),
-        lookout: Lookout::start(inputs.clone())?,
+        lookout: Lookout::start(flows, inputs.clone())?,
         noise: NoiseMeter::new(Instant::now(), visits.clone()),
         budgets: Budgets::full(),
         statics: Statics::new(&config.statics),

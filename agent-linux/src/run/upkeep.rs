@@ -4,18 +4,20 @@ use knockgate_core::Now;
 
 use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
+use crate::broker::Lever;
 use crate::config::Config;
-use crate::firewall::{Firewall, FirewallError, Grant, Integrity, Plan};
+use crate::firewall::{FirewallError, Grant, Integrity, Plan};
 use crate::state::RosterChange;
 
 use super::driver::{LinuxGate, opening};
 
 /// Whether there shall be a guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guard {
     Wanted,
     /// `knockgated unguard` was called.
     GivenUp,
+    /// Whoever may change it is gone.
+    OutOfReach(FirewallError),
 }
 
 /// What is compared with what.
@@ -41,7 +43,7 @@ impl Upkeep {
     pub(super) fn firewall(
         &self,
         now: Now,
-        firewall: &mut Firewall,
+        firewall: &mut Lever,
         gate: &LinuxGate,
         config: &Config,
     ) -> Guard {
@@ -54,6 +56,7 @@ impl Upkeep {
                     tracing::error!("the guard could not be restored, trying again in a second: {error}");
                 }
             }
+            Err(error @ FirewallError::BrokerGone) => return Guard::OutOfReach(error),
             Err(error) => tracing::warn!("cannot look after the guard: {error}"),
         }
         Guard::Wanted
@@ -62,7 +65,7 @@ impl Upkeep {
     pub(super) fn restore(
         &self,
         now: Now,
-        firewall: &mut Firewall,
+        firewall: &mut Lever,
         gate: &LinuxGate,
         config: &Config,
     ) -> Result<(), FirewallError> {

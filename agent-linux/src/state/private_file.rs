@@ -66,7 +66,9 @@ pub fn create(path: &Path, content: &[u8]) -> Result<(), StateError> {
         }
         Err(error) => return Err(StateError::io(path, "making it", error)),
     };
-    let written = write_durably(&mut file, content).and_then(|()| sync_directory(path));
+    let written = hand_over(&file, path)
+        .and_then(|()| write_durably(&mut file, content))
+        .and_then(|()| sync_directory(path));
     written.map_err(|error| {
         // What is half there would be taken for whole. If even this fails, its checksum still tells.
         let _ = std::fs::remove_file(path);
@@ -87,7 +89,7 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
         .create_new(true)
         .mode(0o600)
         .open(&next)
-        .and_then(|mut file| write_durably(&mut file, content))
+        .and_then(|mut file| hand_over(&file, path).and_then(|()| write_durably(&mut file, content)))
         .and_then(|()| std::fs::rename(&next, path))
         .and_then(|()| sync_directory(path));
     replaced.map_err(|error| StateError::io(path, "replacing it", error))
@@ -100,8 +102,21 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
 pub fn lock(path: &Path) -> Result<File, StateError> {
     let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     let lock = lock.map_err(|error| StateError::io(path, "opening the lock", error))?;
+    hand_over(&lock, path).map_err(|error| StateError::io(path, "handing over the lock", error))?;
     lock.lock().map_err(|error| StateError::io(path, "locking", error))?;
     Ok(lock)
+}
+
+/// What root writes into a folder of the agent's user is that user's, or the agent could not read it.
+fn hand_over(file: &File, path: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = std::fs::metadata(directory(path))?;
+    if folder.uid() == 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid()))
 }
 
 fn write_durably(file: &mut File, content: &[u8]) -> io::Result<()> {
@@ -111,8 +126,11 @@ fn write_durably(file: &mut File, content: &[u8]) -> io::Result<()> {
 
 /// Makes names durable: that of a file lives in its directory.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
+    File::open(directory(path))?.sync_all()
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

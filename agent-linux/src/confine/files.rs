@@ -1,0 +1,76 @@
+//! Landlock: its own folders to write, what it is told by to read, and nothing else of the file system. No TCP port that it
+//! has not opened before.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+};
+
+/// The newest rules that are used. An older kernel restricts what it can.
+const NEWEST: ABI = ABI::V6;
+
+/// Files of the system, each with the reason. What a host does not have is left out. A file that is replaced later is not
+/// seen before the next start; in a folder it is.
+const SYSTEM: [(&str, &str); 18] = [
+    ("/etc/localtime", "the host's time zone, for policies"),
+    ("/usr/share/zoneinfo", "other time zones"),
+    ("/etc/hosts", "addresses of webhooks"),
+    ("/etc/resolv.conf", "who is asked for them"),
+    ("/run/systemd/resolve", "the same, where it is a link to there"),
+    ("/run/resolvconf", "likewise"),
+    ("/run/NetworkManager", "likewise"),
+    ("/etc/nsswitch.conf", "in which order they are looked up"),
+    ("/etc/host.conf", "how"),
+    ("/etc/gai.conf", "which address is preferred"),
+    ("/etc/services", "what the C library reads on the way"),
+    ("/etc/ld.so.cache", "the C library's parts for looking up names"),
+    ("/lib", "likewise"),
+    ("/lib64", "likewise"),
+    ("/usr/lib", "likewise"),
+    ("/sys/devices/system/cpu", "how many processors there are"),
+    ("/proc/sys/vm", "whether memory may be overcommitted"),
+    ("/dev/urandom", "random numbers of an old kernel"),
+];
+
+/// Keeps this thread, and those that it starts, to these.
+pub(super) fn restrict(writes: &[PathBuf], reads: &[PathBuf]) -> anyhow::Result<()> {
+    let all = AccessFs::from_all(NEWEST);
+    let reading = AccessFs::ReadFile | AccessFs::ReadDir;
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(all)?
+        .handle_access(AccessNet::BindTcp)?
+        .scope(Scope::AbstractUnixSocket | Scope::Signal)?
+        .create()?;
+    for folder in writes {
+        rules = allow(rules, folder, all & !AccessFs::Execute)?;
+    }
+    let system = SYSTEM.iter().map(|(path, _)| PathBuf::from(path));
+    for path in reads.iter().cloned().chain(system) {
+        rules = allow(rules, &path, reading)?;
+    }
+    let status = rules.restrict_self()?;
+    match status.ruleset {
+        RulesetStatus::FullyEnforced => {}
+        RulesetStatus::PartiallyEnforced => {
+            tracing::info!("this kernel's Landlock is older than the one wanted and restricts a part of it");
+        }
+        RulesetStatus::NotEnforced => bail!("the kernel has no Landlock"),
+    }
+    Ok(())
+}
+
+/// What is not there cannot be allowed, and need not be.
+fn allow(
+    rules: RulesetCreated,
+    path: &PathBuf,
+    access: BitFlags<AccessFs>,
+) -> anyhow::Result<RulesetCreated> {
+    let Ok(opened) = PathFd::new(path) else { return Ok(rules) };
+    // Of a file only what can be done to files.
+    let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
+    Ok(rules.add_rule(PathBeneath::new(opened, access))?)
+}

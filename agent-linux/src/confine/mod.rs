@@ -1,0 +1,90 @@
+//! What a process of the agent gives up before it meets anybody, for good: capabilities, its user, files, system calls.
+//!
+//! All of it counts for the calling thread and those that it starts later, so it is done while there is no other thread, and
+//! that is checked. What a process has open already it keeps: that is how a worker without any capability hears packets.
+//! The order is the kernel's: a user cannot be changed without a capability, and a filter of system calls comes last because
+//! it forbids the rest. Rules: `docs/running.md`, "What runs with which right".
+
+mod calls;
+mod capabilities;
+mod files;
+mod user;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+
+pub use calls::Forbidden;
+pub use capabilities::keep_the_firewall_alone;
+pub use user::User;
+
+/// What to do where the kernel cannot confine a process to files and system calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sandbox {
+    /// End.
+    Require,
+    /// Say so and go on.
+    BestEffort,
+    /// Do not even try.
+    Off,
+}
+
+/// What is left to the process.
+#[derive(Clone, Debug)]
+pub struct Confinement {
+    /// Who it shall be; `None`: whoever it is.
+    pub user: Option<User>,
+    pub sandbox: Sandbox,
+    pub forbidden: Forbidden,
+    /// Folders in which it may do anything but run what is there.
+    pub writes: Vec<PathBuf>,
+    /// Files and folders that it may read, beside those of the system.
+    pub reads: Vec<PathBuf>,
+}
+
+impl Confinement {
+    /// Gives everything else up.
+    ///
+    /// # Errors
+    /// It cannot be, and the configuration wants it so; or the process would not be able to do its work.
+    pub fn enter(&self) -> anyhow::Result<()> {
+        check_that_there_is_no_other_thread()?;
+        capabilities::empty_the_bounding_set()?;
+        if let Some(user) = &self.user {
+            user.become_it()?;
+        }
+        capabilities::drop_all()?;
+        for folder in &self.writes {
+            user::check_that_it_can_write(folder)?;
+        }
+        if self.sandbox == Sandbox::Off {
+            return Ok(());
+        }
+        self.settle("Landlock, which keeps it to its own files", files::restrict(&self.writes, &self.reads))?;
+        self.settle("seccomp, which keeps it to the system calls it needs", calls::restrict(self.forbidden))
+    }
+
+    fn settle(&self, what: &str, result: anyhow::Result<()>) -> anyhow::Result<()> {
+        let Err(error) = result else { return Ok(()) };
+        match self.sandbox {
+            Sandbox::Require => Err(error).with_context(|| {
+                format!("this kernel has no usable {what}; boot one that has, or set [process] sandbox = \"best-effort\"")
+            }),
+            Sandbox::BestEffort | Sandbox::Off => {
+                tracing::warn!("going on without {what}: {error:#}");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn check_that_there_is_no_other_thread() -> anyhow::Result<()> {
+    const TASKS: &str = "/proc/self/task";
+    let threads = std::fs::read_dir(TASKS).with_context(|| format!("{TASKS}; mount /proc"))?.count();
+    if threads != 1 {
+        bail!(
+            "{threads} threads run already, and they would keep their rights; this is a mistake in knockgated"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Whose process it is.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
+use rustix::fs::{Access, access};
+use rustix::process::{Gid, Uid, geteuid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+const USERS: &str = "/etc/passwd";
+
+/// A user of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    uid: u32,
+    gid: u32,
+}
+
+impl User {
+    /// Looks a user up among those of the host itself: at boot no directory service answers yet.
+    ///
+    /// # Errors
+    /// There is no such user, or it is root.
+    pub fn named(name: &str) -> anyhow::Result<Self> {
+        let users = std::fs::read_to_string(USERS).with_context(|| format!("{USERS} cannot be read"))?;
+        let found = users.lines().find_map(|line| read(line, name));
+        let user = found.ok_or_else(|| {
+            anyhow!("[process] user: {USERS} has no user \"{name}\"; `useradd --system {name}` makes one")
+        })?;
+        if user.uid == 0 {
+            bail!("[process] user: \"{name}\" is root; name one without rights, or leave it out");
+        }
+        Ok(user)
+    }
+
+    /// Only while there is one thread: the others would stay who they are.
+    pub(super) fn become_it(&self) -> anyhow::Result<()> {
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        if geteuid() == uid {
+            return Ok(());
+        }
+        set_thread_groups(&[])
+            .and_then(|()| set_thread_res_gid(gid, gid, gid))
+            .and_then(|()| set_thread_res_uid(uid, uid, uid))
+            .with_context(|| format!("cannot become user \"{}\"; start as root, or as that user", self.name))
+    }
+}
+
+/// `name:password:uid:gid:...`, `passwd(5)`.
+fn read(line: &str, wanted: &str) -> Option<User> {
+    let mut fields = line.split(':');
+    let name = fields.next().filter(|name| *name == wanted)?;
+    let (uid, gid) = (fields.nth(1)?, fields.next()?);
+    Some(User { name: name.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+}
+
+pub(super) fn check_that_it_can_write(folder: &Path) -> anyhow::Result<()> {
+    let (folder_name, uid) = (folder.display(), geteuid().as_raw());
+    access(folder, Access::WRITE_OK | Access::READ_OK | Access::EXEC_OK).map_err(|error| {
+        anyhow!(
+            "{folder_name}: user {uid}, who this process is now, cannot write there ({error}); \
+             `chown -R {uid} {folder_name}` if it is the agent's own, else configure one that is"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_read_from_its_line_and_from_no_other() {
+        let line = "knockgate:x:990:980:Knockgate:/nonexistent:/usr/sbin/nologin";
+        let user = User { name: "knockgate".to_owned(), uid: 990, gid: 980 };
+        assert_eq!(read(line, "knockgate"), Some(user));
+        assert_eq!(read(line, "knock"), None);
+        assert_eq!(read("knockgate:x:many:980", "knockgate"), None);
+        assert_eq!(read("knockgate:x", "knockgate"), None);
+    }
+
+    #[test]
+    fn root_is_no_user_without_rights() {
+        let refused = User::named("root").unwrap_err().to_string();
+        assert!(refused.contains("without rights"), "{refused}");
+        let refused = User::named("nobody-is-called-so").unwrap_err().to_string();
+        assert!(refused.contains("useradd"), "{refused}");
+    }
+}
