@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::confine::{Forbidden, Sandbox};
 
 const GATE: &str = "[gate]\naddress = \"gate.example\"\nstate-dir = \"/s\"\naudit-log = \"/l/audit.jsonl\"\n";
 const SSH: &str = "[service.ssh]\nid = 1\nprotocol = \"tcp\"\nports = [22]\n";
@@ -57,6 +58,24 @@ fn packets_are_heard_by_the_way_that_was_chosen() {
     let refused = with_ssh("[capture]\nvia = \"pcap\"\n").unwrap_err().to_string();
     let expected = r#"agent.toml:2: capture.via is "pcap"; it must be "auto" or "packet-sockets" or "nflog""#;
     assert_eq!(refused, expected);
+}
+
+#[test]
+fn the_agent_is_one_process_unless_the_configuration_says_otherwise() {
+    assert_eq!(with_ssh("").unwrap().separation, None);
+    assert_eq!(with_ssh("[process]\nseparate = false\n").unwrap().separation, None);
+    let text =
+        "[process]\nseparate = true\nuser = \"knockgate\"\nsandbox = \"require\"\nforbidden = \"kill\"\n";
+    let apart = with_ssh(text).unwrap().separation.unwrap();
+    assert_eq!(apart.user.as_deref(), Some("knockgate"));
+    assert_eq!((apart.sandbox, apart.forbidden), (Sandbox::Require, Forbidden::Kill));
+    let plain = with_ssh("[process]\nseparate = true\n").unwrap().separation.unwrap();
+    assert_eq!((plain.sandbox, plain.forbidden), (Sandbox::BestEffort, Forbidden::Refuse));
+    let refused = with_ssh("[process]\nsandbox = \"require\"\n").unwrap_err().to_string();
+    assert!(
+        refused.contains("agent.toml:2: process.sandbox is for the process beside a broker"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The firewall against the kernel it runs on: what passes, what does not, and what others see of it.
 
+mod brokers;
 mod decoys;
 mod flows;
 mod forward;
@@ -36,6 +37,10 @@ const HOLDER_CONNECT: Mode = Mode::Connect { listener: LISTENER, access: Access:
 const CLOSED: Mode = Mode::Closed { report: Report::Nflog { group: GROUP } };
 
 fn main() {
+    // The broker of a test is this program, as an agent's is the agent.
+    if std::env::args().nth(1).as_deref() == Some("broker") {
+        return knockgate_agent::broker::main().expect("serves");
+    }
     let arguments = Arguments::from_args();
     netns::enter();
     let tests: &[(&str, fn())] = &[
@@ -91,6 +96,9 @@ fn main() {
         ("grants_for_prefixes_survive_unless_their_length_has_changed", prefixes::prefix_grants_survive),
         ("prefixes_that_others_open_in_our_table_are_found_and_shut", prefixes::foreign_prefixes),
         ("a_forwarded_service_opens_to_a_prefix_too", prefixes::forwarded_to_neighbours),
+        ("a_broker_opens_and_closes_what_is_planned_and_says_what_is_open", brokers::opens_as_planned),
+        ("a_broker_opens_nothing_that_is_not_planned", brokers::refuses_the_rest),
+        ("a_broker_restores_the_guard_and_shuts_what_others_have_opened", brokers::restores_and_cleans),
         ("a_tcp_session_is_a_flow_until_one_side_ends_it", flows::tcp_sessions),
         ("a_udp_exchange_is_a_flow_once_it_was_answered", flows::udp_exchanges),
         ("a_udp_flow_ends_when_conntrack_forgets_it", flows::forgotten),

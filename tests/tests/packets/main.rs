@@ -1,5 +1,6 @@
 //! Packet knocks end to end: real agent, real client, real firewall, real networks, and attackers who send what they like.
 
+mod apart;
 mod attacks;
 mod clocks;
 mod confirmation;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         let mut stories = opening::stories();
         stories.extend(replay::stories());
         stories.extend(attacks::stories());
+        stories.extend(apart::stories());
         stories.extend(confirmation::stories());
         stories.extend(clocks::stories());
         stories.extend(faults::stories());

@@ -1,0 +1,175 @@
+//! The agent as two processes: what each may, what becomes of the gate when one of them dies.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use knockgate_tests::gates::Configuration;
+use knockgate_tests::harness::{Story, story};
+use knockgate_tests::peers::Reached;
+use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::{Family, Lab, programs, waiting};
+
+pub(crate) fn stories() -> Vec<Story> {
+    vec![
+        story("with two processes the one that strangers talk to has no right left", rights),
+        story("two processes restore a flushed rule set with the open grants", restored),
+        story("when the broker is killed the agent ends and the next one takes its grants over", |lab| {
+            killed(lab, Victim::Broker)
+        }),
+        story("when the worker is killed its broker ends and the next agent takes its grants over", |lab| {
+            killed(lab, Victim::Worker)
+        }),
+        story("two processes keep a gate as a user without rights", as_a_user),
+    ]
+}
+
+const APART: &str = "[process]\nseparate = true\nsandbox = \"require\"\nforbidden = \"kill\"";
+/// A second of the agent's own, and a busy machine.
+const NOTICED_WITHIN: Duration = Duration::from_secs(5);
+/// CAP_NET_ADMIN is number 12.
+const NET_ADMIN: u64 = 1 << 12;
+
+#[derive(Clone, Copy)]
+enum Victim {
+    Broker,
+    Worker,
+}
+
+fn rights(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, APART)?;
+    let worker = scene.gate.pid()?;
+    for thread in fs::read_dir(format!("/proc/{worker}/task"))? {
+        let status = fs::read_to_string(thread?.path().join("status"))?;
+        for (field, expected) in [("NoNewPrivs", 1), ("Seccomp", 2)] {
+            ensure!(number(&status, field, 10)? == expected, "{field}:\n{status}");
+        }
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            ensure!(number(&status, set, 16)? == 0, "{set}:\n{status}");
+        }
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", broker_of(worker)?))?;
+    for set in ["CapPrm", "CapEff", "CapBnd"] {
+        ensure!(number(&status, set, 16)? == NET_ADMIN, "{set} of the broker:\n{status}");
+    }
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_shut(&lab.stranger, SSH)?;
+    scene.must_be_shut(&lab.client, WEB)?;
+    scene.must_be_healthy()?;
+    // What is killed for a system call is no success.
+    scene.gate.stop()?;
+    gone(broker_of(worker).ok())
+}
+
+fn restored(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V6, APART)?;
+    scene.alice.knock_for("ssh", 60)?.expect(0)?;
+
+    lab.gate.nft("flush ruleset")?;
+
+    waiting::until_true("the guard is back", NOTICED_WITHIN, || {
+        matches!(scene.reached(&lab.stranger, SSH), Ok(Reached::Silence))
+    })?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_shut(&lab.client, WEB)?;
+    scene.alice.knock_for("web", 60)?.expect(0)?;
+    scene.must_be_open(&lab.client, WEB)?;
+    scene.must_be_healthy()
+}
+
+fn killed(lab: &Lab, victim: Victim) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, APART)?;
+    scene.alice.knock_for("ssh", 60)?.expect(0)?;
+    let broker = broker_of(scene.gate.pid()?)?;
+    match victim {
+        Victim::Worker => scene.gate.kill()?,
+        Victim::Broker => {
+            programs::run("kill", &["-9", &broker.to_string()])?;
+            waiting::until_true("the agent has ended", NOTICED_WITHIN, || !scene.gate.is_alive())?;
+            let ended = scene.gate.wait_until_it_stops();
+            ensure!(ended.is_err(), "an agent without its broker ended with success");
+            ensure!(scene.gate.log().contains("the broker is gone"), "it does not say why it ends");
+        }
+    }
+    gone(Some(broker))?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_shut(&lab.stranger, SSH)?;
+    scene.must_be_shut(&lab.client, WEB)?;
+
+    scene.gate.start()?;
+
+    scene.gate.wait_for_audit("the grant is taken over", |record| record["event"] == "grant-adopted")?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.alice.knock("web")?.expect(0)?;
+    scene.must_be_open(&lab.client, WEB)?;
+    scene.must_be_healthy()
+}
+
+/// Needs a host that has other users than root; a sandbox of an ordinary user has none.
+fn as_a_user(lab: &Lab) -> Result<()> {
+    const NOBODY: u32 = 65534;
+    if !has_users()? {
+        return Ok(());
+    }
+    let address = lab.gate.ip(Family::V4).to_string();
+    let logs = lab.path("logs");
+    let user = format!("{APART}\nuser = \"nobody\"");
+    let configuration = Configuration::for_packets(lab, &address)
+        .with_services()
+        .with(&user)
+        .replacing("audit.jsonl", "logs/audit.jsonl")?;
+    fs::create_dir(&logs)?;
+    fs::set_permissions(lab.path(""), fs::Permissions::from_mode(0o755))?;
+    let mut gate = knockgate_tests::gates::Gate::configured(lab, &configuration)?;
+    let refused = gate.tell(&["run"])?.expect(1)?;
+    ensure!(refused.err.contains("chown -R 65534"), "no remedy: {refused}");
+    let state = lab.path("state");
+    for entry in fs::read_dir(&state)? {
+        chown(entry?.path(), Some(NOBODY), Some(NOBODY))?;
+    }
+    for folder in [&state, &logs] {
+        chown(folder, Some(NOBODY), Some(NOBODY))?;
+    }
+    gate.start()?;
+    let status = fs::read_to_string(format!("/proc/{}/status", gate.pid()?))?;
+    ensure!(number(&status, "Uid", 10)? == u64::from(NOBODY), "{status}");
+    // Root writes the roster, and the agent must be able to read it.
+    let carol = knockgate_tests::packets::Hand::of(&gate.enrol("carol", &["ssh"], &[])?)?;
+    let to = lab.gate.at(Family::V4, knockgate_tests::packets::KNOCK);
+    let answer = carol.ask(&lab.visitor, to, &carol.open_ssh(5))?;
+    ensure!(knockgate_tests::packets::is_granted(answer.as_ref()), "{answer:?}");
+    gate.stop()
+}
+
+/// Whether user 65534 is one here.
+fn has_users() -> Result<bool> {
+    let map = fs::read_to_string("/proc/self/uid_map")?;
+    Ok(map.split_whitespace().nth(2).is_some_and(|count| count.parse().is_ok_and(|count: u32| count > 65534)))
+}
+
+fn broker_of(worker: u32) -> Result<u32> {
+    let children = fs::read_to_string(format!("/proc/{worker}/task/{worker}/children"))?;
+    let child = children.split_whitespace().next().context("the agent has no broker")?;
+    let broker = child.parse()?;
+    let words = fs::read_to_string(format!("/proc/{broker}/cmdline"))?;
+    ensure!(words.contains("broker"), "the agent's child is {words:?}");
+    Ok(broker)
+}
+
+fn gone(broker: Option<u32>) -> Result<()> {
+    let Some(broker) = broker else { return Ok(()) };
+    let stat = format!("/proc/{broker}/stat");
+    waiting::until_true("the broker has ended", NOTICED_WITHIN, || {
+        // What nobody has waited for is dead nevertheless.
+        fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+    })
+}
+
+/// The first number behind a field of `/proc/PID/status`.
+fn number(status: &str, field: &str, radix: u32) -> Result<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let word = value.and_then(|value| value.split_whitespace().next()).context("no such field")?;
+    Ok(u64::from_str_radix(word, radix)?)
+}
