@@ -51,7 +51,7 @@ mod tests {
         (1..=100).for_each(|micros| histogram.add(micros));
         histogram.add(u64::MAX);
         assert!((50..=100).contains(&histogram.percentile(50)), "{}", histogram.percentile(50));
-        assert_eq!(histogram.percentile(100), u64::MAX.min((1 << 36) - 1));
+        assert_eq!(histogram.percentile(100), (1 << 36) - 1);
         assert_eq!((histogram.count, histogram.longest), (101, u64::MAX));
     }
 }

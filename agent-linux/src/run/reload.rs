@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::audit::{Audit, AuditRecord};
 use crate::config::Config;
-use crate::firewall::FirewallError;
+use crate::firewall::{FirewallError, Plan};
 use crate::state::{GateIdentity, StateDir, Store};
 
 use super::court::Seats;
@@ -60,6 +60,8 @@ struct Order {
 pub(super) struct Reloader {
     /// In force.
     pub(super) config: Config,
+    /// Likewise.
+    pub(super) plan: Plan,
     pub(super) dir: StateDir,
     pub(super) identity: GateIdentity,
     pub(super) store: Arc<Store>,
@@ -119,13 +121,13 @@ impl Reloader {
         let config = Config::load(&self.config.path).map_err(|error| lines(&error))?;
         let prepared = self.prepare(config)?;
         let Prepared { change, taken, watch, seats, seated, loaded, mut news, changes } = prepared;
-        let config = change.config.clone();
+        let (config, plan) = (change.config.clone(), change.plan.clone());
         let fates = self.hand_over(*change).map_err(|error| vec![error])?;
 
         *files = watch;
         (self.seats, self.seated) = (seats, seated);
         self.ears.take(taken).map_err(|error| vec![format!("{error:#}")])?;
-        self.config = config;
+        (self.config, self.plan) = (config, plan);
         loaded.iter().filter_map(title).for_each(|policy| news.push(policy));
         loaded.into_iter().for_each(|record| self.audit.write(record));
         Ok(changes.iter().map(|change| with_fate(change, &fates)).chain(news).collect())

@@ -151,6 +151,7 @@ impl Beside {
         let Self { dir, identity, seated, watching, vigil } = self;
         Reloader {
             config: driver.config.clone(),
+            plan: driver.upkeep.plan.clone(),
             dir,
             identity,
             store: Arc::clone(&driver.store),

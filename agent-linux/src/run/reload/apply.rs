@@ -209,10 +209,13 @@ mod tests {
         Config::parse(Path::new("agent.toml"), &text).unwrap()
     }
 
+    /// Protocol and ports before and after, what has become of them, and which are gone.
+    type Case = (u8, [&'static str; 2], [&'static str; 2], Ports, &'static [u16]);
+
     #[test]
     fn a_service_keeps_its_grants_as_long_as_it_has_one_of_its_ports() {
         #[rustfmt::skip]
-        let cases: [(u8, [&str; 2], [&str; 2], Ports, &[u16]); 6] = [
+        let cases: [Case; 6] = [
             (1, ["tcp", "80"], ["tcp", "80"], Ports::Same, &[]),
             (2, ["tcp", "80, 443"], ["tcp", "443, 80"], Ports::Same, &[]),
             (3, ["tcp", "80"], ["tcp", "80, 443"], Ports::Changed, &[]),

@@ -8,7 +8,7 @@ use knockgate_core::replay::Burnt;
 use crate::acts::Acts;
 use crate::audit::AuditRecord;
 use crate::config::{Change, Config, changes};
-use crate::firewall::Firewall;
+use crate::firewall::{Firewall, FirewallError, Plan};
 use crate::run::court::{Court, Seats, Witness};
 use crate::run::ears::{NewEars, TakenOver};
 use crate::run::input::Input;
@@ -65,7 +65,7 @@ impl Reloader {
         let (Some(identity), Some(acts), Some(ears)) = (identity, acts, ears) else { return Err(problems.0) };
         let Some((Some(court), watch, successors, seated, loaded)) = court else { return Err(problems.0) };
         let plan = plan::of(&config, &identity.decoys(), ears.decoy_port, ears.means());
-        problems.note(Firewall::rehearse(&plan).context("the guard would not take it"));
+        problems.note(self.check_guard(&plan));
         let look = self.vigil.look();
         problems.0.extend(look.troubles.iter().map(|(what, error)| format!("{what} changed: {error}")));
         if !problems.0.is_empty() {
@@ -90,6 +90,15 @@ impl Reloader {
         Ok(Prepared { change, taken, watch, seats, seated, loaded, news, changes })
     }
 
+    /// The guard can be changed to the new plan. A broker keeps the one that it was started with.
+    fn check_guard(&self, plan: &Plan) -> anyhow::Result<()> {
+        match self.config.separation {
+            None => Firewall::rehearse(plan).context("the guard would not take it"),
+            Some(_) if self.plan == *plan => Ok(()),
+            Some(_) => Err(FirewallError::PlanIsFixed.into()),
+        }
+    }
+
     /// Keys and roster are those of this gate and fit the configuration.
     fn check_state(&self, config: &Config) -> anyhow::Result<GateIdentity> {
         config.of_a_server()?;
@@ -100,6 +109,11 @@ impl Reloader {
         if config.control != self.config.control {
             return Err(anyhow!(
                 "{file}: [control] cannot change while the agent runs; restart it, or set the table back"
+            ));
+        }
+        if config.separation != self.config.separation {
+            return Err(anyhow!(
+                "{file}: [process] cannot change while the agent runs; restart it, or set the table back"
             ));
         }
         if config.audit.rotation != self.config.audit.rotation {
