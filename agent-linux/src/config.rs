@@ -23,6 +23,7 @@ mod service;
 mod static_sequence;
 #[cfg(test)]
 mod tests;
+mod text;
 pub(crate) mod value;
 
 use std::collections::BTreeMap;
@@ -32,7 +33,6 @@ use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -56,6 +56,7 @@ use knockgate_policy_host::builtin::BuiltIn;
 use knockgate_policy_host::signature::PublicKey;
 use knockgate_policy_host::{Parameter, Wasi};
 pub use process::Separation;
+pub use text::Text;
 
 /// Where the configuration is unless somebody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/knockgate/agent.toml";
@@ -73,7 +74,7 @@ pub struct Config {
     /// The file that it was read from.
     pub path: PathBuf,
     /// What stands there.
-    pub text: Arc<str>,
+    pub text: Text,
     pub gate: Gate,
     /// There if the file is for a firmware in front of machines, and not for this host.
     pub gateway: Option<Gateway>,

@@ -324,7 +324,7 @@ mod tests {
             (3, moved("4444", "5555"), &["the central port: 4444 -> 5555"]),
             (4, moved("id = 3", "id = 4"), &["service web: is guarded no more", "service web: is guarded, tcp/80"]),
             (5, moved("[service.web]", "[service.www]"), &["service web: is called: web -> www"]),
-            (6, more("open = \"1m\"\nmax-open = \"2m\"\n"), &["service web: open: "]),
+            (6, more("open = \"1m\"\nmax-open = \"2m\"\n"), &["service web: max-open: 1h -> 2m"]),
             (7, more("[lockout]\nduration = \"7m\"\n"), &["a lockout: "]),
             (8, more(lab), &["static sequence lab: new, tcp/7000, tcp/8000, tcp/9000 within ", "the traps of static sequences: 0 -> "]),
             (9, more("[packet]\nports = [\"1000-1002\"]\n"), &["the ports of packet knocks: 62201 -> 1000-1002"]),
