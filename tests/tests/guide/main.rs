@@ -128,7 +128,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Result<Self> {
-        let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        // C++ and C are walked at the same time.
+        let name: String = name.replace('+', "p").chars().filter(char::is_ascii_alphanumeric).collect();
         let path = std::env::temp_dir().join(format!("knockgate-guide-{}-{name}", std::process::id()));
         std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
