@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use knockgate_policy_host::{Decision, MemoryState, StateStore, record};
+use knockgate_policy_host::{Decision, Failure, MemoryState, StateStore, record};
 use serde_json::{Value, json};
 
 use super::{manifest_of, parse_manifest, title};
@@ -28,6 +28,9 @@ pub(crate) fn run(test: &Test) -> Result<Told, Trouble> {
     let fuel_limit = manifest.fuel.unwrap_or(limits.fuel);
     Ok(report(&title(&manifest), &results, &engines, limits.name, fuel_limit))
 }
+
+/// How often a case may be out of time. Fuel is the policy's own; time is the machine's, too, and one that builds beside this has little.
+const TRIES: usize = 10;
 
 /// The engines at one table. The first is held against what is expected, the others against the first.
 struct Seats {
@@ -59,7 +62,15 @@ impl Seat {
         }
         // In memory nothing fails.
         let _ = self.state.commit(&case.state);
-        self.judge.decide(&case.event, &self.state)
+        let mut decision = self.judge.decide(&case.event, &self.state);
+        for _ in 1..TRIES {
+            if !matches!(decision.failure, Some(Failure::Deadline { .. })) {
+                break;
+            }
+            // What has failed has changed nothing.
+            decision = self.judge.decide(&case.event, &self.state);
+        }
+        decision
     }
 }
 
