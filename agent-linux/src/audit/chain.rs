@@ -1,6 +1,6 @@
 //! The chain: each line carries a value made of the value before it and of the line itself.
 //!
-//! A line ends with `,"chain":"` 32 hex digits `"}`. They are the first 16 bytes of SHA-256 over the 16 bytes of the value before
+//! A line ends with `,"hash":"` 32 hex digits `"}`. They are the first 16 bytes of SHA-256 over the 16 bytes of the value before
 //! and all bytes of the line up to that comma. There is no key: whoever can write the log can make a chain, so it shows what was
 //! changed or taken out without making the rest anew; against more helps a value that was noted somewhere else.
 
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 /// Bytes of a value. Nobody finds another line for a given value of that length.
 const LEN: usize = 16;
-const OPENING: &[u8] = br#","chain":""#;
+const OPENING: &[u8] = br#","hash":""#;
 const CLOSING: &[u8] = br#""}"#;
 
 /// A value of the chain.
@@ -23,7 +23,7 @@ impl Link {
     /// Before the first record of all.
     pub(super) const NONE: Self = Self([0; LEN]);
 
-    /// The value of the line whose bytes before `,"chain"` are `record`.
+    /// The value of the line whose bytes before `,"hash"` are `record`.
     pub(super) fn next(self, record: &[u8]) -> Self {
         Self::of(&Sha256::new().chain_update(self.0).chain_update(record).finalize())
     }
@@ -93,7 +93,7 @@ mod tests {
         let mut line = br#"{"seq":0}"#.to_vec();
         let link = seal(&mut line, Link::NONE);
         // (head -c16 /dev/zero; printf '{"seq":0') | sha256sum | cut -c1-32
-        assert_eq!(line, br#"{"seq":0,"chain":"fa5a7f1ea1c086e4bdec72473d3d933e"}"#);
+        assert_eq!(line, br#"{"seq":0,"hash":"fa5a7f1ea1c086e4bdec72473d3d933e"}"#);
         assert_eq!(split(&line), Some((br#"{"seq":0"#.as_slice(), link)));
         assert_eq!(link.to_string().parse(), Ok(link));
         assert_ne!(link, link.next(br#"{"seq":0"#), "the value before counts");
@@ -101,12 +101,12 @@ mod tests {
 
     #[test]
     fn what_carries_no_value_is_told_apart() {
-        let good = r#"{"seq":0,"chain":"00112233445566778899aabbccddeeff"}"#;
+        let good = r#"{"seq":0,"hash":"00112233445566778899aabbccddeeff"}"#;
         assert!(split(good.as_bytes()).is_some());
         #[rustfmt::skip]
         let cases = [
-            (1, ""), (2, "{}"), (3, r#"{"seq":0}"#), (4, &good[..good.len() - 1]), (5, r#"{"chain":"00112233445566778899aabbccddeeff"}"#),
-            (6, r#"{"seq":0,"chain":"00112233445566778899aabbccddeefg"}"#), (7, r#"{"seq":0,"chain":"+0112233445566778899aabbccddeeff"}"#),
+            (1, ""), (2, "{}"), (3, r#"{"seq":0}"#), (4, &good[..good.len() - 1]), (5, r#"{"hash":"00112233445566778899aabbccddeeff"}"#),
+            (6, r#"{"seq":0,"hash":"00112233445566778899aabbccddeefg"}"#), (7, r#"{"seq":0,"hash":"+0112233445566778899aabbccddeeff"}"#),
         ];
         for (case, line) in cases {
             assert!(split(line.as_bytes()).is_none(), "case {case}");

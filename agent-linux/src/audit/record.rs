@@ -199,7 +199,7 @@ pub enum AuditRecord {
         reason: &'static str,
         /// The file that ends with the value before.
         file: Option<String>,
-        chain_before: Link,
+        hash_before: Link,
     },
     /// What is between this record and the last one before is what a crash or a full disk has left of one.
     Torn {
@@ -228,18 +228,18 @@ impl AuditRecord {
 
     /// The chain begins.
     pub(super) fn log_begins(reason: &'static str) -> Self {
-        Self::LogBegins { reason, file: None, chain_before: Link::NONE }
+        Self::LogBegins { reason, file: None, hash_before: Link::NONE }
     }
 
     /// The chain goes on in another file.
-    pub(super) fn log_goes_on(file: Option<String>, chain_before: Link) -> Self {
-        Self::LogBegins { reason: "next-file", file, chain_before }
+    pub(super) fn log_goes_on(file: Option<String>, hash_before: Link) -> Self {
+        Self::LogBegins { reason: "next-file", file, hash_before }
     }
 
     /// The value before this record, if that is not the one of the record before.
     pub(super) fn link_before(&self) -> Option<Link> {
-        let Self::LogBegins { chain_before, .. } = self else { return None };
-        Some(*chain_before)
+        let Self::LogBegins { hash_before, .. } = self else { return None };
+        Some(*hash_before)
     }
 
     /// A message that came to the central port was authentic and fresh.

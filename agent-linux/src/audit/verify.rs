@@ -90,7 +90,7 @@ struct Walk {
 struct OfChain {
     reason: Option<String>,
     file: Option<String>,
-    chain_before: Option<String>,
+    hash_before: Option<String>,
     bytes: Option<u64>,
     digest: Option<String>,
     records: Option<u64>,
@@ -168,7 +168,7 @@ impl Walk {
             }
             return Ok(self.last.map(|(_, link)| link));
         }
-        let named: Link = of.chain_before.as_deref().unwrap_or_default().parse()?;
+        let named: Link = of.hash_before.as_deref().unwrap_or_default().parse()?;
         match (of.reason.as_deref(), self.last) {
             (Some("new"), None) => {}
             (Some("unchained"), None) if self.finding.unchained > 0 => self.finding.notes.push(format!(

@@ -253,5 +253,5 @@ fn text(file: &Path) -> String {
 }
 
 fn unchained(line: &str) -> String {
-    format!("{}}}", line.split_once(r#","chain":"#).unwrap().0)
+    format!("{}}}", line.split_once(r#","hash":"#).unwrap().0)
 }
