@@ -100,14 +100,22 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
 /// # Errors
 /// If there can be no such file.
 pub fn lock(path: &Path) -> Result<File, StateError> {
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let lock = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(lock) => hand_over(&lock, path).map(|()| lock),
+        // The folder may be another user's, who may have put a link or a pipe there. Root follows no link, gives nothing away
+        // that it has not made, and does not wait for the other end of a pipe.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
+        }
+        Err(error) => Err(error),
+    };
     let lock = lock.map_err(|error| StateError::io(path, "opening the lock", error))?;
-    hand_over(&lock, path).map_err(|error| StateError::io(path, "handing over the lock", error))?;
     lock.lock().map_err(|error| StateError::io(path, "locking", error))?;
     Ok(lock)
 }
 
-/// What root writes into a folder of the agent's user is that user's, or the agent could not read it.
+/// What root makes in a folder of the agent's user is that user's, or the agent could not read it. Only for a file that was
+/// made by this very opening: any other could be whatever that user has linked there.
 fn hand_over(file: &File, path: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -161,6 +169,34 @@ mod tests {
         create(&path, b"old").unwrap();
         assert!(create(&path, b"new").unwrap_err().to_string().contains("exists already"));
         assert_eq!(read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_lock_is_no_way_to_a_file_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (dir.path().join("lock"), dir.path().join("elsewhere"));
+        std::fs::write(&elsewhere, b"root's").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        assert!(lock(&path).is_err());
+        assert_eq!(std::fs::read(&elsewhere).unwrap(), b"root's");
+    }
+
+    #[test]
+    fn what_root_makes_for_another_user_is_his_and_what_he_has_linked_there_is_not() {
+        const ANOTHER: u32 = 4711;
+        let dir = tempfile::tempdir().unwrap();
+        // Only root can give a folder away, and in a sandbox not even root.
+        if std::os::unix::fs::chown(dir.path(), Some(ANOTHER), Some(ANOTHER)).is_err() {
+            return;
+        }
+        let owner = |path: &Path| std::fs::metadata(path).unwrap().uid();
+        let (path, linked, roots) =
+            (dir.path().join("lock"), dir.path().join("linked"), dir.path().join("root's"));
+        drop(lock(&path).unwrap());
+        std::fs::write(&roots, b"root's").unwrap();
+        std::fs::hard_link(&roots, &linked).unwrap();
+        drop(lock(&linked).unwrap());
+        assert_eq!((owner(&path), owner(&roots)), (ANOTHER, 0));
     }
 
     #[test]
