@@ -111,7 +111,8 @@ impl GateIdentity {
     pub fn load(dir: &StateDir) -> Result<Self, StateError> {
         let path = dir.identity_file();
         let restore = "restore it from a backup; a new one needs every client enrolled again";
-        if !path.exists() {
+        // What cannot be looked at is not missing, and nobody shall make a new one for that.
+        if let Ok(false) = path.try_exists() {
             return Err(StateError::refused(
                 &path,
                 format!("the {KIND} is missing"),
@@ -255,6 +256,16 @@ mod tests {
     fn a_range_without_room_is_an_error_and_no_endless_loop() {
         let refused = GateIdentity::generate(shape(16, 10_015), &[10_003], None, &mut system_rng()).err();
         assert_eq!(refused, Some(NoRoom));
+    }
+
+    #[test]
+    fn an_identity_that_cannot_be_reached_is_not_said_to_be_missing() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = StateDir::create(&temp.path().join("state")).unwrap();
+        let refused = || GateIdentity::load(&dir).map(drop).unwrap_err().to_string();
+        assert!(refused().contains("is missing"));
+        std::os::unix::fs::symlink(dir.identity_file(), dir.identity_file()).unwrap();
+        assert!(!refused().contains("is missing"), "{}", refused());
     }
 
     #[test]
