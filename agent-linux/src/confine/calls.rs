@@ -24,7 +24,7 @@ pub enum Forbidden {
 type Group = (&'static str, &'static [i64]);
 
 #[rustfmt::skip]
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 9] = [
     ("files of its own, which Landlock picks", &[
         libc::SYS_openat, libc::SYS_read, libc::SYS_write, libc::SYS_readv, libc::SYS_writev, libc::SYS_pread64,
         libc::SYS_pwrite64, libc::SYS_preadv, libc::SYS_pwritev, libc::SYS_close, libc::SYS_close_range, libc::SYS_lseek,
@@ -50,8 +50,8 @@ const GROUPS: [Group; 10] = [
         libc::SYS_mmap, libc::SYS_munmap, libc::SYS_mprotect, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_brk,
         libc::SYS_mlock, libc::SYS_munlock, libc::SYS_membarrier, libc::SYS_mincore, libc::SYS_memfd_create,
     ]),
-    ("threads", &[
-        libc::SYS_clone, libc::SYS_clone3, libc::SYS_exit, libc::SYS_exit_group, libc::SYS_futex,
+    ("threads; `NAMESPACES` says which, `no_clone3` by which call", &[
+        libc::SYS_clone3, libc::SYS_exit, libc::SYS_exit_group, libc::SYS_futex,
         libc::SYS_set_robust_list, libc::SYS_get_robust_list, libc::SYS_set_tid_address, libc::SYS_rseq,
         libc::SYS_gettid, libc::SYS_sched_yield, libc::SYS_sched_getaffinity, libc::SYS_sched_setaffinity,
         libc::SYS_getcpu,
@@ -69,7 +69,6 @@ const GROUPS: [Group; 10] = [
         libc::SYS_getegid, libc::SYS_uname, libc::SYS_sysinfo, libc::SYS_getrusage, libc::SYS_prlimit64,
         libc::SYS_capget, libc::SYS_prctl,
     ]),
-    ("what of a terminal or socket there is; nothing else that it does needs a device", &[libc::SYS_ioctl]),
 ];
 
 /// Names of the same acts from before there were folders to name files from.
@@ -99,12 +98,34 @@ enum Protocol {
     Default,
 }
 
+/// What `clone` may not make: whoever makes a namespace of users has every capability in there, and with it more of the kernel.
+const NAMESPACES: i32 = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// Words for the terminal of whoever has started the agent, as if he had typed them; and its line discipline. Everything else
+/// that is asked of a file or socket this way is harmless, or takes a capability. TIOCSTI, TIOCLINUX, TIOCSETD.
+const TYPED: [i32; 3] = [0x5412, 0x541c, 0x5423];
+
 /// Without the flags that stand in the same number.
 const KIND_OF_SOCKET: u64 = 0xf;
 
 /// Keeps this thread, and those that it starts, to these.
 pub(super) fn restrict(forbidden: Forbidden) -> anyhow::Result<()> {
-    seccompiler::apply_filter(&program(forbidden)?).context("the kernel takes no filter of system calls")
+    let filters = [no_clone3()?, program(forbidden)?];
+    let applied = filters.iter().try_for_each(|filter| seccompiler::apply_filter(filter));
+    applied.context("the kernel takes no filter of system calls")
+}
+
+/// Its flags lie in memory, where no filter sees them. A C library that hears that there is no such call takes `clone`.
+fn no_clone3() -> anyhow::Result<BpfProgram> {
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let unknown = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    Ok(SeccompFilter::new(clone3, SeccompAction::Allow, unknown, machine()?)?.try_into()?)
 }
 
 fn program(forbidden: Forbidden) -> anyhow::Result<BpfProgram> {
@@ -112,12 +133,19 @@ fn program(forbidden: Forbidden) -> anyhow::Result<BpfProgram> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = plain.map(|&call| (call, Vec::new())).collect();
     rules.insert(libc::SYS_socket, sockets(&SOCKETS)?);
     rules.insert(libc::SYS_socketpair, sockets(&SOCKETS[..1])?);
+    let no_namespace = argument(0, SeccompCmpOp::MaskedEq(u64::from(NAMESPACES.unsigned_abs())), 0)?;
+    rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![no_namespace])?]);
+    let not_typed = TYPED.iter().map(|&typed| argument(1, SeccompCmpOp::Ne, typed));
+    rules.insert(libc::SYS_ioctl, vec![SeccompRule::new(not_typed.collect::<Result<_, _>>()?)?]);
     let otherwise = match forbidden {
         Forbidden::Refuse => SeccompAction::Errno(libc::EPERM.unsigned_abs()),
         Forbidden::Kill => SeccompAction::KillProcess,
     };
-    let machine = TargetArch::try_from(std::env::consts::ARCH)?;
-    Ok(SeccompFilter::new(rules, otherwise, SeccompAction::Allow, machine)?.try_into()?)
+    Ok(SeccompFilter::new(rules, otherwise, SeccompAction::Allow, machine()?)?.try_into()?)
+}
+
+fn machine() -> anyhow::Result<TargetArch> {
+    Ok(TargetArch::try_from(std::env::consts::ARCH)?)
 }
 
 /// A rule for each family and kind; raw sockets are of none.
@@ -144,4 +172,87 @@ fn sockets(families: &[(i32, Protocol)]) -> anyhow::Result<Vec<SeccompRule>> {
 fn argument(index: u8, is: SeccompCmpOp, value: i32) -> anyhow::Result<SeccompCondition> {
     let value = u64::from(value.unsigned_abs());
     Ok(SeccompCondition::new(index, SeccompCmpArgLen::Dword, is, value)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOWED: u32 = 0x7fff_0000;
+    const REFUSED: u32 = 0x0005_0000;
+    const KILLED: u32 = 0x8000_0000;
+
+    #[test]
+    fn calls_are_judged_by_what_they_ask_for() {
+        let refused = REFUSED | libc::EPERM.unsigned_abs();
+        let thread = u64::from((libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_SIGHAND).unsigned_abs());
+        let number = |value: i32| u64::from(value.unsigned_abs());
+        let (route, netfilter) = (number(libc::NETLINK_ROUTE), number(libc::NETLINK_NETFILTER));
+        let (netlink, raw) = (number(libc::AF_NETLINK), number(libc::SOCK_RAW | libc::SOCK_CLOEXEC));
+        #[rustfmt::skip]
+        let cases: [(u32, i64, [u64; 3], u32); 12] = [
+            (1, libc::SYS_clone, [thread, 0, 0], ALLOWED),
+            (2, libc::SYS_clone, [number(libc::CLONE_NEWUSER), 0, 0], refused),
+            (3, libc::SYS_clone, [thread | number(libc::CLONE_NEWNET), 0, 0], refused),
+            (4, libc::SYS_unshare, [number(libc::CLONE_NEWUSER), 0, 0], refused),
+            (5, libc::SYS_ioctl, [0, 0x541b, 0], ALLOWED), // FIONREAD
+            (6, libc::SYS_ioctl, [0, 0x5412, 0], refused), // TIOCSTI
+            (7, libc::SYS_ioctl, [0, 0x1_0000_5412, 0], refused), // the kernel looks at 32 bits
+            (8, libc::SYS_socket, [netlink, raw, route], ALLOWED),
+            (9, libc::SYS_socket, [netlink, raw, netfilter], refused),
+            (10, libc::SYS_socket, [number(libc::AF_INET), raw, 0], refused),
+            (11, libc::SYS_execve, [0, 0, 0], refused),
+            (12, libc::SYS_futex, [0, 0, 0], ALLOWED),
+        ];
+        let filter = program(Forbidden::Refuse).unwrap();
+        for (case, call, arguments, expected) in cases {
+            assert_eq!(judged(&filter, call, arguments), expected, "case {case}");
+        }
+        assert_eq!(judged(&program(Forbidden::Kill).unwrap(), libc::SYS_execve, [0; 3]), KILLED);
+    }
+
+    #[test]
+    fn there_is_no_clone3() {
+        let filter = no_clone3().unwrap();
+        assert_eq!(judged(&filter, libc::SYS_clone3, [0; 3]), REFUSED | libc::ENOSYS.unsigned_abs());
+        assert_eq!(judged(&filter, libc::SYS_clone, [0; 3]), ALLOWED);
+    }
+
+    /// As the kernel would, for the instructions that filters consist of. Rule: `struct seccomp_data` and `bpf_common.h`.
+    fn judged(filter: &BpfProgram, call: i64, arguments: [u64; 3]) -> u32 {
+        let machine = match std::env::consts::ARCH {
+            "x86_64" => 0xc000_003e,
+            "aarch64" => 0xc000_00b7,
+            "riscv64" => 0xc000_00f3,
+            other => panic!("no filter is made for {other}"),
+        };
+        let mut data = vec![u32::try_from(call).unwrap(), machine, 0, 0];
+        data.extend(
+            arguments.iter().flat_map(|&value| {
+                [value & 0xffff_ffff, value >> 32].map(|half| u32::try_from(half).unwrap())
+            }),
+        );
+        let (mut at, mut value) = (0_usize, 0_u32);
+        loop {
+            let step = &filter[at];
+            let jump = |is: bool| usize::from(if is { step.jt } else { step.jf });
+            let skipped = match step.code {
+                0x20 => {
+                    value = data[usize::try_from(step.k).unwrap() / 4];
+                    0
+                }
+                0x54 => {
+                    value &= step.k;
+                    0
+                }
+                0x05 => usize::try_from(step.k).unwrap(),
+                0x15 => jump(value == step.k),
+                0x25 => jump(value > step.k),
+                0x35 => jump(value >= step.k),
+                0x06 => return step.k,
+                other => panic!("an instruction that no filter has: {other:#x}"),
+            };
+            at += 1 + skipped;
+        }
+    }
 }
