@@ -141,6 +141,10 @@ fn ports(text: &str) -> Option<Vec<u16>> {
             Some((first, last)) if port(first).is_some() => ports.extend(port(first)?..=port(last)?),
             Some(_) | None => ports.push(port(item)?),
         }
+        // A line has room for thousands of ranges, and memory has not.
+        if ports.len() > usize::from(u16::MAX) {
+            return None;
+        }
     }
     ports.sort_unstable();
     ports.dedup();

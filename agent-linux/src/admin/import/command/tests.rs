@@ -55,6 +55,12 @@ fn commands_that_open_or_close_ports_are_recognised() {
 }
 
 #[test]
+fn a_line_of_nothing_but_ranges_costs_no_memory() {
+    let line = format!("iptables -A INPUT -p tcp --dports {} -j ACCEPT", "1:65535,".repeat(30_000));
+    assert_eq!(deeds(&line), [Deed::Errand(Errand::Runs("iptables".into()))]);
+}
+
+#[test]
 fn commands_that_do_something_else_are_not_taken_for_openings() {
     let other = |program: &str| Deed::Errand(Errand::Runs(program.into()));
     let starts = |unit: &str| Deed::Errand(Errand::Starts(unit.into()));
@@ -75,6 +81,7 @@ fn commands_that_do_something_else_are_not_taken_for_openings() {
         (13, "nft flush ruleset", other("nft")),
         (14, "iptables -A FORWARD -s %IP% -p tcp --dport 22 -j ACCEPT", other("iptables")),
         (15, "'/opt/a b;c/\x20'", other("")),
+        (16, "pw2=hunter2 /root/open.sh", other("open.sh")),
     ];
     for (case, line, expected) in cases {
         assert_eq!(deeds(line), [expected], "case {case}");
