@@ -20,6 +20,12 @@ pub(super) fn divide(config: &Config, dir: &StateDir, plan: &Plan) -> anyhow::Re
     let confinement = confinement(config, separation)?;
     let (prepared, flows) = broker::spawn(plan.clone(), bounds(config))?;
     confinement.enter().context("the process that strangers talk to cannot be confined")?;
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "the process that strangers talk to has no capability, but other services still obey it as root; \
+             name a user of its own with `user` in [process]"
+        );
+    }
     private_file::check(&dir.identity_file()).context("the confined process cannot read its key")?;
     Ok((prepared, flows))
 }
