@@ -4,6 +4,7 @@ mod apart;
 mod attacks;
 mod clocks;
 mod confirmation;
+mod control;
 mod crashes;
 mod crowd;
 mod faults;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         stories.extend(attacks::stories());
         stories.extend(apart::stories());
         stories.extend(confirmation::stories());
+        stories.extend(control::stories());
         stories.extend(clocks::stories());
         stories.extend(faults::stories());
         stories.extend(lasting::stories());
