@@ -17,7 +17,7 @@ pub fn run(config: &Path, form: Form) -> anyhow::Result<String> {
 }
 
 fn text(status: &Status) -> String {
-    let Status { version, pid, since, up_seconds, guarded, hearing, counts, .. } = status;
+    let Status { agent, pid, since, up_seconds, guarded, hearing, counts, .. } = status;
     let up = span(*up_seconds);
     let now = [
         counted(counts.grants, "grant"),
@@ -26,7 +26,7 @@ fn text(status: &Status) -> String {
         counted(counts.clients, "client"),
     ];
     let lines = [
-        ("agent", vec![format!("knockgated {version}, process {pid}, up {up}, since {since}")]),
+        ("agent", vec![format!("knockgated {agent}, process {pid}, up {up}, since {since}")]),
         ("guarded", guarded.iter().map(service).collect()),
         ("hearing", vec![heard(hearing)]),
         ("now", vec![now.join(", ")]),

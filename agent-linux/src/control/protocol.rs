@@ -187,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn how_the_gate_is_comes_over_as_it_is() {
+        let hearing =
+            r#"{"packets":"watch","by":"x","central_port":null,"sequences":"connect","static_sequences":0}"#;
+        let text = format!(
+            r#"{{"reply":"status","agent":"1.2.3","pid":7,"since":"x","up_seconds":1,"guarded":[],"hearing":{hearing},
+            "counts":{{"clients":1,"grants":0,"holds":0,"lockouts":0}},"knocks":{},"refusals":{{}},
+            "strangers":{{"since_start":{{}},"per_second":0}},"lease":{{"wanted":true,"until":null}},
+            "audit_lost":0,"policies":[],"books":[]}}"#,
+            serde_json::to_string(&crate::control::Knocks::default()).unwrap()
+        );
+        let reply: Reply = serde_json::from_str(&text).unwrap();
+        assert_eq!(decode::<Reply>(&encode(&reply).unwrap()).unwrap(), reply);
+    }
+
+    #[test]
     fn a_line_is_read_as_it_was_meant_or_refused_with_the_reason() {
         let line = encode(&Request::Status).unwrap();
         assert_eq!(line, b"{\"version\":1,\"request\":\"status\"}\n");

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// How the gate is. What is counted is so since the start, unless it says otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// Of the agent.
-    pub version: String,
+    /// The agent's version. The line that brings it has a `version` of its own.
+    pub agent: String,
     pub pid: u32,
     /// When it was started, RFC 3339 in UTC.
     pub since: String,

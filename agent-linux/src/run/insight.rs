@@ -22,7 +22,7 @@ impl Driver {
             .map(|(reason, times)| (reason.word().to_owned(), times))
             .collect();
         Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            agent: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             since: humantime::format_rfc3339_seconds(self.since).to_string(),
             up_seconds: up.as_secs(),
@@ -32,7 +32,7 @@ impl Driver {
                 clients: self.gate.roster().clients().len(),
                 grants: self.gate.open_grants().count(),
                 holds: self.gate.holds(),
-                lockouts: self.gate.lockouts().iter().count(),
+                lockouts: self.lockouts().len(),
             },
             knocks: self.figures.knocks,
             refusals,
