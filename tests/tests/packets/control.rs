@@ -1,7 +1,6 @@
 //! What an operator sees of a running gate, and what he can order.
 
 use anyhow::{Context, Result, ensure};
-use knockgate_tests::clients::Client;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::scenes::{SSH, Scene, WEB};
 use knockgate_tests::{Family, Lab, packets};

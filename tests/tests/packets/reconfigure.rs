@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use knockgate_core::limits::BUDGET_PERIOD;
 use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, KNOCK, is_granted};
@@ -161,11 +162,16 @@ fn under_load(lab: &Lab, sections: &str) -> Result<()> {
     let knocks = std::thread::scope(|scope| -> Result<usize> {
         let stream = scope.spawn(move || -> Result<usize> {
             let mut knocks = 0;
-            // Each is sent once: whatever is lost, is missed.
-            while !over.load(Ordering::Relaxed) {
-                let answer = hand.ask(&lab.client, to, &hand.open_ssh(60))?;
+            let sources = [&lab.client, &lab.visitor, &lab.stranger];
+            // Each is sent once: whatever is lost, is missed. No faster than the budget of a source allows.
+            for source in sources.into_iter().cycle() {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let answer = hand.ask(source, to, &hand.open_ssh(60))?;
                 ensure!(is_granted(answer.as_ref()), "knock {knocks}: {answer:?}");
                 knocks += 1;
+                waiting::let_pass(BUDGET_PERIOD / 3);
             }
             Ok(knocks)
         });
