@@ -1,13 +1,13 @@
 //! Who answers what is asked over the control sockets: the gate's thread, from its own state, or somebody beside it.
 //!
 //! A question is a piece of work that the gate's thread does between two batches of packets. One is there at a time, and there is a
-//! pause between two, so that callers who ask without end take little of that thread. What grows with the roster is put together on a
-//! thread that nobody waits for.
+//! pause between two, so that callers who ask without end take little of that thread. What grows with the roster is put together
+//! beside it, one list after the other, so that callers who go before they have theirs do not pile them up.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
@@ -37,6 +37,8 @@ pub(super) struct FrontDesk {
     inputs: Inputs,
     /// When the next question may be put. Locked while one is.
     next: Arc<Mutex<Instant>>,
+    /// For the one list that is put together beside the gate's thread.
+    beside: Arc<Semaphore>,
     reloads: Reloads,
 }
 
@@ -45,7 +47,8 @@ struct Stopping;
 
 impl FrontDesk {
     pub(super) fn new(inputs: Inputs, reloads: Reloads) -> Self {
-        Self { inputs, next: Arc::new(Mutex::new(Instant::now())), reloads }
+        let (next, beside) = (Arc::new(Mutex::new(Instant::now())), Arc::new(Semaphore::new(1)));
+        Self { inputs, next, beside, reloads }
     }
 
     /// Has the configuration read again, and waits for what has come of it.
@@ -70,18 +73,33 @@ impl FrontDesk {
         // Whoever has gone meanwhile needs no answer.
         let question = Question(Box::new(move |driver| drop(answer.send(question(driver)))));
         self.inputs.send(Input::Asked(question)).await.map_err(|_| Stopping)?;
-        answered.await.map_err(|_| Stopping)
+        let answer = answered.await.map_err(|_| Stopping);
+        *next = Instant::now() + PAUSE;
+        answer
+    }
+
+    /// On a thread where it keeps nobody waiting. Its place is taken until it ends, also if nobody waits for it any more.
+    async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Stopping> {
+        let place = Arc::clone(&self.beside).acquire_owned().await.map_err(|_| Stopping)?;
+        let work = move || {
+            let _place = place;
+            work()
+        };
+        spawn_blocking(work).await.map_err(|_| Stopping)
     }
 
     async fn status(&self) -> Result<Reply, Stopping> {
         let (mut status, view) = self.at_gate(|driver| (driver.status(), driver.roster_view())).await?;
-        status.books = beside(move || lowest(&view)).await?;
+        status.books = self.beside(move || lowest(&view)).await?;
         Ok(Reply::Status(Box::new(status)))
     }
 
     async fn clients(&self) -> Result<Reply, Stopping> {
         let people = self.at_gate(|driver| driver.people()).await?;
-        Ok(Reply::Clients { clients: beside(move || people.list()).await? })
+        Ok(Reply::Clients { clients: self.beside(move || people.list()).await? })
     }
 
     async fn why(&self, whom: String) -> Result<Reply, Stopping> {
@@ -124,9 +142,4 @@ impl Desk for FrontDesk {
         };
         said.unwrap_or_else(|Stopping| Reply::refused("the agent is stopping; ask again once it runs"))
     }
-}
-
-/// On a thread where it keeps nobody waiting.
-async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopping> {
-    spawn_blocking(work).await.map_err(|_| Stopping)
 }

@@ -27,6 +27,21 @@ enum Whom {
     Client(ClientId),
 }
 
+/// What is remembered of somebody.
+enum Known<'a> {
+    Tried(ClientId, &'a trails::Attempt),
+    Silenced(&'a Silenced),
+}
+
+impl Known<'_> {
+    fn at(&self) -> Option<SystemTime> {
+        match self {
+            Self::Tried(_, attempt) => Some(attempt.at),
+            Self::Silenced(one) => time_of(one),
+        }
+    }
+}
+
 impl Driver {
     /// What has become of somebody's last knocks; none if nobody is called so.
     pub(super) fn why(&self, whom: &str) -> Option<Why> {
@@ -34,23 +49,28 @@ impl Driver {
             Ok(address) => Whom::Address(address.to_canonical()),
             Err(_) => Whom::Client(self.client_named(whom)?),
         };
-        let mut told: Vec<(Option<SystemTime>, Attempt)> = match who {
+        let mut known: Vec<Known<'_>> = match who {
             Whom::Address(address) => {
                 let all = self.trails.at_address(address);
-                all.map(|(client, attempt)| (Some(attempt.at), self.told(client, attempt))).collect()
+                all.map(|(client, attempt)| Known::Tried(client, attempt)).collect()
             }
             Whom::Client(client) => {
-                let all = self.trails.of_client(client);
-                all.map(|attempt| (Some(attempt.at), self.told(client, attempt))).collect()
+                self.trails.of_client(client).map(|attempt| Known::Tried(client, attempt)).collect()
             }
         };
         let silenced = self.trails.silenced(|one| match who {
             Whom::Address(address) => one.source == address,
             Whom::Client(client) => one.client == Some(client),
         });
-        told.extend(silenced.iter().map(|one| (time_of(one), self.told_of_silence(one))));
-        told.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        let mut attempts: Vec<_> = told.into_iter().map(|(_, attempt)| attempt).take(MOST).collect();
+        known.extend(silenced.iter().map(Known::Silenced));
+        known.sort_by_key(|one| std::cmp::Reverse(one.at()));
+        // Thousands of clients may be behind one address, and the gate's thread does this.
+        known.truncate(MOST);
+        let tell = |one: &Known<'_>| match one {
+            Known::Tried(client, attempt) => self.told(*client, attempt),
+            Known::Silenced(one) => self.told_of_silence(one),
+        };
+        let mut attempts: Vec<_> = known.iter().map(tell).collect();
         if attempts.is_empty() {
             attempts.push(unheard(whom));
         }
