@@ -20,6 +20,8 @@ const BACKLOG: i32 = 64;
 /// What nobody but the owner may do to the directory: put another socket in the place of ours.
 const OTHERS_WRITE: u32 = 0o022;
 
+const ROOT: u32 = 0;
+
 /// One of the two sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
@@ -67,6 +69,8 @@ pub enum SocketError {
     Io { path: PathBuf, what: &'static str, error: io::Error },
     #[error("{}: others can put files there (mode {mode:04o}); `chmod go-w {}`", path.display(), path.display())]
     Exposed { path: PathBuf, mode: u32 },
+    #[error("{}: belongs to user {uid}, who can put files there; `chown root {}`", path.display(), path.display())]
+    Foreign { path: PathBuf, uid: u32 },
     #[error("{}: another agent has its sockets there; stop it, or choose another place with `directory` in [control]", .0.display())]
     Taken(PathBuf),
     #[error(
@@ -96,7 +100,11 @@ impl Place {
         let mut made = fs::DirBuilder::new();
         made.recursive(true).mode(0o755).create(directory).map_err(failed("cannot be made"))?;
         let locked = File::open(directory).map_err(failed("cannot be opened"))?;
-        let mode = locked.metadata().map_err(failed("cannot be looked at"))?.mode() & 0o7777;
+        let there = locked.metadata().map_err(failed("cannot be looked at"))?;
+        let (uid, mode) = (there.uid(), there.mode() & 0o7777);
+        if uid != ROOT && uid != rustix::process::geteuid().as_raw() {
+            return Err(SocketError::Foreign { path: directory.to_owned(), uid });
+        }
         if mode & OTHERS_WRITE != 0 {
             return Err(SocketError::Exposed { path: directory.to_owned(), mode });
         }
@@ -206,6 +214,18 @@ mod tests {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let refused = Sockets::open(&control(folder.path())).map(drop).unwrap_err().to_string();
         assert!(refused.contains("mode 0777") && refused.contains("chmod go-w"), "{refused}");
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (rustix::process::geteuid(), 4711);
+        if !own.is_root() {
+            return;
+        }
+        std::os::unix::fs::chown(folder.path(), Some(other), None).unwrap();
+        let refused = Sockets::open(&control(folder.path())).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("user 4711") && refused.contains("chown root"), "{refused}");
     }
 
     #[test]

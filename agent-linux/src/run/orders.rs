@@ -51,7 +51,7 @@ impl Driver {
 
     /// By number, by an address that it is open to, by the very prefix, or by its client's name.
     fn grants_named(&self, what: &str) -> Vec<GrantId> {
-        let address = what.parse::<IpAddr>().ok();
+        let address = address_of(what);
         let number = what.parse::<u32>().ok().map(GrantId);
         let client = self.client_named(what);
         let is_meant = |grant: &&Grant| {
@@ -73,7 +73,7 @@ impl Driver {
         let lockouts: Vec<(Locked, LockedOut)> = match meant {
             Meant::All => lockouts.collect(),
             Meant::Named(whom) => {
-                let (address, client) = (whom.parse::<IpAddr>().ok(), self.client_named(whom));
+                let (address, client) = (address_of(whom), self.client_named(whom));
                 let is_meant = |(who, shown): &(Locked, LockedOut)| match who {
                     Locked::Source(prefix) => {
                         shown.who == *whom || address.is_some_and(|address| prefix.contains(address))
@@ -128,6 +128,11 @@ impl Driver {
         tracing::info!(uid, pid, "ordered: {order} {about}");
         self.audit.write(AuditRecord::Ordered { uid, pid, order, about });
     }
+}
+
+/// As the gate knows it: one of IPv4 may be written as one of IPv6.
+fn address_of(text: &str) -> Option<IpAddr> {
+    text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]
