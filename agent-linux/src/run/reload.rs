@@ -126,8 +126,8 @@ impl Reloader {
 
         *files = watch;
         (self.seats, self.seated) = (seats, seated);
-        self.ears.take(taken).map_err(|error| vec![format!("{error:#}")])?;
         (self.config, self.plan) = (config, plan);
+        self.ears.take(taken).map_err(|error| vec![format!("{error:#}")])?;
         loaded.iter().filter_map(title).for_each(|policy| news.push(policy));
         loaded.into_iter().for_each(|record| self.audit.write(record));
         Ok(changes.iter().map(|change| with_fate(change, &fates)).chain(news).collect())

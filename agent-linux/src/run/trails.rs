@@ -19,6 +19,8 @@ use crate::audit::Heard;
 const KEPT: usize = 4;
 /// Clients whose attempts are kept: those that knocked last. Each takes some 600 bytes.
 const MOST_CLIENTS: usize = 4096;
+/// Clients above that until those that knocked longest ago are looked for: to look takes as long as a knock, so it is not done for each.
+const SPARE_CLIENTS: usize = 512;
 /// Entries of a ring. What one address does in a row takes one.
 pub(super) const PLACES: usize = 256;
 
@@ -258,12 +260,19 @@ impl Trails {
     }
 
     fn trail(&mut self, client: ClientId) -> &mut VecDeque<Attempt> {
-        if self.clients.len() >= MOST_CLIENTS && !self.clients.contains_key(&client) {
-            let last = |trail: &VecDeque<Attempt>| trail.back().map(|attempt| attempt.at);
-            let oldest = self.clients.iter().min_by_key(|(_, trail)| last(trail)).map(|(client, _)| *client);
-            oldest.map(|oldest| self.clients.remove(&oldest));
+        if self.clients.len() >= MOST_CLIENTS + SPARE_CLIENTS && !self.clients.contains_key(&client) {
+            self.make_room();
         }
         self.clients.entry(client).or_default()
+    }
+
+    fn make_room(&mut self) {
+        let last = |trail: &VecDeque<Attempt>| trail.back().map(|attempt| attempt.at);
+        let mut known: Vec<_> = self.clients.iter().map(|(client, trail)| (last(trail), client.0)).collect();
+        known.sort_unstable();
+        for (_, client) in known.iter().take(SPARE_CLIENTS) {
+            self.clients.remove(&ClientId(*client));
+        }
     }
 }
 

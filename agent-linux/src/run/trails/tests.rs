@@ -60,14 +60,16 @@ fn questions_of_state_push_no_knock_out_and_the_oldest_knock_goes_first() {
 #[test]
 fn whoever_knocked_longest_ago_makes_room() {
     let (mut trails, start) = (Trails::new(), SystemTime::now());
-    for (number, seconds) in (1..=u32::try_from(MOST_CLIENTS).unwrap() + 1).zip(0..) {
+    let full = u32::try_from(MOST_CLIENTS + SPARE_CLIENTS).unwrap();
+    for (number, seconds) in (1..=full + 1).zip(0..) {
         let note =
             Note::Packet { client: ClientId(number), source: address(1), kind: Kind::Open, service: 1 };
         trails.note(start + Duration::from_secs(seconds), &note);
     }
-    assert_eq!(trails.clients.len(), MOST_CLIENTS);
-    assert!(trails.of_client(ClientId(1)).next().is_none());
-    assert!(trails.of_client(ClientId(2)).next().is_some());
+    assert_eq!(trails.clients.len(), MOST_CLIENTS + 1);
+    let first_kept = u32::try_from(SPARE_CLIENTS).unwrap() + 1;
+    let is_kept = |number| trails.of_client(ClientId(number)).next().is_some();
+    assert!(!is_kept(first_kept - 1) && is_kept(first_kept) && is_kept(full + 1));
 }
 
 #[test]
