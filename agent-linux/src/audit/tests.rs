@@ -220,7 +220,7 @@ fn every_attribute_of_the_abi_that_an_event_has_is_in_its_decision() {
     );
     assert_eq!(record["loaded"], serde_json::json!([[5, 6]]));
     assert_eq!(record["chain"][0], serde_json::json!({ "policy": "networks", "verdict": "deny" }));
-    assert_eq!(record["hash"], serde_json::Value::Null, "the writer adds it");
+    assert_eq!(record["hash"], Value::Null, "the writer adds it");
     // These are the host's and the policy's own, or are told by `address`.
     let derived = ["host-kind", "max-seconds", "family", "address-high", "address-low"];
     for row in attr::TABLE.iter().filter(|row| !derived.contains(&row.name)) {
