@@ -50,8 +50,9 @@ impl Report {
             .map_err(|(file, error)| anyhow::Error::new(error).context(file.display().to_string()))?;
         let begins = chain.first.as_ref().and_then(|point| seconds(&point.time));
         let since = since.as_micros() / 1_000_000;
+        // What has happened in the second that is not over yet is told, too.
+        let until = until.as_micros().div_ceil(1_000_000);
         // Nothing is drawn of the time before the log.
-        let until = until.as_micros() / 1_000_000;
         let begins = begins.filter(|begins| chain.unchained == 0 && *begins < until);
         let mut tally = Tally::new(Span::new(since.max(begins.unwrap_or(since)), until));
         for file in &files {

@@ -1,5 +1,7 @@
 //! The commands of `knockgated` as an administrator runs them: what they make, and what they say when something is wrong.
 
+#[path = "admin/audit.rs"]
+mod audit;
 #[path = "admin/gateway.rs"]
 mod gateway;
 #[path = "admin/import.rs"]

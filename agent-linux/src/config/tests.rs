@@ -181,6 +181,20 @@ fn a_short_longest_grant_is_also_the_usual_one() {
     assert_eq!(config.services[0].open, Duration::from_secs(20));
 }
 
+#[test]
+fn the_audit_log_is_put_away_and_counts_what_it_loses_unless_something_else_is_said() {
+    let AuditLog { on_failure, rotation } = parsed(&format!("{GATE}{SSH}")).audit;
+    assert_eq!((on_failure, rotation), (OnFailure::Count, Rotation { size: 16 << 20, age: None, keep: 15 }));
+
+    let said = "[audit]\non-failure = \"refuse\"\nrotate-mib = 2\nrotate-age = \"7days\"\nkeep = 0\n";
+    let AuditLog { on_failure, rotation } = parsed(&format!("{GATE}{said}{SSH}")).audit;
+    let week = Duration::from_secs(7 * 86_400);
+    assert_eq!(
+        (on_failure, rotation),
+        (OnFailure::Refuse, Rotation { size: 2 << 20, age: Some(week), keep: 0 })
+    );
+}
+
 /// Every wrong value, the line where it stands and what is said about it. The text before is `GATE`, 4 lines; the cases
 /// that say nothing about services have `SSH` after them.
 #[test]
@@ -256,6 +270,12 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         (60, "[lockout]\nduration = \"0s\"", 6, "lockout.duration is 0s; it must be 1s to 1day"),
         (61, "[lockout]\nduration = \"2days\"", 6, "lockout.duration is 2days; it must be 1s to 1day"),
         (62, "[lockout]\nscope = \"everyone\"", 6, "lockout.scope is \"everyone\"; it must be \"source\" or \"global\""),
+        // [audit]
+        (65, "[audit]\non-failure = \"ignore\"", 6, "audit.on-failure is \"ignore\"; it must be \"count\" or \"refuse\""),
+        (66, "[audit]\nrotate-mib = 0", 6, "audit.rotate-mib is 0; it must be 1 to 1048576"),
+        (67, "[audit]\nrotate-age = \"59min\"", 6, "audit.rotate-age is 59m; it must be 1h to 1year 18h"),
+        (68, "[audit]\nkeep = 1001", 6, "audit.keep is 1001; it must be 0 to 1000"),
+        (69, "[audit]\nkeep-days = 7", 6, "audit.keep-days is not known; known here: on-failure, rotate-mib, rotate-age, keep"),
         // [service.*]; `other` stands beside ssh, which is at line 8.
         (70, "[service.\"a b\"]\nid = 2\nprotocol = \"tcp\"\nports = [1]", 5, "service \"a b\" is no name: ' ' cannot stand there"),
         (71, "[service.other]\nprotocol = \"tcp\"\nports = [1]", 5, "service.other.id is missing; give it a number of its own"),
