@@ -5,13 +5,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::Report;
 use super::tally::{NOISE, Tally};
+use crate::admin::counted;
 
 /// The few lines that are printed.
 pub(super) fn summary(report: &Report) -> String {
     let Report { gate, tally, .. } = report;
     let gate = plain(gate);
     let mut text = format!(
-        "gate      {gate}, {} to {} (UTC)\nrecords   {}, {} starts\nknocks    {} opened, {} refused\nlockouts  {}\nnoise     {}\n",
+        "gate      {gate}, {} to {} (UTC)\nrecords   {}\nstarts    {}\nknocks    {} opened, {} refused\nlockouts  {}\nnoise     {}\n",
         moment(tally.span.since),
         moment(tally.span.until),
         tally.records,
@@ -49,7 +50,7 @@ pub(super) fn summary(report: &Report) -> String {
 pub(super) fn chain(report: &Report) -> String {
     let (chain, Tally { gaps, lost, .. }) = (&report.chain, &report.tally);
     let whole = match &chain.broken {
-        None => format!("whole: {} records in {} files", chain.records, chain.files),
+        None => format!("whole: {} records in {}", chain.records, counted(chain.files, "file")),
         Some(broken) => format!("broken at {broken}"),
     };
     let lost = if *gaps > 0 {
