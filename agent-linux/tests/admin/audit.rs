@@ -86,7 +86,7 @@ fn refused(client: &str, reason: &'static str) -> AuditRecord {
 
 /// The value of the chain at the end of a line.
 fn link(line: &str) -> String {
-    serde_json::from_str::<Value>(line).unwrap()["chain"].as_str().unwrap().to_owned()
+    serde_json::from_str::<Value>(line).unwrap()["hash"].as_str().unwrap().to_owned()
 }
 
 #[test]
