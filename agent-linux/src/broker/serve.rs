@@ -97,6 +97,12 @@ impl Broker<'_> {
         };
         match command {
             Command::Install => return Err(anyhow!("the gate is shut already")),
+            // The owner's way back in is not the worker's to undo.
+            Command::Restore if unguard::was_ordered() => {
+                return Err(anyhow!(
+                    "`knockgated unguard` has removed the guard; restart the agent to guard again"
+                ));
+            }
             Command::Restore => firewall.reinstall(plan)?,
             Command::Verify => return Ok(Reply::Verified(firewall.verify()?)),
             Command::Open(grant) => {

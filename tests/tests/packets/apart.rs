@@ -21,6 +21,7 @@ pub(crate) fn stories() -> Vec<Story> {
         story("when the worker is killed its broker ends and the next agent takes its grants over", |lab| {
             killed(lab, Victim::Worker)
         }),
+        story("two processes end when their owner removes the guard, and leave it removed", given_up),
         story("two processes keep a gate as a user without rights", as_a_user),
     ]
 }
@@ -105,6 +106,19 @@ fn killed(lab: &Lab, victim: Victim) -> Result<()> {
     scene.alice.knock("web")?.expect(0)?;
     scene.must_be_open(&lab.client, WEB)?;
     scene.must_be_healthy()
+}
+
+fn given_up(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, APART)?;
+    let broker = broker_of(scene.gate.pid()?)?;
+
+    scene.gate.tell(&["unguard"])?.expect(0)?;
+    scene.gate.wait_until_it_stops()?;
+
+    gone(Some(broker))?;
+    ensure!(lab.gate.nft_ruleset()?.is_empty(), "something of the guard is left");
+    scene.gate.start()?;
+    scene.must_be_shut(&lab.stranger, SSH)
 }
 
 /// Needs a host that has other users than root; a sandbox of an ordinary user has none.
