@@ -72,7 +72,7 @@ fn commands_that_do_something_else_are_not_taken_for_openings() {
         (4, "systemctl stop openvpn", other("systemctl")),
         (5, "etherwake -i eth0 00:11:22:33:44:55", Deed::Errand(Errand::WakesMachine)),
         (6, "curl -H 'Authorization: Bearer hunter2' https://hooks.example/%IP%", Deed::Errand(Errand::Tells)),
-        (7, "/root/open.sh --password hunter2", other("open.sh")),
+        (7, "/opt/open.sh --password hunter2", other("open.sh")),
         (8, "iptables -A INPUT -s %IP% -p tcp ! --dport 22 -j ACCEPT", other("iptables")),
         (9, "iptables -A INPUT -s %IP% -p tcp --dport 1:60000 -j ACCEPT", other("iptables")),
         (10, "iptables -A INPUT -s %IP% -p icmp -j ACCEPT", other("iptables")),
@@ -81,7 +81,7 @@ fn commands_that_do_something_else_are_not_taken_for_openings() {
         (13, "nft flush ruleset", other("nft")),
         (14, "iptables -A FORWARD -s %IP% -p tcp --dport 22 -j ACCEPT", other("iptables")),
         (15, "'/opt/a b;c/\x20'", other("")),
-        (16, "pw2=hunter2 /root/open.sh", other("open.sh")),
+        (16, "pw2=hunter2 /opt/open.sh", other("open.sh")),
     ];
     for (case, line, expected) in cases {
         assert_eq!(deeds(line), [expected], "case {case}");
@@ -90,7 +90,7 @@ fn commands_that_do_something_else_are_not_taken_for_openings() {
 
 #[test]
 fn a_line_may_have_several_commands() {
-    let line = "iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; logger \"a; b\" && /root/x 'c && d'";
+    let line = "iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; logger \"a; b\" && /opt/x 'c && d'";
     assert_eq!(
         deeds(line),
         [Deed::Opens(tcp(&[22])), Deed::Errand(Errand::Tells), Deed::Errand(Errand::Runs("x".into()))]

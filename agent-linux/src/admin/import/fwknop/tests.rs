@@ -104,7 +104,7 @@ fn a_port_that_no_service_can_have_is_left_out_with_the_agents_reason() {
 #[test]
 fn commands_and_gnupg_are_told_as_lost() {
     let outcome = import(
-        "SOURCE ANY\nOPEN_PORTS tcp/22\nENABLE_CMD_EXEC Y\nENABLE_FORWARD_ACCESS N\nCMD_CYCLE_OPEN /root/x --password hunter2\n\
+        "SOURCE ANY\nOPEN_PORTS tcp/22\nENABLE_CMD_EXEC Y\nENABLE_FORWARD_ACCESS N\nCMD_CYCLE_OPEN /opt/x --password hunter2\n\
          GPG_DECRYPT_ID ABCD1234\nGPG_DECRYPT_PW hunter2\nDESTINATION 192.0.2.1\nREQUIRE_SOURCE_ADDRESS Y\n",
         &[],
     )

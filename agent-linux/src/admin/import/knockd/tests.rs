@@ -149,7 +149,7 @@ fn what_is_no_opening_becomes_a_proposal_and_its_arguments_stay_where_they_are()
         command = iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; curl -u joe:hunter2 https://hooks.example/%IP%\n\
         [vpn]\nsequence = 7100,8100,9100\ncommand = systemctl start openvpn@lab\n\
         [wake]\nsequence = 7200,8200,9200\ncommand = etherwake 00:11:22:33:44:55\n\
-        [script]\nsequence = 7300,8300,9300\ncommand = /root/bin/do-it.sh hunter2\n";
+        [script]\nsequence = 7300,8300,9300\ncommand = /opt/bin/do-it.sh hunter2\n";
     let outcome = import(text).unwrap();
     assert_eq!(outcome.doors().len(), 1);
     outcome.must_say("knockd.conf:7: [vpn] starts openvpn@lab.service, and Knockgate runs no commands; a policy of yours can start that unit");
@@ -172,7 +172,7 @@ fn what_is_no_opening_becomes_a_proposal_and_its_arguments_stay_where_they_are()
 
 #[test]
 fn proposals_are_tables_that_the_agent_knows() {
-    for errand in ["systemctl start x", "etherwake 00:11:22:33:44:55", "logger y", "/root/x"] {
+    for errand in ["systemctl start x", "etherwake 00:11:22:33:44:55", "logger y", "/opt/x"] {
         let text = format!(
             "[ssh]\nsequence = 7000,8000,9000\ncommand = ufw allow from %IP% to any port 22; {errand}\n"
         );
@@ -248,7 +248,7 @@ fn bad_files_are_refused_with_line_value_and_remedy() {
         (11, "[options]\nInterface = a/b\n".into(), "knockd.conf:2: \"a/b\" cannot be an interface"),
         (12, "[]\n".into(), "knockd.conf:1: a section without a name"),
         (13, door("sequence = 7000,8000\u{1b}[2J"), "knockd.conf:3: this line has a control character"),
-        (14, "[x]\nsequence = 7000,8000,9000\ncommand = /root/x\n".into(), "nothing in it opens a port that could be named"),
+        (14, "[x]\nsequence = 7000,8000,9000\ncommand = /opt/x\n".into(), "nothing in it opens a port that could be named"),
     ];
     for (case, text, expected) in cases {
         let refusal = import(&text).map(|outcome| outcome.text).unwrap_err();
