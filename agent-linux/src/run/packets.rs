@@ -144,13 +144,15 @@ impl Packets {
         Ok(sum)
     }
 
-    /// Hears as another configuration wants it. Whatever has come to a socket that goes is handed over first. What a new one has heard
-    /// before this moment has come to the old ones as well, and is thrown away; what comes to both in this very moment is
-    /// heard twice, and a knock that is heard twice counts once.
+    /// Hears as another configuration wants it. Whatever has come to a socket that goes is handed over first. What a new packet socket
+    /// has heard before this moment has come to the old ones as well, and is thrown away; what comes to both in this very moment is
+    /// heard twice, and a knock that is heard twice counts once. Over NFLOG a packet is reported once, by the rules that it met.
     pub(super) fn change(&mut self, new: NewPackets, each: &mut dyn FnMut(Seen<'_>)) -> Mouth {
         let NewPackets { watch, ports, added, mouth } = new;
         if let Some(mut watch) = watch {
-            drain(&mut |ignored| watch.read(LOOK, ignored), &mut |_| {});
+            if let (Means::PacketSockets, Means::PacketSockets) = (self.watch.means(), watch.means()) {
+                drain(&mut |ignored| watch.read(LOOK, ignored), &mut |_| {});
+            }
             drain(&mut |each| self.watch.read(LOOK, each), each);
             self.before = self.before.and(self.watch.counts());
             self.watch = watch;

@@ -88,12 +88,12 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     let dir = StateDir::open(&config.gate.state_dir)?;
     let (identity_file, identity) = IdentityWatch::begin(&dir, clock::now().unix)?;
     identity.check_against(&config, dir.path())?;
+    let (roster_file, roster) = RosterWatch::begin(&dir, identity.book_origin())?;
+    config.check_names(roster.clients().iter().map(|client| &client.name))?;
     let (ears, mouth) = Ears::open(&config, &identity.decoys())?;
     let plan = plan::of(&config, &identity.decoys(), ears.decoy_port()?, ears.means());
     let sockets = Sockets::open(&config.control)?;
     let (guard, flows) = apart::divide(&config, &dir, &plan)?;
-    let (roster_file, roster) = RosterWatch::begin(&dir, identity.book_origin())?;
-    config.check_names(roster.clients().iter().map(|client| &client.name))?;
     let (store, loaded) = Store::open(&dir, identity.id, &roster)?;
     let store = Arc::new(store);
     drop(roster);
