@@ -54,7 +54,7 @@ pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
 use knockgate_policy_host::builtin::BuiltIn;
 use knockgate_policy_host::signature::PublicKey;
-use knockgate_policy_host::{Parameter, Wasi};
+use knockgate_policy_host::{Execution, Parameter, Wasi};
 pub use process::Separation;
 pub use text::Text;
 
@@ -302,6 +302,8 @@ pub struct StaticSequence {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Policy {
+    /// How modules are run. A gateway always interprets.
+    pub engine: Execution,
     /// For whoever and whatever has no chain of its own.
     pub chain: Vec<Name>,
     /// By the number of the service.

@@ -4,7 +4,8 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use knockgate_agent::confine::{Confinement, Forbidden, Sandbox};
+use knockgate_agent::confine::{Confinement, Forbidden, MachineCode, Sandbox};
+use knockgate_policy_host::{Capabilities, Execution, PolicyEngine, Rights, ServiceRight, builtin};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::net::{AddressFamily, SocketType, socket};
 
@@ -18,7 +19,7 @@ const REFUSED: i32 = 77;
 type Act = fn(&Path) -> std::io::Result<()>;
 
 /// In the order of what they are about: files, programs, sockets, rights.
-const ACTS: [(&str, Expected, Act); 14] = [
+const ACTS: [(&str, Expected, Act); 16] = [
     ("writes a file of its own", Expected::Done, |own| std::fs::write(own.join("state/file"), b"x")),
     ("reads its configuration", Expected::Done, |own| std::fs::read(own.join("config/file")).map(drop)),
     ("starts a thread", Expected::Done, |_| {
@@ -29,6 +30,8 @@ const ACTS: [(&str, Expected, Act); 14] = [
         other => other.map(drop),
     }),
     ("asks for an address over UDP", Expected::Done, |_| UdpSocket::bind("127.0.0.1:0").map(drop)),
+    ("interprets a policy", Expected::Done, |_| load_a_policy(Execution::Interpreted)),
+    ("compiles a policy", Expected::Refused, |_| load_a_policy(Execution::Compiled)),
     ("writes to its configuration", Expected::Refused, |own| std::fs::write(own.join("config/file"), b"x")),
     ("reads a file of somebody else", Expected::Refused, |own| {
         std::fs::read(own.join("others/file")).map(drop)
@@ -86,6 +89,17 @@ fn outcome_of(name: &str, expected: Expected) -> Result<(), Failed> {
     }
 }
 
+fn load_a_policy(execution: Execution) -> std::io::Result<()> {
+    let engine = PolicyEngine::of_server(execution, Capabilities::ALL).map_err(std::io::Error::other)?;
+    let rights = Rights {
+        services: vec![ServiceRight { service: 1, max_seconds: 60 }],
+        capabilities: Capabilities::ALL,
+        max_seconds: 60,
+        ..Rights::default()
+    };
+    engine.load("default", builtin::DEFAULT, &rights).map(drop).map_err(std::io::Error::other)
+}
+
 /// There is one thread here: nothing has started another one.
 fn try_confined(name: &str, folder: &Path) -> ExitCode {
     let (_, _, act) =
@@ -94,6 +108,7 @@ fn try_confined(name: &str, folder: &Path) -> ExitCode {
         user: None,
         sandbox: Sandbox::Require,
         forbidden: Forbidden::Refuse,
+        code: MachineCode::Never,
         writes: vec![folder.join("state")],
         reads: vec![folder.join("config")],
     };

@@ -47,7 +47,7 @@ impl Role {
 }
 
 /// Keys that only a server understands, and what a gateway has instead; `*` is any name.
-const SERVERS_ALONE: [(&[&str], &str); 20] = [
+const SERVERS_ALONE: [(&[&str], &str); 21] = [
     (&["gate", "audit-log"], "its log is read with `knockgate log --remote`"),
     (&["audit"], "it keeps its records in memory, and never waits for a disk"),
     (&["gate", "interfaces"], "it guards what is behind its inner port"),
@@ -58,6 +58,7 @@ const SERVERS_ALONE: [(&[&str], &str); 20] = [
     (&["sequence", "listener"], "its decoys need no port"),
     (&["service", "*", "forward"], "it passes on what it admits; name the machines in hosts"),
     (&["service", "*", "masquerade"], "it changes no address"),
+    (&["policy", "engine"], "it interprets always"),
     (&["policy", "shadow"], "try a policy on a server first"),
     (&["policy", "time-zone"], "its policies are told the time in UTC"),
     (&["policy", "services"], "it has one chain for all"),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use knockgate_core::Name;
+use knockgate_policy_host::Execution;
 use knockgate_policy_host::signature::PublicKey;
 
 use super::document::{At, Section, TextList};
@@ -17,8 +18,13 @@ use super::{BUILT_IN, Policy, PolicyModule, value};
 /// Policies in use at the same time: each has a thread, and a place among the decisions that the engine can make at once.
 const MAX_IN_USE: usize = 16;
 
+const ENGINES: [(&str, Execution); 2] =
+    [("interpreter", Execution::Interpreted), ("compiler", Execution::Compiled)];
+
 pub(super) fn policy(root: &Section<'_>, tables: &Tables<'_>) -> Option<Policy> {
     let section = root.section("policy");
+    let engine = section.choice("engine", &ENGINES);
+    let engine = or_default(&section, "engine", engine, Execution::Interpreted);
     let defined: Vec<_> = root.named_sections("policy-module");
     let names = Names(defined.iter().map(|(name, _)| name.value).collect());
     let chain = match section.texts("chain") {
@@ -35,6 +41,7 @@ pub(super) fn policy(root: &Section<'_>, tables: &Tables<'_>) -> Option<Policy> 
     let modules: Option<Vec<PolicyModule>> =
         defined.iter().map(|(name, section)| module(name, section, tables)).collect();
     let policy = Policy {
+        engine: engine?,
         chain: chain?,
         services: services?,
         clients: clients?,

@@ -42,6 +42,7 @@ fn the_shortest_configuration_has_the_defaults_of_the_paper() {
     assert_eq!((config.packet.max_age, config.packet.lease), (None, Duration::from_secs(60)));
     assert_eq!(config.capture.via, Via::Auto);
     assert!(config.central.is_none());
+    assert_eq!(config.policy.engine, Execution::Interpreted);
     assert_eq!(config.policy.chain.iter().map(Name::as_str).collect::<Vec<_>>(), [BUILT_IN]);
     assert_eq!(
         (config.services[0].open, config.services[0].max_open),

@@ -20,6 +20,15 @@ pub enum Forbidden {
     Kill,
 }
 
+/// Whether the process may run machine code that it has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineCode {
+    /// Policies are compiled.
+    Made,
+    /// No memory becomes executable any more.
+    Never,
+}
+
 /// Why they are needed, and which they are.
 type Group = (&'static str, &'static [i64]);
 
@@ -46,7 +55,7 @@ const GROUPS: [Group; 9] = [
         libc::SYS_getpeername, libc::SYS_getsockopt, libc::SYS_setsockopt, libc::SYS_sendto, libc::SYS_sendmsg,
         libc::SYS_sendmmsg, libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_recvmmsg, libc::SYS_shutdown,
     ]),
-    ("memory; policies are compiled, so it has to become code", &[
+    ("memory; whether it may become code, `no_code` says", &[
         libc::SYS_mmap, libc::SYS_munmap, libc::SYS_mprotect, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_brk,
         libc::SYS_mlock, libc::SYS_munlock, libc::SYS_membarrier, libc::SYS_mincore, libc::SYS_memfd_create,
     ]),
@@ -115,8 +124,13 @@ const TYPED: [i32; 3] = [0x5412, 0x541c, 0x5423];
 const KIND_OF_SOCKET: u64 = 0xf;
 
 /// Keeps this thread, and those that it starts, to these.
-pub(super) fn restrict(forbidden: Forbidden) -> anyhow::Result<()> {
-    let filters = [no_clone3()?, program(forbidden)?];
+pub(super) fn restrict(forbidden: Forbidden, code: MachineCode) -> anyhow::Result<()> {
+    let no_code = match code {
+        MachineCode::Made => None,
+        MachineCode::Never => Some(no_code()?),
+    };
+    // The last one forbids that there are more.
+    let filters: Vec<_> = [no_clone3()?].into_iter().chain(no_code).chain([program(forbidden)?]).collect();
     let applied = filters.iter().try_for_each(|filter| seccompiler::apply_filter(filter));
     applied.context("the kernel takes no filter of system calls")
 }
@@ -126,6 +140,19 @@ fn no_clone3() -> anyhow::Result<BpfProgram> {
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let unknown = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     Ok(SeccompFilter::new(clone3, SeccompAction::Allow, unknown, machine()?)?.try_into()?)
+}
+
+/// Memory never becomes executable. It fails in either case: the C library asks for it when it wants another part of itself to look
+/// up a name, and does without.
+fn no_code() -> anyhow::Result<BpfProgram> {
+    let executable = libc::PROT_EXEC.unsigned_abs();
+    let asked = SeccompCmpOp::MaskedEq(executable.into());
+    let becomes_code =
+        |call| Ok((call, vec![SeccompRule::new(vec![argument(2, asked.clone(), libc::PROT_EXEC)?])?]));
+    let calls = [libc::SYS_mmap, libc::SYS_mprotect, libc::SYS_pkey_mprotect].map(becomes_code);
+    let rules = calls.into_iter().collect::<anyhow::Result<_>>()?;
+    let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    Ok(SeccompFilter::new(rules, SeccompAction::Allow, refused, machine()?)?.try_into()?)
 }
 
 fn program(forbidden: Forbidden) -> anyhow::Result<BpfProgram> {
@@ -216,6 +243,26 @@ mod tests {
         let filter = no_clone3().unwrap();
         assert_eq!(judged(&filter, libc::SYS_clone3, [0; 3]), REFUSED | libc::ENOSYS.unsigned_abs());
         assert_eq!(judged(&filter, libc::SYS_clone, [0; 3]), ALLOWED);
+    }
+
+    #[test]
+    fn memory_becomes_no_code() {
+        let (filter, refused) = (no_code().unwrap(), REFUSED | libc::EPERM.unsigned_abs());
+        let number = |value: i32| u64::from(value.unsigned_abs());
+        let (write, code) =
+            (number(libc::PROT_READ | libc::PROT_WRITE), number(libc::PROT_READ | libc::PROT_EXEC));
+        #[rustfmt::skip]
+        let cases: [(u32, i64, u64, u32); 6] = [
+            (1, libc::SYS_mmap, write, ALLOWED),
+            (2, libc::SYS_mmap, code, refused),
+            (3, libc::SYS_mprotect, write, ALLOWED),
+            (4, libc::SYS_mprotect, code, refused),
+            (5, libc::SYS_mprotect, write | code, refused),
+            (6, libc::SYS_munmap, code, ALLOWED),
+        ];
+        for (case, call, protection, expected) in cases {
+            assert_eq!(judged(&filter, call, [0, 0, protection]), expected, "case {case}");
+        }
     }
 
     /// As the kernel would, for the instructions that filters consist of. Rule: `struct seccomp_data` and `bpf_common.h`.

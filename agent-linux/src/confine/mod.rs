@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-pub use calls::Forbidden;
+pub use calls::{Forbidden, MachineCode};
 pub use capabilities::keep_the_firewall_alone;
 pub use user::User;
 
@@ -36,6 +36,7 @@ pub struct Confinement {
     pub user: Option<User>,
     pub sandbox: Sandbox,
     pub forbidden: Forbidden,
+    pub code: MachineCode,
     /// Folders in which it may do anything but run what is there.
     pub writes: Vec<PathBuf>,
     /// Files and folders that it may read, beside those of the system.
@@ -61,7 +62,10 @@ impl Confinement {
             return Ok(());
         }
         self.settle("Landlock, which keeps it to its own files", files::restrict(&self.writes, &self.reads))?;
-        self.settle("seccomp, which keeps it to the system calls it needs", calls::restrict(self.forbidden))
+        self.settle(
+            "seccomp, which keeps it to the system calls it needs",
+            calls::restrict(self.forbidden, self.code),
+        )
     }
 
     fn settle(&self, what: &str, result: anyhow::Result<()>) -> anyhow::Result<()> {

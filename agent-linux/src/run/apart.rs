@@ -5,10 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use knockgate_policy_host::Execution;
 
 use crate::broker::{self, Bounds, FlowLever, Prepared};
 use crate::config::{Config, Destination, ModuleSource, Separation};
-use crate::confine::{Confinement, User};
+use crate::confine::{Confinement, MachineCode, User};
 use crate::firewall::Plan;
 use crate::state::{StateDir, private_file};
 
@@ -42,7 +43,11 @@ fn confinement(config: &Config, separation: &Separation) -> anyhow::Result<Confi
         [Some(config.gate.state_dir.as_path()), config.gate.audit_log.as_deref().and_then(Path::parent)];
     let &Separation { sandbox, forbidden, .. } = separation;
     let writes = writes.into_iter().flatten().map(Path::to_path_buf).collect();
-    Ok(Confinement { user, sandbox, forbidden, writes, reads: reads(config) })
+    let code = match config.policy.engine {
+        Execution::Interpreted => MachineCode::Never,
+        Execution::Compiled => MachineCode::Made,
+    };
+    Ok(Confinement { user, sandbox, forbidden, code, writes, reads: reads(config) })
 }
 
 /// Folders and not files: what is replaced by another file of its name is read anew.

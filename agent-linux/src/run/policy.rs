@@ -64,7 +64,7 @@ impl Loader {
     /// If the engine cannot be set up.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
         let engine = match config.gateway {
-            None => PolicyEngine::new(Profile::Server, SUPPORTED)?,
+            None => PolicyEngine::of_server(config.policy.engine, SUPPORTED)?,
             Some(_) => PolicyEngine::on_pulley(Profile::Edge, Capabilities::GATEWAY)?,
         };
         Ok(Self { engine, config: config.clone() })

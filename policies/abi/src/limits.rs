@@ -64,8 +64,15 @@ pub const SERVER: Limits = Limits {
     deadline_ms: Some(20),
 };
 
+/// A Linux host that interprets.
+pub const SERVER_INTERPRETED: Limits = Limits {
+    // Twice what all the fuel lasts, as above: an interpreter takes some five times as long for it.
+    deadline_ms: Some(100),
+    ..SERVER
+};
+
 /// Fuel of a decision that a server makes in line, without a thread for it. As plain instructions it is gone sooner than somebody gets to a
-/// thread and back; a policy that does nothing but grow its memory or store under all its keys holds the gate for a fraction of a
+/// thread and back, or interpreted in some 100 µs; a policy that does nothing but grow its memory or store under all its keys holds the gate for a fraction of a
 /// millisecond. Most policies that bring no runtime along use less than a twentieth of it.
 pub const IN_LINE_FUEL: u64 = 10_000;
 /// Most memory of a policy that decides in line, in pages of 64 KiB: what the edge profile has, and as much again. Beyond the first one,

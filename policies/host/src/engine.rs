@@ -45,6 +45,16 @@ impl Profile {
     }
 }
 
+/// How a server runs policies. Verdicts, acts and fuel are the same.
+#[cfg(all(feature = "compile", feature = "pulley"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Execution {
+    /// As Pulley's byte code, interpreted: no memory ever becomes executable.
+    Interpreted,
+    /// As machine code, which has to be in executable memory.
+    Compiled,
+}
+
 /// The engine itself could not be set up.
 #[derive(Debug)]
 pub struct EngineError(String);
@@ -85,7 +95,7 @@ impl PolicyEngine {
     }
 
     /// Sets up an engine that compiles to Pulley's byte code and interprets it, as a gateway does: same verdicts, same acts,
-    /// same fuel as [`PolicyEngine::new`], some twenty times slower. There is no deadline; fuel alone bounds a decision.
+    /// same fuel as [`PolicyEngine::new`], several times slower. There is no deadline; fuel alone bounds a decision.
     ///
     /// # Errors
     /// The host refuses address space.
@@ -94,6 +104,22 @@ impl PolicyEngine {
         let limits = Limits { deadline_ms: None, ..profile.limits() };
         let config = settings::interpreted(&limits, profile, "pulley64").map_err(|error| failed(&error))?;
         Self::with_config(&config, profile, limits, supported)
+    }
+
+    /// The engine of a server: its profile, with its deadline, run as the configuration says.
+    ///
+    /// # Errors
+    /// The host refuses address space or a thread.
+    #[cfg(all(feature = "compile", feature = "pulley"))]
+    pub fn of_server(execution: Execution, supported: Capabilities) -> Result<Self, EngineError> {
+        let limits = match execution {
+            Execution::Compiled => return Self::new(Profile::Server, supported),
+            Execution::Interpreted => limits::SERVER_INTERPRETED,
+        };
+        let config = settings::interpreted(&limits, Profile::Server, "pulley64");
+        let mut config = config.map_err(|error| failed(&error))?;
+        settings::host(&mut config, &limits);
+        Self::with_config(&config, Profile::Server, limits, supported)
     }
 
     /// The engine of a gateway: the edge profile on Pulley's byte code, also in a program that could compile.
@@ -168,7 +194,7 @@ impl PolicyEngine {
         rights: &Rights,
     ) -> Result<Policy, LoadError> {
         found.needs.check(&Manifest::parse(&found.manifest)?, &self.limits)?;
-        let module = Module::new(&self.engine, bytes).map_err(|error| refused(&error))?;
+        let module = Module::new(&self.engine, bytes).map_err(|error| self.not_compiled(&error))?;
         let policy = self.link(name, &module, &found.manifest, rights)?;
         Ok(policy.with_fitness(Fitness::of(bytes, found)))
     }
@@ -186,12 +212,21 @@ impl PolicyEngine {
         }
         let parsed = Manifest::parse(&found.manifest)?;
         demands::check(&parsed, &self.limits, self.supported)?;
-        let component =
-            wasmtime::component::Component::new(&self.engine, bytes).map_err(|error| refused(&error))?;
+        let component = wasmtime::component::Component::new(&self.engine, bytes)
+            .map_err(|error| self.not_compiled(&error))?;
         component::check(&parsed, &component, &self.limits)?;
         let rules = Rules { manifest: &parsed, wasi: rights.wasi, profile: self.profile };
         let code = Code::Component(component::bind(&self.components, &component, rules)?);
         self.finish(name, code, &parsed, rights)
+    }
+
+    /// Whether it is this module that is not compiled, or any: then memory does not become executable here.
+    #[cfg(feature = "compile")]
+    fn not_compiled(&self, error: &wasmtime::Error) -> LoadError {
+        match Module::new(&self.engine, SMALLEST) {
+            Ok(_) => refused(error),
+            Err(error) => LoadError::NoMachineCode(alloc::format!("{error:#}")),
+        }
     }
 
     #[cfg(all(feature = "compile", not(feature = "component")))]
@@ -339,6 +374,10 @@ impl PolicyEngine {
         Ok(linker)
     }
 }
+
+/// A module with one function, which does nothing.
+#[cfg(feature = "compile")]
+const SMALLEST: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b";
 
 fn refused(error: &wasmtime::Error) -> LoadError {
     LoadError::Engine(alloc::format!("{error:#}"))

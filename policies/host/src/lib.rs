@@ -62,6 +62,8 @@ mod transaction;
 mod wasi;
 
 pub use decision::{Action, Answer, Decision, LogLine, RefusedAct, Verdict};
+#[cfg(all(feature = "compile", feature = "pulley"))]
+pub use engine::Execution;
 pub use engine::{EngineError, PolicyEngine, Profile};
 pub use event::{Book, Client, Event, Grant, LocalTime, Request, Source, Text, text};
 pub use fact::Fact;

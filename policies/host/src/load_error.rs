@@ -253,6 +253,12 @@ pub enum LoadError {
         "its code does not begin at a multiple of 16 bytes in memory; make the site image anew with the tools of the host's version"
     )]
     Misplaced,
+    /// This process can run no machine code that it makes.
+    #[error(
+        "no policy becomes machine code in this process: {0}; set engine = \"interpreter\" in [policy], or lift what keeps memory \
+         from becoming executable (`MemoryDenyWriteExecute=` of its unit) and start it again"
+    )]
+    NoMachineCode(String),
     /// The engine refused it.
     #[error("the engine refused the module: {0}; rebuild it with current tools")]
     Engine(String),

@@ -1,6 +1,7 @@
 //! Policies end to end: chains, shadows, events, units, reload, replay, large and hostile modules on the real agent, with a real firewall.
 
 mod chains;
+mod engines;
 mod events;
 mod modules;
 mod reload;
@@ -17,6 +18,7 @@ use knockgate_tests::harness;
 fn main() -> ExitCode {
     harness::run(|| {
         let mut stories = chains::stories();
+        stories.extend(engines::stories());
         stories.extend(events::stories());
         stories.extend(reload::stories());
         stories.extend(replay::stories());

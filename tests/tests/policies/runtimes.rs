@@ -16,7 +16,7 @@ const COMPILING: Duration = Duration::from_secs(60);
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![story(
-        "a Go module is loaded at the start and a JavaScript component at run time and they decide alike",
+        "a Go module is compiled at the start and a JavaScript component at run time and they decide alike",
         decide_alike,
     )]
 }
@@ -26,7 +26,7 @@ fn decide_alike(lab: &Lab) -> Result<()> {
     install(lab, "changing", &module("changing", "packet", DENIES)?)?;
     let rights = "wasi = \"inert\"\n";
     let sections = format!(
-        "[policy]\n[policy.services]\nssh = [\"go\"]\nweb = [\"changing\"]\n{}{rights}{}{rights}",
+        "[policy]\nengine = \"compiler\"\n[policy.services]\nssh = [\"go\"]\nweb = [\"changing\"]\n{}{rights}{}{rights}",
         section(lab, "go"),
         section(lab, "changing")
     );

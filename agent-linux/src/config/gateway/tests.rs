@@ -205,6 +205,7 @@ fn what_only_a_server_has_is_refused_at_its_line_with_what_a_gateway_has_instead
         (16, "[policy-module.a]\nbuilt-in = \"office-hours\"\nwasi = \"inert\"\n", "14: policy-module.a.wasi is for servers"),
         (17, "[policy-module.\"a.b\"]\nbuilt-in = \"office-hours\"\ncapabilities = [\"open\", \"start\", \"notify\"]\n", "14: policy-module.a.b.capabilities has start notify, which a gateway cannot do"),
         (18, "[service.console]\nid = 5\nprotocol = \"tcp\"\nports = [1]\nhosts = [\"192.0.2.9\"]\n[gateway.console]\nid = 6\n", "12: service.console has the name of the gateway's own console"),
+        (19, "[policy]\nengine = \"compiler\"\n", "13: policy.engine is for servers"),
     ];
     for (case, text, expected) in cases {
         let refused = refused(&with_ssh(text));

@@ -19,6 +19,7 @@ fn every_key_is_read() {
     let config = parsed(&format!(
         r#"
         [policy]
+        engine = "compiler"
         chain = ["networks", "default"]
         shadow = ["hours"]
         time-zone = "Europe/Berlin"
@@ -54,6 +55,7 @@ fn every_key_is_read() {
     assert_eq!((words(&policy.chain), words(&policy.shadow)), (vec!["networks", "default"], vec!["hours"]));
     assert_eq!(policy.services.get(&1).map(|chain| words(chain)), Some(vec!["hours", "networks"]));
     assert_eq!(policy.clients.get("anna").map(|chain| words(chain)), Some(vec!["default"]));
+    assert_eq!(policy.engine, Execution::Compiled);
     assert_eq!(policy.time_zone.as_ref().and_then(TimeZone::iana_name), Some("Europe/Berlin"));
     assert_eq!(policy.keys, [PublicKey::parse(KEY).unwrap()]);
     assert_eq!(

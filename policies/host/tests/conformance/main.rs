@@ -1,4 +1,4 @@
-//! The meaning of the ABI, case by case: each runs on Cranelift in both profiles, on Pulley and on wasmi, and all agree in
+//! The meaning of the ABI, case by case: each runs on Cranelift and on Pulley in both profiles, and on wasmi, and all agree in
 //! verdict, actions, refusals, what was loaded and log; Cranelift and Pulley also in fuel, whatever the compiler's settings.
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
@@ -12,8 +12,8 @@ use cases::{CASES, Case, DEEP_CASES, EDGE_CASES};
 use knockgate_policy_host::parameter::Parameter;
 use knockgate_policy_host::second::SecondPolicy;
 use knockgate_policy_host::{
-    Capabilities, Capability, Decision, Event, LoadError, LogLevel, MemoryState, Policy, PolicyEngine,
-    Profile, Rights, StateStore, Verdict,
+    Capabilities, Capability, Decision, Event, Execution, LoadError, LogLevel, MemoryState, Policy,
+    PolicyEngine, Profile, Rights, StateStore, Verdict,
 };
 use stage::knock;
 
@@ -31,7 +31,7 @@ fn every_case_is_decided_alike_by_every_engine() {
         agree(case, &decisions);
     }
     for case in EDGE_CASES {
-        let [_on_server, on_edge @ ..] = engines.decide(case.0, &module(case.1), &case.2());
+        let [_compiled, _interpreted, on_edge @ ..] = engines.decide(case.0, &module(case.1), &case.2());
         agree(case, &on_edge);
     }
 }
@@ -115,33 +115,36 @@ fn what_a_host_cannot_do_is_not_on_this_host_if_it_is_optional_and_refused_by_it
     }
 }
 
-/// Cranelift in both profiles, which have different compiler settings, and Pulley. wasmi needs no engine.
+/// Cranelift and Pulley, each in both profiles, which have different settings. wasmi needs no engine.
 struct Engines {
-    engines: [PolicyEngine; 3],
+    engines: [PolicyEngine; 4],
     supported: Capabilities,
 }
 
 impl Engines {
     fn new(supported: Capabilities) -> Self {
         let engines = [
-            PolicyEngine::new(Profile::Server, supported),
+            PolicyEngine::of_server(Execution::Compiled, supported),
+            PolicyEngine::of_server(Execution::Interpreted, supported),
             PolicyEngine::new(Profile::Edge, supported),
             PolicyEngine::on_pulley(Profile::Edge, supported),
         ];
         Self { engines: engines.map(Result::unwrap), supported }
     }
 
-    fn load(&self, name: &str, module: &[u8]) -> [Policy; 3] {
+    fn load(&self, name: &str, module: &[u8]) -> [Policy; 4] {
         self.engines.each_ref().map(|engine| {
             engine.load(name, module, &rights()).unwrap_or_else(|error| panic!("{name}: {error}"))
         })
     }
 
-    fn decide(&self, name: &str, module: &[u8], event: &Event) -> [(&'static str, Decision); 4] {
-        let [server, edge, pulley] = self.load(name, module).map(|policy| policy.decide(event, &state()));
+    fn decide(&self, name: &str, module: &[u8], event: &Event) -> [(&'static str, Decision); 5] {
+        let [compiled, interpreted, edge, pulley] =
+            self.load(name, module).map(|policy| policy.decide(event, &state()));
         let second = self.second(module).unwrap_or_else(|error| panic!("{name}: {error}"));
         [
-            ("Cranelift, server", server),
+            ("Cranelift, server", compiled),
+            ("Pulley, server", interpreted),
             ("Cranelift, edge", edge),
             ("Pulley, edge", pulley),
             ("wasmi, edge", second.decide(event, &state())),

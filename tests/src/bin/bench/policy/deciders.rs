@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use knockgate_policy_host::{
-    Capabilities, Cause, Client, Event, HostKind, InLine, LocalTime, MemoryState, Policy, PolicyEngine,
-    Profile, Request, Rights, ServiceRight, Source, StateStore, Wasi, builtin, text,
+    Capabilities, Cause, Client, Event, Execution, HostKind, InLine, LocalTime, MemoryState, Policy,
+    PolicyEngine, Request, Rights, ServiceRight, Source, StateStore, Wasi, builtin, text,
 };
 
 const BUILT: &str = "target/policies";
@@ -107,8 +107,8 @@ impl Loaded {
 /// The built-in policy first: it is the one that the others are compared with.
 pub(super) fn deciders() -> Result<Vec<Decider>> {
     let engines = [
-        PolicyEngine::new(Profile::Server, Capabilities::ALL)?,
-        PolicyEngine::on_pulley(Profile::Server, Capabilities::ALL)?,
+        PolicyEngine::of_server(Execution::Compiled, Capabilities::ALL)?,
+        PolicyEngine::of_server(Execution::Interpreted, Capabilities::ALL)?,
     ];
     let mut deciders = vec![decider(&engines, "the built-in policy", builtin::DEFAULT)?];
     for (name, file) in EXAMPLES {
