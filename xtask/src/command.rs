@@ -19,7 +19,7 @@ usage: cargo xtask COMMAND
   man         man pages and completions of every program, into target/dist/stage/papers
   dist        Debian packages of agent, client and policy tool, into target/dist; [--profile release|dev]
   dist --test       installs them in a clean root, guards, knocks, upgrades, removes and purges; [--profile release|dev]
-  dist --check-reproducible  makes them in two folders and compares; takes two release builds
+  dist --check-reproducible  makes them in two folders and compares; takes two builds; [--profile release|dev]
   gateway build     the firmware of gateways, into target/gateway; [--board qemu-riscv32|cortex-m4|stm32h743]
   gateway image     a demo site's image in target/gateway/site; [--config FILE OPTIONS] what `knockgated gateway image` makes of them
   gateway run       a gateway in QEMU, somebody in front of it and a machine behind it; says how to reach whom

@@ -4,6 +4,7 @@
 //! [`install`] tries them in a clean root, [`reproducible`] makes them twice. The same sources make the same bytes: the time in the
 //! packages is that of the last commit, or `SOURCE_DATE_EPOCH`, and no path of the machine is in the programs.
 
+mod changelog;
 mod deb;
 mod install;
 mod reproducible;
@@ -24,7 +25,7 @@ pub(crate) enum Wanted {
     Packages(Build),
     /// Packages, and what becomes of a machine on which they are installed.
     Test(Build),
-    Reproducible,
+    Reproducible(Build),
 }
 
 /// How the programs are built.
@@ -36,8 +37,18 @@ pub(crate) enum Build {
     Dev,
 }
 
+impl Build {
+    /// As the command line calls it.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "dev",
+        }
+    }
+}
+
 impl Wanted {
-    /// `[--profile release|dev] [--test]` or `--check-reproducible`; `None` if it is anything else.
+    /// `[--profile release|dev] [--test|--check-reproducible]`; `None` if it is anything else.
     pub(crate) fn from(options: &[String]) -> Option<Self> {
         let words: Vec<&str> = options.iter().map(String::as_str).collect();
         Some(match words.as_slice() {
@@ -45,7 +56,10 @@ impl Wanted {
             ["--profile", "dev"] => Self::Packages(Build::Dev),
             ["--test"] | ["--profile", "dev", "--test"] => Self::Test(Build::Dev),
             ["--profile", "release", "--test"] => Self::Test(Build::Release),
-            ["--check-reproducible"] => Self::Reproducible,
+            ["--check-reproducible"] | ["--profile", "release", "--check-reproducible"] => {
+                Self::Reproducible(Build::Release)
+            }
+            ["--profile", "dev", "--check-reproducible"] => Self::Reproducible(Build::Dev),
             _ => return None,
         })
     }
@@ -55,7 +69,7 @@ pub(crate) fn run(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
     match wanted {
         Wanted::Packages(build) => packages(steps, *build),
         Wanted::Test(build) => test(steps, *build),
-        Wanted::Reproducible => reproducible::check(steps),
+        Wanted::Reproducible(build) => reproducible::check(steps, *build),
     }
 }
 
@@ -69,10 +83,11 @@ pub(crate) fn man(steps: &mut Steps) -> Result<()> {
 fn packages(steps: &mut Steps, build: Build) -> Result<()> {
     steps.step("dist: cargo-deb", deb::install)?;
     steps.step("dist: programs and papers", || stage::all(build, last_change()?))?;
-    for made in steps.step("dist: packages", || deb::make(build, last_change()?, &deb::Output::packages()))? {
-        note(made.display());
+    let made = steps.step("dist: packages", || deb::make(build, last_change()?, &deb::Output::packages()))?;
+    for package in &made {
+        note(package.display());
     }
-    Ok(())
+    steps.step("dist: lintian", || deb::check(&made))
 }
 
 /// Installs, uses, upgrades, removes and purges the packages in a clean root.

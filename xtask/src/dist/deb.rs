@@ -14,6 +14,8 @@ const VERSION: &str = "3.8.0";
 const TOOLS: &str = "target/tools";
 /// As `packaging/Cargo.toml` calls them.
 const VARIANTS: [&str; 3] = ["agent", "client", "policy"];
+/// What they are called where they are installed.
+pub(super) const NAMES: [&str; 3] = ["knockgated", "knockgate", "knockgate-policy"];
 
 /// Where packages go, and which version they say they are.
 pub(super) struct Output {
@@ -64,6 +66,17 @@ pub(super) fn make(build: Build, last_change: u64, output: &Output) -> Result<Ve
         tool::run(&mut cargo_deb)?;
     }
     made(&output.folder)
+}
+
+/// What Debian's own checker finds in them. What it may find, and why, is in `packaging/lintian`.
+pub(super) fn check(packages: &[PathBuf]) -> Result<()> {
+    if tool::find("lintian").is_none() {
+        note("skipped: lintian is not installed (Debian's package lintian)");
+        return Ok(());
+    }
+    let mut lintian = Command::new("lintian");
+    lintian.args(["--allow-root", "--tag-display-limit", "0", "--fail-on", "error,warning"]);
+    tool::run(lintian.args(packages))
 }
 
 /// The packages in a folder, in the order of their names.

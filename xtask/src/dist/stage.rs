@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Build, FOLDER, empty};
+use super::{Build, FOLDER, changelog, deb, empty};
 use crate::step::note;
 use crate::{bare, tool};
 
@@ -13,7 +13,7 @@ const PROGRAMS: [&str; 3] = ["knockgated", "knockgate", "knockgate-policy"];
 /// A client for this target needs no library at all: musl is linked into it.
 const STATIC: &str = "x86_64-unknown-linux-musl";
 
-/// Programs, man pages and completions.
+/// Programs, man pages, completions and changelogs.
 pub(super) fn all(build: Build, last_change: u64) -> Result<()> {
     let bin = Path::new(FOLDER).join("stage/bin");
     empty(&bin)?;
@@ -26,7 +26,7 @@ pub(super) fn all(build: Build, last_change: u64) -> Result<()> {
     papers(last_change)
 }
 
-/// Man pages and completions, by the program that knows all command lines.
+/// Man pages and completions, by the program that knows all command lines, and changelogs.
 pub(super) fn papers(last_change: u64) -> Result<()> {
     tool::run(tool::cargo().args([
         "build",
@@ -39,7 +39,8 @@ pub(super) fn papers(last_change: u64) -> Result<()> {
     let folder = Path::new(FOLDER).join("stage/papers");
     empty(&folder)?;
     let mut writer = Command::new(tool::target().join("debug/knockgate-packaging"));
-    tool::run(writer.arg(folder).arg(day(last_change)?))
+    tool::run(writer.arg(&folder).arg(day(last_change)?))?;
+    changelog::write(&folder.join("changelog"), &deb::NAMES, last_change)
 }
 
 fn built(build: Build) -> Result<Vec<PathBuf>> {
@@ -82,17 +83,23 @@ fn cargo_for_people(arguments: &[&str]) -> Result<()> {
 
 /// A release build in which no path of this machine is left.
 fn release_cargo(more: &[String]) -> Result<Command> {
-    let mut flags = vec![remap(&std::env::current_dir()?, "/knockgate")];
+    let mut flags = remaps(&std::env::current_dir()?)?;
+    flags.extend_from_slice(more);
+    let mut cargo = tool::cargo();
+    cargo.env("RUSTFLAGS", flags.join(" ")).args(["build", "--quiet", "--release", "--locked"]);
+    Ok(cargo)
+}
+
+/// Compiler flags by which a build of these sources has no path of the machine in it.
+pub(super) fn remaps(sources: &Path) -> Result<Vec<String>> {
+    let mut flags = vec![remap(sources, "/knockgate")];
     if let Some(home) = cargo_home() {
         flags.push(remap(&home, "/cargo"));
     }
     // Where the library's source is installed, its places in panics are those of this machine.
     let sysroot = tool::output(Command::new("rustc").args(["--print", "sysroot"]))?;
     flags.push(remap(&Path::new(sysroot.trim()).join("lib/rustlib/src/rust"), "/rustc"));
-    flags.extend_from_slice(more);
-    let mut cargo = tool::cargo();
-    cargo.env("RUSTFLAGS", flags.join(" ")).args(["build", "--quiet", "--release", "--locked"]);
-    Ok(cargo)
+    Ok(flags)
 }
 
 fn remap(from: &Path, to: &str) -> String {
