@@ -57,7 +57,7 @@ pub(crate) fn noticed(config: &Config) -> &'static str {
 }
 
 /// `1 client`, `2 clients`.
-pub(crate) fn counted(count: usize, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
+pub(crate) fn counted<N: PartialEq + From<u8> + std::fmt::Display>(count: N, thing: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
     format!("{count} {thing}{plural}")
 }

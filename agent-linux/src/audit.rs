@@ -31,7 +31,7 @@ use writer::Writer;
 pub use chain::Link;
 pub use decision::{Decided, Heard, Opinion, Waits};
 pub(crate) use lines::Lines;
-pub use noise::Noise;
+pub use noise::{Noise, NoiseFrom};
 pub use record::{AuditRecord, Names};
 pub(crate) use series::Series;
 pub(crate) use verify::{Finding, Point, verify};

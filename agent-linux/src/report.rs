@@ -5,6 +5,7 @@
 
 mod bins;
 mod chart;
+mod gaps;
 mod histogram;
 mod html;
 mod tally;
@@ -63,6 +64,7 @@ impl Report {
                 tally.take(&record.unwrap_or_default());
             }
         }
+        tally.end();
         Ok(Self { gate, tally, chain })
     }
 

@@ -2,6 +2,8 @@
 
 #[path = "admin/audit.rs"]
 mod audit;
+#[path = "admin/browser.rs"]
+mod browser;
 #[path = "admin/gateway.rs"]
 mod gateway;
 #[path = "admin/import.rs"]

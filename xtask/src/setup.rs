@@ -33,7 +33,7 @@ struct Need {
     packages: &'static [&'static [&'static str]],
 }
 
-const NEEDS: [Need; 18] = [
+const NEEDS: [Need; 19] = [
     // The client that static sequences are for, and the daemon to compare with. Debian does not start it: its file in /etc/default
     // says so, and its unit is not enabled.
     Need {
@@ -90,6 +90,11 @@ const NEEDS: [Need; 18] = [
         what: "mandoc, which finds mistakes in man pages",
         present: || tool::find("mandoc").is_some(),
         packages: &[&["mandoc"]],
+    },
+    Need {
+        what: "chromium, which draws the page of a report",
+        present: || tool::find("chromium").is_some(),
+        packages: &[&["chromium"]],
     },
     Need {
         what: "mmdebstrap, for a clean machine to install packages on",

@@ -26,6 +26,15 @@ pub struct Noise {
     pub lost: u64,
 }
 
+/// A prefix that much of it came from, as far as addresses can be believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NoiseFrom {
+    /// An IPv4 /24 or an IPv6 /48.
+    pub prefix: String,
+    /// At least so many.
+    pub packets: u64,
+}
+
 impl Noise {
     /// Whether there was none.
     pub fn is_silence(&self) -> bool {

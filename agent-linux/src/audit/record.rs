@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::Decided;
 use super::chain::Link;
-use super::noise::Noise;
+use super::noise::{Noise, NoiseFrom};
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,6 +35,8 @@ pub enum AuditRecord {
         within_seconds: u64,
         #[serde(flatten)]
         noise: Noise,
+        /// The prefixes that at least a hundredth of it came from each, the heaviest first. What has no source is not among it.
+        from: Vec<NoiseFrom>,
     },
     Offered {
         client: String,

@@ -88,10 +88,11 @@ fn a_line_that_a_crash_cut_off_spoils_no_other() {
 #[test]
 fn a_minute_of_noise_is_one_record_with_its_counters() {
     let noise = Noise { unsealed: 1_000_000, over_budget: 7, ..Noise::default() };
-    let record = serde_json::to_value(AuditRecord::Noise { within_seconds: 60, noise }).unwrap();
+    let from = vec![NoiseFrom { prefix: "192.0.2.0/24".into(), packets: 900_000 }];
+    let record = serde_json::to_value(AuditRecord::Noise { within_seconds: 60, noise, from }).unwrap();
     let expected = serde_json::json!({
         "event": "noise", "within-seconds": 60, "unsealed": 1_000_000, "over-budget": 7, "unanswered": 0, "probes": 0,
-        "incomplete": 0, "foreign": 0, "unreadable": 0, "lost": 0,
+        "incomplete": 0, "foreign": 0, "unreadable": 0, "lost": 0, "from": [{"prefix": "192.0.2.0/24", "packets": 900_000}],
     });
     assert_eq!(record, expected);
 }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::Report;
 use super::chart::{self, Series};
-use super::tally::{DURATIONS, Tally};
-use super::text::{chain, micros, moment, noise, width};
+use super::tally::{DURATIONS, Judge, Tally};
+use super::text::{all_gaps, chain, micros, moment, noise, sources, width};
 
 const STYLE: &str = include_str!("page.css");
 /// Rows of a table; what is beyond is one more row.
@@ -18,7 +18,9 @@ pub(super) fn page(report: &Report) -> String {
     let title = format!("Knockgate: {gate}");
     let title = escaped(&title);
     let (since, until) = (moment(tally.span.since), moment(tally.span.until));
-    let body = [figures(report), over_time(tally), tables(tally), policies(tally), lockouts(tally)].concat();
+    let body =
+        [figures(report), over_time(tally), tables(tally), policies(tally), lockouts(tally), gaps(tally)]
+            .concat();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -60,7 +62,7 @@ fn figures(report: &Report) -> String {
         (chart::short(tally.refused.sum()), "refused", ""),
         (chart::short(tally.lockouts), "lockouts", ""),
         (chart::short(tally.noise.sum()), "packets of noise", ""),
-        (chart::short(tally.lost), "records lost", if tally.lost > 0 { "bad" } else { "" }),
+        (chart::short(tally.gaps.count), "gaps in the log", if tally.gaps.count > 0 { "bad" } else { "" }),
         (state.0.to_owned(), "chain of the log", state.1),
     ];
     let one = |(figure, what, class): &(String, &str, &str)| {
@@ -144,9 +146,33 @@ fn tables(tally: &Tally) -> String {
         ),
         table("Why grants were closed", "reason", &["grants"], &tally.closings.highest(ROWS)),
         table("Noise by kind", "kind", &["packets"], &noise(tally)),
+        table(
+            "Noise by prefix",
+            "prefix, which may be forged",
+            &["packets, at least"],
+            &sources(tally, ROWS),
+        ),
+        table("What policies decided", "policy", &["let in", "not"], &decisions(tally)),
         table("Knock books, the lowest first", "client", &["knocks left"], &books),
     ]
     .concat()
+}
+
+/// For each policy how often it let somebody in, and how often it denied or failed. One that left the question to others did neither.
+fn decisions(tally: &Tally) -> Rows {
+    let of = |judge: &Judge| {
+        let said = |words: &[&str]| {
+            judge
+                .verdicts
+                .highest(8)
+                .iter()
+                .filter(|(word, _)| words.contains(&word.as_str()))
+                .map(|(_, [count, _])| count)
+                .sum()
+        };
+        [said(&["commit"]), said(&["deny", "failed"])]
+    };
+    tally.policies.iter().map(|(name, judge)| (name.clone(), of(judge))).take(ROWS).collect()
 }
 
 /// A table with a bar in each row: green for the first figure, red for the second.
@@ -230,5 +256,27 @@ fn lockouts(tally: &Tally) -> String {
     }
     format!(
         "<section class=\"wide\"><h2>The last lockouts</h2><table><thead><tr><th scope=\"col\">time</th><th scope=\"col\">who</th><th scope=\"col\" class=\"number\">for</th></tr></thead><tbody>\n{rows}</tbody></table></section>\n"
+    )
+}
+
+/// Times of which the log tells nothing, or not all.
+fn gaps(tally: &Tally) -> String {
+    let mut rows = String::new();
+    for gap in tally.gaps.listed.iter().rev() {
+        let _ = writeln!(
+            rows,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
+            moment(gap.from),
+            moment(gap.until),
+            escaped(&gap.what.words())
+        );
+    }
+    if rows.is_empty() {
+        return "<section class=\"wide\"><h2>Gaps</h2><p class=\"none\">None in this time.</p></section>\n"
+            .to_owned();
+    }
+    format!(
+        "<section class=\"wide\"><h2>Gaps</h2><p class=\"keys\">{}</p><table><thead><tr><th scope=\"col\">from</th><th scope=\"col\">until</th><th scope=\"col\">what is missing</th></tr></thead><tbody>\n{rows}</tbody></table></section>\n",
+        escaped(&all_gaps(tally))
     )
 }

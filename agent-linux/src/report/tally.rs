@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::Value;
 
 use super::bins::{Bins, Span};
+use super::gaps::Gaps;
 use super::histogram::Histogram;
 use super::seconds;
 use super::top::Top;
@@ -50,6 +51,8 @@ pub(super) struct Tally {
     pub(super) services: Top,
     pub(super) reasons: Top,
     pub(super) noise_kinds: [u64; NOISE.len()],
+    /// By prefix, and of it what no prefix was told of.
+    pub(super) noise_from: Top,
     pub(super) durations: [u64; DURATIONS.len()],
     pub(super) closings: Top,
     pub(super) policies: BTreeMap<String, Judge>,
@@ -57,8 +60,7 @@ pub(super) struct Tally {
     pub(super) last_lockouts: VecDeque<Lockout>,
     /// Of each client's book, what was left last.
     pub(super) books: BTreeMap<String, u64>,
-    pub(super) gaps: u64,
-    pub(super) lost: u64,
+    pub(super) gaps: Gaps,
     pub(super) starts: u64,
     open: BTreeMap<u64, u64>,
 }
@@ -89,14 +91,14 @@ impl Tally {
             services: Top::default(),
             reasons: Top::default(),
             noise_kinds: [0; NOISE.len()],
+            noise_from: Top::default(),
             durations: [0; DURATIONS.len()],
             closings: Top::default(),
             policies: BTreeMap::new(),
             lockouts: 0,
             last_lockouts: VecDeque::new(),
             books: BTreeMap::new(),
-            gaps: 0,
-            lost: 0,
+            gaps: Gaps::new(span),
             starts: 0,
             open: BTreeMap::new(),
         }
@@ -104,13 +106,18 @@ impl Tally {
 
     /// Counts a record, if it is one and of that time.
     pub(super) fn take(&mut self, record: &Value) {
-        let Some(time) = record["time"].as_str().and_then(seconds) else { return };
+        let Some(time) = record["time"].as_str().and_then(seconds).filter(|time| *time < self.span.until)
+        else {
+            return;
+        };
+        let event = text(record, "event");
+        self.gaps.take(time, event, number(record, "records"));
         if !self.span.contains(time) {
             return;
         }
         self.records += 1;
         let at = self.span.at(time);
-        match text(record, "event") {
+        match event {
             "started" => self.starts += 1,
             "grant-opened" => self.opened(record, time, at),
             "grant-closed" => self.closed(record, time),
@@ -120,10 +127,6 @@ impl Tally {
             "decision" => self.decided(record),
             "lockout" => self.locked_out(record, time),
             "offered" => self.offered(record),
-            "lost" => {
-                self.gaps += 1;
-                self.lost = self.lost.saturating_add(number(record, "records"));
-            }
             _ => {}
         }
     }
@@ -156,12 +159,25 @@ impl Tally {
         }
     }
 
+    /// There are no more records.
+    pub(super) fn end(&mut self) {
+        self.gaps.end();
+    }
+
     fn noise(&mut self, record: &Value, at: usize) {
+        let mut rest: u64 = 0;
         for ((key, _), sum) in NOISE.iter().zip(&mut self.noise_kinds) {
             let count = number(record, key);
             *sum = sum.saturating_add(count);
+            rest = rest.saturating_add(count);
             self.noise.add(at, count);
         }
+        for source in record["from"].as_array().into_iter().flatten() {
+            let packets = number(source, "packets");
+            self.noise_from.first(text(source, "prefix"), packets);
+            rest = rest.saturating_sub(packets);
+        }
+        self.noise_from.nameless(rest);
     }
 
     fn decided(&mut self, record: &Value) {

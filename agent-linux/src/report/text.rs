@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::Report;
+use super::gaps::{Gap, Gaps};
 use super::tally::{NOISE, Tally};
 use crate::admin::counted;
 
@@ -42,23 +43,43 @@ pub(super) fn summary(report: &Report) -> String {
     if !reasons.is_empty() {
         let _ = writeln!(text, "refusals  {}", reasons.join(", "));
     }
+    let sources = sources(tally, 5);
+    if !sources.is_empty() {
+        let sources: Vec<_> =
+            sources.iter().map(|(prefix, [count, _])| format!("{}: {count}", plain(prefix))).collect();
+        let _ = writeln!(text, "from      {}", sources.join("\n          "));
+    }
+    let gaps: Vec<_> = tally.gaps.listed.iter().rev().take(5).map(gap).collect();
+    if !gaps.is_empty() {
+        let _ = writeln!(text, "gaps      {}\n          {}", all_gaps(tally), gaps.join("\n          "));
+    }
     let _ = writeln!(text, "chain     {}", chain(report));
     text
 }
 
+/// Prefixes that noise came from, and all others as one; nothing where no prefix is known.
+pub(super) fn sources(tally: &Tally, rows: usize) -> Vec<(String, [u64; 2])> {
+    if tally.noise_from.has_names() { tally.noise_from.highest(rows) } else { Vec::new() }
+}
+
+/// `2: 3m without an agent, 5 records lost`.
+pub(super) fn all_gaps(tally: &Tally) -> String {
+    let Gaps { count, away, lost, .. } = &tally.gaps;
+    let away = humantime::format_duration(Duration::from_secs(*away));
+    format!("{count}: {away} without an agent, {} lost", counted(*lost, "record"))
+}
+
+fn gap(gap: &Gap) -> String {
+    format!("{} to {}: {}", moment(gap.from), moment(gap.until), gap.what.words())
+}
+
 /// What the chain says, in a sentence.
 pub(super) fn chain(report: &Report) -> String {
-    let (chain, Tally { gaps, lost, .. }) = (&report.chain, &report.tally);
-    let whole = match &chain.broken {
+    let chain = &report.chain;
+    match &chain.broken {
         None => format!("whole: {} records in {}", chain.records, counted(chain.files, "file")),
         Some(broken) => format!("broken at {broken}"),
-    };
-    let lost = if *gaps > 0 {
-        format!("; {lost} records could not be written in this time, in {gaps} gaps")
-    } else {
-        String::new()
-    };
-    format!("{whole}{lost}")
+    }
 }
 
 /// The kinds of noise that there was.

@@ -25,6 +25,16 @@ impl Top {
         self.add(name, [0, count]);
     }
 
+    /// Counts the first of the two for nobody who is named.
+    pub(super) fn nameless(&mut self, count: u64) {
+        let [first, _] = &mut self.others;
+        *first = first.saturating_add(count);
+    }
+
+    pub(super) fn has_names(&self) -> bool {
+        !self.counts.is_empty()
+    }
+
     fn add(&mut self, name: &str, more: [u64; 2]) {
         let name: String = name.chars().take(LONGEST).collect();
         let has_room = self.counts.len() < MOST_NAMES || self.counts.contains_key(&name);

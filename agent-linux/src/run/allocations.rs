@@ -42,7 +42,7 @@ fn a_knock_takes_no_memory_until_its_port_is_open_and_noise_takes_none_at_all() 
     assert_eq!(driver.firewall.grants().unwrap().grants.len(), 1);
 
     let counted = allocation_counter::measure(|| noise(&mut driver));
-    assert_eq!((counted.count_total, driver.noise.noise().unsealed), (0, 100_000));
+    assert_eq!((counted.count_total, driver.noise.strangers().since_start["unsealed"]), (0, 100_000));
 }
 
 fn noise(driver: &mut Driver) {

@@ -39,7 +39,7 @@ use super::input::{Call, Input};
 use super::keeper::Keeper;
 use super::lease::Renewal;
 use super::ledger::{Entry, Ledger};
-use super::noise::{self, NoiseMeter};
+use super::noise::{NoiseMeter, Nuisance};
 use super::peers::{Back, Peers};
 use super::scribe::Scribe;
 use super::spares::{self, Spares};
@@ -110,8 +110,8 @@ impl Driver {
         self.keeper.finish();
         self.save_counters();
         self.noise.add_up(watched);
-        if let Some((noise, within_seconds)) = self.noise.close(time::Instant::now()) {
-            noise::tell(&self.audit, noise, within_seconds);
+        if let Some(minute) = self.noise.close(time::Instant::now()) {
+            minute.tell(&self.audit);
         }
         self.stop(stop)
     }
@@ -200,7 +200,7 @@ impl Driver {
                 true
             }
             Err(Silence { refusal, client }) => {
-                self.noise.noise().unanswered += 1;
+                self.noise.count(Nuisance::Unanswered, source);
                 self.trails.silent(now.unix, source, Ignored::Refused(refusal), client);
                 tracing::debug!(%source, refusal = refusal.word(), "met with silence");
                 false
@@ -213,12 +213,12 @@ impl Driver {
     fn admit(&mut self, now: Now, source: IpAddr, way: Way, message: &Message) -> Option<Unsealed> {
         let Some(unsealed) = self.gate.doorkeeper().unseal(message) else {
             self.gate.handle_noise(1);
-            self.noise.noise().unsealed += 1;
+            self.noise.count(Nuisance::Unsealed, source);
             self.trails.unsealed(now.unix, source);
             return None;
         };
         if !self.budgets.take(now.instant, source, way) {
-            self.noise.noise().over_budget += 1;
+            self.noise.count(Nuisance::OverBudget, source);
             self.trails.silent(now.unix, source, Ignored::OverBudget, None);
             return None;
         }
@@ -244,7 +244,7 @@ impl Driver {
                 self.mind_the_log();
                 self.gate.handle_static(now, door, source);
             }
-            Probed::TooMany => self.noise.noise().over_budget += 1,
+            Probed::TooMany => self.noise.count(Nuisance::OverBudget, source),
             Probed::Incomplete => {}
         }
         if is_by_holder || matches!(probed, Probed::Complete(_)) {
@@ -258,7 +258,7 @@ impl Driver {
         tracing::trace!(source = %probe.source, port = probe.port, "probe");
         let is_by_holder = self.holders.contains(probe.source);
         if !is_by_holder {
-            self.noise.noise().probes += 1;
+            self.noise.count(Nuisance::Probe, probe.source);
         }
         self.gate.handle_probe(now, probe);
         is_by_holder
@@ -442,8 +442,8 @@ impl Driver {
         self.former_court.take_if(|(since, _)| since.elapsed() > LONGEST_DECISION);
         self.noise.add_up(watched);
         self.noise.second_is_over();
-        if let Some((noise, within_seconds)) = self.noise.due(instant) {
-            noise::tell(&self.audit, noise, within_seconds);
+        if let Some(minute) = self.noise.due(instant) {
+            minute.tell(&self.audit);
         }
         self.look_at_flows();
         self.tell_what_was_missed();

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use knockgate_agent::audit::{Audit, AuditRecord, Rotation};
 use serde_json::Value;
@@ -14,16 +15,16 @@ use super::scene::{Said, Scene};
 /// What a file is when the next record puts it away.
 const ALWAYS_FULL: Rotation = Rotation { size: 1, age: None, keep: 15 };
 /// Text that a page or a terminal would act upon, of a client or a policy that means harm.
-const HOSTILE: &str = "</td><script>alert('x')</script>\u{1b}[2J\u{202e}";
+pub(super) const HOSTILE: &str = "</td><script>alert('x')</script>\u{1b}[2J\u{202e}";
 
 /// A gate with a log.
-struct Logged {
-    scene: Scene,
+pub(super) struct Logged {
+    pub(super) scene: Scene,
     log: PathBuf,
 }
 
 impl Logged {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let scene = Scene::ready();
         let log = scene.path().join("log/audit.jsonl");
         fs::create_dir_all(log.parent().unwrap()).unwrap();
@@ -44,6 +45,11 @@ impl Logged {
     fn write(&self, rotation: Rotation, records: impl IntoIterator<Item = AuditRecord>) {
         let audit = Audit::open_with(&self.log, rotation).unwrap();
         records.into_iter().for_each(|record| audit.write(record));
+    }
+
+    /// The same of what happened at `time`.
+    pub(super) fn write_at(&self, time: SystemTime, record: AuditRecord) {
+        Audit::open(&self.log).unwrap().write_at(time, record);
     }
 
     /// In the order of their records.
@@ -75,7 +81,7 @@ impl Logged {
         said.err
     }
 
-    fn page(&self) -> String {
+    pub(super) fn page(&self) -> String {
         self.scene.run(&["report", "--since", "1d", "--html", "page.html"]).good();
         fs::read_to_string(self.scene.path().join("page.html")).unwrap()
     }

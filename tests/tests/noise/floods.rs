@@ -48,6 +48,12 @@ fn stranger(number: u64) -> SocketAddr {
     SocketAddr::new(address.into(), 1_024 + u16::try_from(number % 30_000).unwrap_or_default())
 }
 
+/// Somebody of one prefix. Source: RFC 5737.
+fn heaviest(number: u64) -> SocketAddr {
+    let host = u8::try_from(number / 10 % 256).unwrap_or_default();
+    SocketAddr::from(([203, 0, 113, host], 1_024))
+}
+
 fn flood_of_first_step(lab: &Lab) -> Result<Flood> {
     let to = lab.gate.at(Family::V4, STEPS[0]);
     Flood::start(&lab.stranger, None, move |number| (stranger(number), to, Opening::Syn))
@@ -122,7 +128,10 @@ fn door_key(lab: &Lab) -> Result<()> {
 fn one_line(lab: &Lab) -> Result<()> {
     let scene = gate_with(lab, LAB)?;
     let before = bytes_of_log(&scene)?;
-    let flood = flood_of_first_step(lab)?;
+    let to = lab.gate.at(Family::V4, STEPS[0]);
+    // One in ten is of the same prefix.
+    let from = |number| if number % 10 == 0 { heaviest(number) } else { stranger(number) };
+    let flood = Flood::start(&lab.stranger, None, move |number| (from(number), to, Opening::Syn))?;
     waiting::until_true("enough of a flood", A_MINUTE, || flood.sent() >= PACKETS)?;
     let sent = flood.stop()?;
     waiting::until_true("a record of the noise", A_MINUTE, || {
@@ -136,6 +145,13 @@ fn one_line(lab: &Lab) -> Result<()> {
     waiting::until_true("a line for each record", A_SECOND, || (told.len()..=2).contains(&lines()))?;
     let seen = told.iter().filter_map(|record| record["probes"].as_u64()).sum::<u64>();
     ensure!(seen > 0 && seen <= sent, "{sent} packets were sent: {told:?}");
+    let Some(most) = told.iter().max_by_key(|record| record["probes"].as_u64()) else { return Ok(()) };
+    let [heaviest, probes] = [&most["from"][0], &most["probes"]];
+    let (packets, probes) = heaviest["packets"].as_u64().zip(probes.as_u64()).context("no counts")?;
+    ensure!(
+        heaviest["prefix"] == "203.0.113.0/24" && packets > probes / 20 && packets < probes / 5,
+        "{most}"
+    );
     must_be_cheap(&scene, before, sent)
 }
 
