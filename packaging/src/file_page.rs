@@ -36,6 +36,14 @@ pub const ALL: &[&FilePage] = &[
         see_also: "knockgated(8)",
     },
     &FilePage {
+        name: "knockgate-audit",
+        program: "knockgated",
+        about: "what the audit log of knockgated says, and how it is checked",
+        document: "audit-log.md",
+        headings: &[],
+        see_also: "agent.toml(5), knockgated(8), knockgated-audit-verify(8), knockgated-report(8)",
+    },
+    &FilePage {
         name: "knockgate-config",
         program: "knockgate",
         about: "settings of the client knockgate",
@@ -65,6 +73,7 @@ pub const ALL: &[&FilePage] = &[
 fn document(name: &str) -> Result<&'static str> {
     Ok(match name {
         "agent-toml.md" => include_str!("../../docs/agent-toml.md"),
+        "audit-log.md" => include_str!("../../docs/audit-log.md"),
         "client.md" => include_str!("../../docs/client.md"),
         "knockgate-policy.md" => include_str!("../../docs/knockgate-policy.md"),
         "protocol.md" => include_str!("../../docs/protocol.md"),
