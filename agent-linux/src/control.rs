@@ -26,5 +26,7 @@ pub use listing::{ClientSeen, LastKnock, LockedOut, OpenGrant};
 pub use protocol::{Need, Reply, Request, VERSION};
 pub use server::{Asked, Caller, Desk, serve};
 pub use sockets::{Door, SocketError, Sockets};
-pub use status::{BookLevel, Counts, Guarded, Hearing, Knocks, LeaseState, PolicyFigures, Status, Strangers};
+pub use status::{
+    BookLevel, Counts, Guarded, Hearing, Knocks, LeaseState, ModuleInForce, PolicyFigures, Status, Strangers,
+};
 pub use why::{Attempt, Memory, Passed, Step, Why};

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::counted;
 use super::running::{Form, ask, json, span, unexpected};
-use crate::control::{BookLevel, Guarded, Hearing, LeaseState, PolicyFigures, Reply, Request, Status};
+use crate::control::{
+    BookLevel, Guarded, Hearing, LeaseState, ModuleInForce, PolicyFigures, Reply, Request, Status,
+};
 
 /// Asks, and prints.
 pub fn run(config: &Path, form: Form) -> anyhow::Result<String> {
@@ -34,8 +36,8 @@ fn text(status: &Status) -> String {
         ("refusals", vec![counts_of(&status.refusals)]),
         ("strangers", strangers(status)),
         ("lease", vec![lease(&status.lease)]),
-        ("audit log", vec![audit(status.audit_lost)]),
-        ("policies", none_if_empty(status.policies.iter().map(policy).collect())),
+        ("audit log", vec![audit(status)]),
+        ("policies", status.modules.iter().map(|module| policy(module, &status.policies)).collect()),
         ("books", none_if_empty(status.books.iter().map(book).collect())),
     ];
     let line = |(name, what): (&str, Vec<String>)| format!("{name:10} {}\n", what.join("\n           "));
@@ -43,9 +45,10 @@ fn text(status: &Status) -> String {
 }
 
 fn service(guarded: &Guarded) -> String {
-    let Guarded { service, protocol, ports, grants } = guarded;
+    let Guarded { service, protocol, ports, grants, policies } = guarded;
     let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
-    format!("{service} {protocol}/{}, {}", ports.join(","), counted(*grants, "grant"))
+    let (ports, grants, policies) = (ports.join(","), counted(*grants, "grant"), policies.join(", "));
+    format!("{service} {protocol}/{ports}, {grants}, asks {policies}")
 }
 
 fn heard(hearing: &Hearing) -> String {
@@ -89,21 +92,28 @@ fn lease(lease: &LeaseState) -> String {
     }
 }
 
-fn audit(lost: u64) -> String {
-    match lost {
-        0 => "nothing was lost".to_owned(),
-        _ => format!("{lost} records could not be written; the log says why"),
+fn audit(status: &Status) -> String {
+    match (status.audit_failing, status.audit_lost) {
+        (true, lost) => format!("cannot be written, {lost} records are missing so far; the log says why"),
+        (false, 0) => "nothing was lost".to_owned(),
+        (false, lost) => format!("{lost} records could not be written; the log says why"),
     }
 }
 
-fn policy(policy: &PolicyFigures) -> String {
-    let PolicyFigures { policy, decisions, failures, median_us, worst_us } = policy;
-    let micros = |us: &Option<u64>| us.map_or("-".to_owned(), |us| format!("{us} us"));
-    format!(
-        "{policy}: {decisions} decisions, {failures} failed; median {}, worst {}",
-        micros(median_us),
-        micros(worst_us)
-    )
+/// What decides, and how it has done so.
+fn policy(module: &ModuleInForce, figures: &[PolicyFigures]) -> String {
+    let ModuleInForce { policy, title, sha256, shadow } = module;
+    let as_shadow = if *shadow { ", as a shadow" } else { "" };
+    let file = sha256.as_ref().map_or("built in".to_owned(), |sha256| format!("SHA-256 {sha256}"));
+    let told = match figures.iter().find(|figures| figures.policy == *policy && !shadow) {
+        Some(PolicyFigures { decisions, failures, median_us, worst_us, .. }) => {
+            let micros = |us: &Option<u64>| us.map_or("-".to_owned(), |us| format!("{us} us"));
+            let (median, worst) = (micros(median_us), micros(worst_us));
+            format!("; {decisions} decisions, {failures} failed; median {median}, worst {worst}")
+        }
+        None => String::new(),
+    };
+    format!("{policy}: {title}, {file}{as_shadow}{told}")
 }
 
 fn book(level: &BookLevel) -> String {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::callers::Callers;
@@ -90,7 +91,8 @@ async fn talk(stream: UnixStream, door: Door, caller: Caller, desk: impl Desk) {
                 (Reply::refused(why), Next::End)
             }
         };
-        let Ok(line) = protocol::encode(&reply) else { return };
+        // A list of many clients takes long to write, and others wait for this thread.
+        let Ok(Ok(line)) = spawn_blocking(move || protocol::encode(&reply)).await else { return };
         let sent = timeout(PATIENCE, stream.write_all(&line)).await;
         if !matches!((sent, next), (Ok(Ok(())), Next::Line)) {
             return;

@@ -23,7 +23,13 @@ pub struct Status {
     pub lease: LeaseState,
     /// Audit records that could not be written and that the log has not told of.
     pub audit_lost: u64,
+    /// The last try to write the audit log has failed.
+    #[serde(default)]
+    pub audit_failing: bool,
     pub policies: Vec<PolicyFigures>,
+    /// What the policies in use decide with, by their names.
+    #[serde(default)]
+    pub modules: Vec<ModuleInForce>,
     /// Those that have fewest numbers left, ten at most.
     pub books: Vec<BookLevel>,
 }
@@ -36,6 +42,9 @@ pub struct Guarded {
     pub protocol: String,
     pub ports: Vec<u16>,
     pub grants: usize,
+    /// Whom a knock for it is asked about, in that order. A client may have a chain of its own.
+    #[serde(default)]
+    pub policies: Vec<String>,
 }
 
 /// How knocks come in.
@@ -105,6 +114,18 @@ pub struct PolicyFigures {
     pub median_us: Option<u64>,
     /// Of all.
     pub worst_us: Option<u64>,
+}
+
+/// A policy in use.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ModuleInForce {
+    pub policy: String,
+    /// Name and version by its own manifest.
+    pub title: String,
+    /// Of its file; none if it is built in.
+    pub sha256: Option<String>,
+    /// Only the differences of what it says are told.
+    pub shadow: bool,
 }
 
 /// How much of a book is left.

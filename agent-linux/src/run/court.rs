@@ -36,6 +36,7 @@ use knockgate_core::{Subject, Ticket};
 use knockgate_policy_host::Event;
 
 use crate::audit::{Audit, Heard, Opinion};
+use crate::control::ModuleInForce;
 
 use super::input::{Input, Inputs};
 
@@ -190,6 +191,21 @@ impl Court {
         let shadows = self.shadows.iter().map(|seat| (seat.chair.name(), seat.docket.take_dropped()));
         let missed = live.chain(shadows).filter(|(_, count)| *count > 0);
         missed.map(|(name, count)| (name.to_owned(), count)).collect()
+    }
+
+    /// Who is asked about a knock for the service, unless its client has a chain of its own.
+    pub(super) fn names_for(&self, service: u16) -> Vec<String> {
+        let chain = self.services.get(&service).unwrap_or(&self.general);
+        chain.iter().map(|seat| seat.chair.name().to_owned()).collect()
+    }
+
+    /// What decides in every chair, by name.
+    pub(super) fn modules(&self) -> Vec<ModuleInForce> {
+        let live = self.all.iter().map(|seat| seat.chair.module());
+        let shadows = self.shadows.iter().map(|seat| ModuleInForce { shadow: true, ..seat.chair.module() });
+        let mut modules: Vec<_> = live.chain(shadows).collect();
+        modules.sort();
+        modules
     }
 
     fn chain_of(&self, event: &Event) -> &Bench {

@@ -15,6 +15,7 @@ use super::driver::Driver;
 impl Driver {
     /// How the gate is, but for its books.
     pub(super) fn status(&mut self) -> Status {
+        let health = self.audit.health();
         let up = SystemTime::now().duration_since(self.since).unwrap_or_default();
         let reasons = Refusal::ALL.into_iter().map(|reason| (reason, self.gate.refusals().of(reason)));
         let refusals: BTreeMap<_, _> = reasons
@@ -38,8 +39,10 @@ impl Driver {
             refusals,
             strangers: self.noise.strangers(),
             lease: self.lease_state(),
-            audit_lost: self.audit.health().lost,
+            audit_lost: health.lost,
+            audit_failing: !health.is_writable,
             policies: self.figures.policies(),
+            modules: self.court.modules(),
             books: Vec::new(),
         }
     }
@@ -56,6 +59,7 @@ impl Driver {
             protocol: service.protocol.word().to_owned(),
             ports: service.ports.clone(),
             grants: self.gate.open_grants().filter(is_for).count(),
+            policies: self.court.names_for(service.id),
         }
     }
 

@@ -75,6 +75,10 @@ fn rescue(lab: &Lab) -> Result<()> {
     ensure!(why["attempts"][0]["reason"] == "policy-failed", "{why}");
     let status = told(&scene, &["status"])?;
     ensure!(status["policies"][0]["failures"].as_u64() >= Some(1), "{status}");
+    let module = &status["modules"][0];
+    ensure!(module["policy"] == "traps" && module["sha256"].as_str().map(str::len) == Some(64), "{status}");
+    let asked = status["guarded"].as_array().context("no list")?.iter().map(|guarded| &guarded["policies"]);
+    ensure!(asked.into_iter().all(|policies| *policies == serde_json::json!(["traps"])), "{status}");
 
     let visitor = lab.visitor.ip(Family::V4).to_string();
     scene.gate.tell(&["rescue", "nothing", &visitor])?.expect(1)?.complains_of(&["ssh, web"])?;

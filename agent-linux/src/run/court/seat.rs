@@ -8,6 +8,8 @@ use std::time::Instant;
 use knockgate_policy_host::{Cause, Decision, Event, InLine, Policy, StateStore};
 
 use crate::audit::Opinion;
+use crate::control::ModuleInForce;
+use crate::run::policy::Loaded;
 
 use super::docket::Docket;
 
@@ -25,6 +27,8 @@ pub(in crate::run) struct Chair {
 /// A module, and how it decides in line, if it can.
 struct InUse {
     policy: Arc<Policy>,
+    /// Of its file; none if it is built in.
+    sha256: Option<String>,
     in_line: Option<Mutex<InLine>>,
     /// Knocks that are left to its thread before it is tried in line again.
     spared: AtomicU32,
@@ -70,8 +74,8 @@ impl<T> Seat<T> {
 }
 
 impl Chair {
-    pub(in crate::run) fn new(policy: Policy, state: Arc<dyn StateStore>) -> Arc<Self> {
-        let (name, in_use) = (policy.name().into(), InUse::new(policy, &state));
+    pub(in crate::run) fn new(loaded: Loaded, state: Arc<dyn StateStore>) -> Arc<Self> {
+        let (name, in_use) = (loaded.policy.name().into(), InUse::new(loaded, &state));
         Arc::new(Self { name, in_use: RwLock::new(Arc::new(in_use)), state })
     }
 
@@ -80,13 +84,13 @@ impl Chair {
     }
 
     /// From the next event on, this one decides. A decision that is being made is not disturbed.
-    pub(in crate::run) fn replace(self: &Arc<Self>, policy: Policy) {
-        self.successor(policy).take_over();
+    pub(in crate::run) fn replace(self: &Arc<Self>, loaded: Loaded) {
+        self.successor(loaded).take_over();
     }
 
     /// Makes everything ready for a module that shall decide later.
-    pub(in crate::run) fn successor(self: &Arc<Self>, policy: Policy) -> Successor {
-        let in_use = InUse::new(policy, &self.state);
+    pub(in crate::run) fn successor(self: &Arc<Self>, loaded: Loaded) -> Successor {
+        let in_use = InUse::new(loaded, &self.state);
         if let Some(in_line) = &in_use.in_line {
             in_line.lock().unwrap_or_else(PoisonError::into_inner).prepare();
         }
@@ -96,6 +100,17 @@ impl Chair {
     fn in_use(&self) -> Arc<InUse> {
         // What is behind the lock is one pointer: no panic leaves half of it.
         Arc::clone(&self.in_use.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What decides in it now.
+    pub(super) fn module(&self) -> ModuleInForce {
+        let in_use = self.in_use();
+        ModuleInForce {
+            policy: self.name().to_owned(),
+            title: in_use.policy.title().to_owned(),
+            sha256: in_use.sha256.clone(),
+            shadow: false,
+        }
     }
 
     /// Whether it wants to be asked about this.
@@ -133,10 +148,11 @@ impl Successor {
 }
 
 impl InUse {
-    fn new(policy: Policy, state: &Arc<dyn StateStore>) -> Self {
+    fn new(loaded: Loaded, state: &Arc<dyn StateStore>) -> Self {
+        let Loaded { policy, sha256 } = loaded;
         let policy = Arc::new(policy);
         let in_line = InLine::new(Arc::clone(&policy), Arc::clone(state)).map(Mutex::new);
-        Self { policy, in_line, spared: AtomicU32::new(0) }
+        Self { policy, sha256, in_line, spared: AtomicU32::new(0) }
     }
 
     /// Unless it can never, or is spared this time.
@@ -177,13 +193,14 @@ mod tests {
         }
     }
 
-    fn policy(body: &str) -> Policy {
+    fn policy(body: &str) -> Loaded {
         let module = wat::parse_str(format!(
             r#"(module
               (@custom "knockgate.manifest" "abi=1.0\0aname=p\0acauses=packet\0a")
               (func (export "decide") (result i32) {body}))"#
         ));
         let engine = PolicyEngine::new(Profile::Server, Capabilities::ALL).unwrap();
-        engine.load("p", &module.unwrap(), &Rights::default()).unwrap()
+        let policy = engine.load("p", &module.unwrap(), &Rights::default()).unwrap();
+        Loaded { policy, sha256: None }
     }
 }

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use knockgate_core::Effect;
 use knockgate_policy_host::{
-    Action, Answer, Capabilities, Capability, Cause, Client, HostKind, MemoryState, Policy, PolicyEngine,
-    Profile, Request, Rights, ServiceRight, Source, text,
+    Action, Answer, Capabilities, Capability, Cause, Client, HostKind, MemoryState, PolicyEngine, Profile,
+    Request, Rights, ServiceRight, Source, text,
 };
 
 use super::*;
 use crate::run::input::{self, Ways};
+use crate::run::policy::Loaded;
 
 const OPENS: &str = "(call $open (i32.const 1) (i32.const 60))";
 const LOCKS: &str = "(call $lockout (i32.const 9))";
@@ -20,8 +21,9 @@ fn chair(name: &str, causes: &str, body: &str) -> Arc<Chair> {
     Chair::new(policy(name, causes, body), Arc::new(MemoryState::default()))
 }
 
-fn policy(name: &str, causes: &str, body: &str) -> Policy {
-    engine().load(name, &module(causes, body), &rights()).unwrap()
+fn policy(name: &str, causes: &str, body: &str) -> Loaded {
+    let policy = engine().load(name, &module(causes, body), &rights()).unwrap();
+    Loaded { policy, sha256: None }
 }
 
 fn module(causes: &str, body: &str) -> Vec<u8> {

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::state::{PolicyState, Store};
 
 use super::watch::Watched;
-use super::{Loader, PolicyWatch};
+use super::{Loaded, Loader, PolicyWatch};
 use crate::run::court::{Chains, Chair, Successor};
 
 /// The policies in use.
@@ -125,12 +125,12 @@ impl Seats<'_> {
     }
 
     fn take_up(&mut self, name: &Name, state: Arc<dyn StateStore>) -> anyhow::Result<Place> {
-        self.load(name, None, |_, policy| Chair::new(policy, state))
+        self.load(name, None, |_, loaded| Chair::new(loaded, state))
     }
 
     fn succeed(&mut self, name: &Name, former: &Place) -> anyhow::Result<Place> {
-        self.load(name, Some(former), |seats, policy| {
-            seats.successors.push(former.chair.successor(policy));
+        self.load(name, Some(former), |seats, loaded| {
+            seats.successors.push(former.chair.successor(loaded));
             Arc::clone(&former.chair)
         })
     }
@@ -139,13 +139,13 @@ impl Seats<'_> {
         &mut self,
         name: &Name,
         former: Option<&Place>,
-        chair: impl FnOnce(&mut Self, knockgate_policy_host::Policy) -> Arc<Chair>,
+        chair: impl FnOnce(&mut Self, Loaded) -> Arc<Chair>,
     ) -> anyhow::Result<Place> {
         // Looked at before it is read: a replacement in between is seen.
         let files = Watched::files_of(self.config, name);
         let loaded = self.loader.load(name)?;
-        let (policy, sha256) = (loaded.policy, loaded.sha256);
-        let (title, withheld) = (policy.title().to_owned(), policy.withheld());
+        let sha256 = loaded.sha256.clone();
+        let (title, withheld) = (loaded.policy.title().to_owned(), loaded.policy.withheld());
         if !withheld.is_empty() {
             tracing::warn!("policy {name} asks for {withheld} and does not get it");
         }
@@ -154,7 +154,7 @@ impl Seats<'_> {
             let (policy, title, sha256) = (name.to_string(), title.clone(), sha256.clone());
             self.loaded.push(AuditRecord::PolicyLoaded { policy, title, sha256 });
         }
-        let chair = chair(self, policy);
+        let chair = chair(self, loaded);
         if !files.is_empty() {
             self.watched.push(Watched::new(name.clone(), Arc::clone(&chair), files, sha256.clone()));
         }

@@ -124,9 +124,10 @@ impl Watched {
             tracing::warn!("policy {name} asks for {withheld} and does not get it");
         }
         self.sha256.clone_from(&loaded.sha256);
-        self.chair.replace(loaded.policy);
+        self.chair.replace(loaded);
         tracing::info!(policy = %name, %title, "took up the changed file");
-        audit.write(AuditRecord::PolicyLoaded { policy: name.to_string(), title, sha256: loaded.sha256 });
+        let sha256 = self.sha256.clone();
+        audit.write(AuditRecord::PolicyLoaded { policy: name.to_string(), title, sha256 });
     }
 }
 

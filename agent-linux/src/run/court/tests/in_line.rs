@@ -106,7 +106,8 @@ fn decisions_of_one_policy_never_overlap_however_they_come() {
     // It has no clock: however busy the machine is, every event counts.
     let engine = PolicyEngine::on_pulley(Profile::Server, Capabilities::ALL).unwrap();
     let policy = engine.load("p", &module("packet expiry", body), &rights()).unwrap();
-    let chair = Chair::new(policy, Arc::clone(&state) as Arc<dyn StateStore>);
+    let loaded = Loaded { policy, sha256: None };
+    let chair = Chair::new(loaded, Arc::clone(&state) as Arc<dyn StateStore>);
     let temp = tempfile::tempdir().unwrap();
     let audit = Arc::new(Audit::open(&temp.path().join("audit.jsonl")).unwrap());
     let Ways { inputs, mut received, .. } = input::open().unwrap();
@@ -133,7 +134,7 @@ fn between_a_knock_and_its_verdict_nothing_is_allocated() {
     let chair = |name: &str| {
         let built_in = builtin::find(name).unwrap();
         let policy = engine().load(name, built_in.module, &rights()).unwrap();
-        Chair::new(policy, Arc::new(MemoryState::default()))
+        Chair::new(Loaded { policy, sha256: None }, Arc::new(MemoryState::default()))
     };
     let mut court = court(vec![chair("second-factor"), chair("default")]);
     for round in 0..5 {
