@@ -33,7 +33,7 @@ struct Need {
     packages: &'static [&'static [&'static str]],
 }
 
-const NEEDS: [Need; 19] = [
+const NEEDS: &[Need] = &[
     // The client that static sequences are for, and the daemon to compare with. Debian does not start it: its file in /etc/default
     // says so, and its unit is not enabled.
     Need {
