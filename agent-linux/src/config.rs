@@ -50,6 +50,7 @@ pub use acts::{Channel, Destination, Unit, Webhook, WebhookUrl};
 pub use capture::Capture;
 pub use changes::{Change, changes};
 pub use control::Control;
+pub(crate) use control::DEFAULT_DIRECTORY;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
 use knockgate_policy_host::builtin::BuiltIn;

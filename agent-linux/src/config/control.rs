@@ -16,7 +16,7 @@ pub struct Control {
 }
 
 /// Where they are unless somebody says otherwise.
-const DEFAULT_DIRECTORY: &str = "/run/knockgate";
+pub(crate) const DEFAULT_DIRECTORY: &str = "/run/knockgate";
 /// Bytes of the directory's path: with the name of a socket it fits into the kernel's 108.
 const MAX_PATH: usize = 98;
 

@@ -17,7 +17,7 @@ use super::driver::Driver;
 use super::input::{Input, Inputs};
 use super::listings::lowest;
 use super::orders::Meant;
-use super::reload::Reloads;
+use super::reload::{LOST, Reloads};
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -52,13 +52,15 @@ impl FrontDesk {
     }
 
     /// Has the configuration read again, and waits for what has come of it.
-    async fn reload(&self, caller: Caller) -> Result<Reply, Stopping> {
+    async fn reload(&self, caller: Caller) -> Reply {
         let (answer, answered) = oneshot::channel();
         self.reloads.ask(format!("knockgated reload of uid {}", caller.uid), Some(answer));
-        Ok(match answered.await.map_err(|_| Stopping)? {
-            Ok(changes) => Reply::Reloaded { changes },
-            Err(problems) => Reply::NotReloaded { problems },
-        })
+        match answered.await {
+            Ok(Ok(changes)) => Reply::Reloaded { changes },
+            Ok(Err(problems)) => Reply::NotReloaded { problems },
+            // An agent that stops answers, and takes this task with it.
+            Err(_) => Reply::refused(LOST),
+        }
     }
 
     /// Has the gate's thread do this, and waits for what it says.
@@ -137,7 +139,7 @@ impl Desk for FrontDesk {
                 let lasts = Duration::from_secs(seconds.into());
                 self.at_gate(move |driver| driver.rescue(caller, &service, address, lasts)).await
             }
-            Request::Reload => self.reload(caller).await,
+            Request::Reload => Ok(self.reload(caller).await),
             Request::InForce => self.at_gate(|driver| driver.in_force()).await,
         };
         said.unwrap_or_else(|Stopping| Reply::refused("the agent is stopping; ask again once it runs"))

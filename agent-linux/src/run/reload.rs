@@ -15,6 +15,7 @@
 mod apply;
 mod prepare;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -41,6 +42,10 @@ pub(super) use prepare::Prepared;
 
 /// As much as the thread has that compiles policies at the start: what could be loaded then must be loadable now.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// The thread has panicked, and what it knew of the agent may be wrong.
+pub(super) const LOST: &str = "the thread that looks at new configurations has failed, and the lines before say how; the gate goes on; \
+                               restart the agent before the next reload";
 
 /// What has come of a new configuration: what is otherwise now, or all that is wrong with it.
 pub(crate) type Outcome = Result<Vec<String>, Vec<String>>;
@@ -78,8 +83,10 @@ pub(super) struct Reloader {
 impl Reloads {
     /// Asks for it. What has come of it is told in the log, and by `answer`.
     pub(crate) fn ask(&self, by: String, answer: Option<oneshot::Sender<Outcome>>) {
-        // The thread ends with the agent.
-        let _ = self.0.send(Order { by, answer });
+        // Until the agent ends the thread is there, unless it has failed. Whoever waits for an answer learns it by having none.
+        if self.0.send(Order { by, answer }).is_err() {
+            tracing::error!("{LOST}");
+        }
     }
 }
 
@@ -93,7 +100,12 @@ impl Reloader {
             .spawn(move || {
                 // Sockets belong to the runtime.
                 let _context = runtime.enter();
-                self.work(&orders.0);
+                let notify = Arc::clone(&self.notify);
+                let work = AssertUnwindSafe(|| self.work(&orders.0));
+                if catch_unwind(work).is_err() {
+                    tracing::error!("{LOST}");
+                    notify.ready();
+                }
             })
             .map(drop)
             .context("cannot start the thread that looks at new configurations")
@@ -127,7 +139,11 @@ impl Reloader {
         *files = watch;
         (self.seats, self.seated) = (seats, seated);
         (self.config, self.plan) = (config, plan);
-        self.ears.take(taken).map_err(|error| vec![format!("{error:#}")])?;
+        // The gate's thread has everything by now, so there is no way back.
+        if let Err(error) = self.ears.take(taken) {
+            tracing::error!("the new configuration is in force, but not all of it is heard: {error:#}");
+            news.push(format!("but not all of it is heard: {error:#}; restart the agent"));
+        }
         loaded.iter().filter_map(title).for_each(|policy| news.push(policy));
         loaded.into_iter().for_each(|record| self.audit.write(record));
         Ok(changes.iter().map(|change| with_fate(change, &fates)).chain(news).collect())

@@ -117,8 +117,11 @@ fn broken(lab: &Lab) -> Result<()> {
     wrong.write()?;
     let (ports, key) = (wrong.line_of("70000")?, wrong.line_of("duraton")?);
     let places = [format!("agent.toml:{ports}:"), format!("agent.toml:{key}:")];
-    let places: Vec<_> = places.iter().map(String::as_str).collect();
-    scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&places)?;
+    let said: Vec<_> = places.iter().map(String::as_str).chain(["goes on as before"]).collect();
+    scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&said)?;
+    scene.gate.wait_for_audit("a refusal of what cannot be read", |record| {
+        record["event"] == "reload-refused" && record["problems"].to_string().contains(&places[1])
+    })?;
 
     let seen = scene.gate.log().len();
     hang_up(&scene.gate)?;
