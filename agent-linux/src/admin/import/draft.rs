@@ -11,6 +11,7 @@ use knockgate_core::limits::{MAX_GRANT, MAX_SERVICE_PORTS};
 use knockgate_core::profile::Protocol;
 
 use super::command::Opening;
+use super::finding::shown;
 use super::names;
 use crate::config::{Config, ConfigError, DEFAULT_PATH};
 
@@ -209,7 +210,7 @@ impl Draft {
             anyhow::bail!(
                 "{}: nothing in it opens a port that could be named, so there is nothing to guard; `knockgated init \
                  --service NAME=tcp/PORT` makes a configuration from scratch",
-                self.file.display()
+                shown(&self.file)
             );
         }
         Config::parse(DEFAULT_PATH.as_ref(), &self.text())?;

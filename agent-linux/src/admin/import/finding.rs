@@ -23,8 +23,13 @@ impl Place {
 
 impl Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        write!(f, "{}:{}", shown(&self.file), self.line)
     }
+}
+
+/// A path without what a terminal would act upon: whoever may write a file into a folder that is included chooses its name.
+pub(super) fn shown(path: &Path) -> String {
+    path.display().to_string().replace(char::is_control, "?")
 }
 
 /// Everything that was found, in the order in which it was.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::finding::Place;
+use super::finding::{Place, shown};
 
 /// No configuration of an administrator is longer, in bytes. The examples of both packages have less than ten thousand.
 const MAX_FILE: u64 = 256 * 1024;
@@ -41,17 +41,17 @@ pub(super) fn lines(path: &Path) -> anyhow::Result<Vec<Line>> {
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let file = File::open(path).with_context(|| {
-        format!("{}: cannot be read; name the old configuration, and run as root", path.display())
+        format!("{}: cannot be read; name the old configuration, and run as root", shown(path))
     })?;
     if !file.metadata()?.is_file() {
-        bail!("{}: is no file; name the old configuration", path.display());
+        bail!("{}: is no file; name the old configuration", shown(path));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).with_context(|| shown(path))?;
     if bytes.len() as u64 > MAX_FILE {
         bail!(
             "{}: has more than {MAX_FILE} bytes, so it is no such configuration; name the right file",
-            path.display()
+            shown(path)
         );
     }
     Ok(bytes)

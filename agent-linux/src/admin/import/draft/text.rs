@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Door, Draft, Masquerade, NewClient, NewService, duration};
 use crate::admin::counted;
+use crate::admin::import::finding::shown;
 use crate::config::DEFAULT_PATH;
 
 impl Draft {
@@ -13,7 +14,7 @@ impl Draft {
         let mut text = format!(
             "# Made by `knockgated import` of {}. `knockgated check` says what it means.\n\n[gate]\naddress = {}\n\
              state-dir = \"/var/lib/knockgate\"\naudit-log = \"/var/log/knockgate/audit.jsonl\"\n",
-            one_line(&self.file.display().to_string()),
+            shown(&self.file),
             quoted(&self.address)
         );
         if !self.interfaces.is_empty() {
@@ -75,7 +76,7 @@ impl Draft {
         if !self.proposals.is_empty() {
             parts.push(format!("{} as a comment", counted(self.proposals.len(), "proposal")));
         }
-        format!("{} of {}: {}\n", self.old, self.file.display(), parts.join(", "))
+        format!("{} of {}: {}\n", self.old, shown(&self.file), parts.join(", "))
     }
 
     /// From this file to a gate that runs.

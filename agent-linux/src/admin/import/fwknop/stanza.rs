@@ -8,7 +8,7 @@ use knockgate_core::profile::Protocol;
 
 use super::expiry::Expiry;
 use crate::admin::import::draft::Masquerade;
-use crate::admin::import::finding::{Findings, Place};
+use crate::admin::import::finding::{Findings, Place, shown};
 use crate::admin::import::source::{self, Line};
 
 /// Files in files. fwknopd itself goes no deeper.
@@ -49,10 +49,7 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> anyhow::Result<Vec<S
     reader.file(path, MAX_DEPTH)?;
     let stanzas = reader.stanzas;
     if stanzas.is_empty() {
-        anyhow::bail!(
-            "{}: has no stanza, which begins with SOURCE; name fwknop's access.conf",
-            path.display()
-        );
+        anyhow::bail!("{}: has no stanza, which begins with SOURCE; name fwknop's access.conf", shown(path));
     }
     Ok(stanzas)
 }
@@ -67,10 +64,7 @@ impl Reader<'_> {
     fn file(&mut self, path: &Path, depth: usize) -> anyhow::Result<()> {
         self.files += 1;
         if self.files > MAX_FILES {
-            anyhow::bail!(
-                "{}: more than {MAX_FILES} files are included; import them in parts",
-                path.display()
-            );
+            anyhow::bail!("{}: more than {MAX_FILES} files are included; import them in parts", shown(path));
         }
         for line in source::lines(path)? {
             // The value is apart by blanks; fwknop's own configuration ends it with a semicolon, which is allowed here, too.
@@ -100,7 +94,7 @@ impl Reader<'_> {
             "include" => self.file(&wanted, depth - 1),
             "include_folder" => {
                 let files = configurations(&wanted).map_err(|error| {
-                    place.wrong(format!("{}: {error}; correct this line, or leave it out", wanted.display()))
+                    place.wrong(format!("{}: {error}; correct this line, or leave it out", shown(&wanted)))
                 })?;
                 files.iter().try_for_each(|file| self.file(file, depth - 1))
             }

@@ -138,6 +138,17 @@ fn included_files_are_read_and_those_with_keys_are_not() {
 }
 
 #[test]
+fn a_file_whose_name_means_harm_is_named_without_it() {
+    let name = "folder/\u{1b}[2J\n.conf";
+    let read = import("%include_folder folder\n", &[(name, "SOURCE ANY\nOPEN_PORTS tcp/22\n")]).unwrap();
+    read.must_say("# folder/?[2J?.conf:1\n");
+    let refused = import("%include_folder folder\n", &[(name, "x\n")]).map(|read| read.text).unwrap_err();
+    for said in [read.report, read.text, refused] {
+        assert!(!said.contains('\u{1b}'), "{said:?}");
+    }
+}
+
+#[test]
 fn the_daemons_configuration_says_where_knocks_come_in() {
     let access = "SOURCE ANY\nOPEN_PORTS tcp/22\n";
     let daemon = "# x\nPCAP_INTF   eth1;\nPCAP_FILTER udp dst portrange 10000-20000;\nMAX_SPA_PACKET_AGE 120;\nENABLE_SPA_OVER_HTTP Y;\n";

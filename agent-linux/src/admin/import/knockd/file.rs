@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Seconds;
-use crate::admin::import::finding::{Findings, Place};
+use crate::admin::import::finding::{Findings, Place, shown};
 use crate::admin::import::source::{self, Line};
 
 /// Where a door's own settings are silent. Source: `knockd.c` of version 0.8.
@@ -129,7 +129,7 @@ impl OldFile {
         if old.doors.is_empty() {
             anyhow::bail!(
                 "{}: has no knock; name knockd's configuration, usually /etc/knockd.conf",
-                path.display()
+                shown(path)
             );
         }
         Ok(old)
