@@ -111,15 +111,14 @@ impl GateIdentity {
     pub fn load(dir: &StateDir) -> Result<Self, StateError> {
         let path = dir.identity_file();
         let restore = "restore it from a backup; a new one needs every client enrolled again";
-        // What cannot be looked at is not missing, and nobody shall make a new one for that.
-        if let Ok(false) = path.try_exists() {
+        if private_file::is_missing(&path) {
             return Err(StateError::refused(
                 &path,
                 format!("the {KIND} is missing"),
                 format!("run `knockgated init` if this gate is new, else {restore}"),
             ));
         }
-        let content = private_file::read(&path)?;
+        let content = private_file::read_own(&path)?;
         Self::decode(&content).map_err(|error| StateError::unreadable(&path, KIND, error, restore))
     }
 

@@ -10,12 +10,23 @@ use super::StateError;
 /// No file of ours is longer. A roster of 100 000 clients has some 15 MB.
 pub(super) const MAX_FILE: usize = 256 * 1024 * 1024;
 
-/// Reads a file that only its owner can read.
+/// Reads a file that only its owner can read, and that a person has named.
 ///
 /// # Errors
 /// If it cannot be read, or others could.
 pub fn read(path: &Path) -> Result<Vec<u8>, StateError> {
-    let file = open(path)?;
+    content(path, open(path)?)
+}
+
+/// Reads a file of the state directory: the same, and no link leads to it.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_own(path: &Path) -> Result<Vec<u8>, StateError> {
+    content(path, open_own(path, OpenOptions::new().read(true))?)
+}
+
+fn content(path: &Path, file: File) -> Result<Vec<u8>, StateError> {
     let mut content = Vec::new();
     file.take(MAX_FILE as u64)
         .read_to_end(&mut content)
@@ -23,16 +34,35 @@ pub fn read(path: &Path) -> Result<Vec<u8>, StateError> {
     Ok(content)
 }
 
-/// Whether a file could be read by [`read`].
+/// Whether a file of the state directory can be read.
 ///
 /// # Errors
 /// If it cannot be opened, or others could read it.
 pub fn check(path: &Path) -> Result<(), StateError> {
-    open(path).map(drop)
+    open_own(path, OpenOptions::new().read(true)).map(drop)
+}
+
+/// Whether there is nothing of that name, not even a link that leads nowhere. What cannot be looked at is not missing.
+pub(super) fn is_missing(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Opens a file of the state directory. That may be another user's, who may have put something else there: root follows no link.
+pub(super) fn open_own(path: &Path, options: &mut OpenOptions) -> Result<File, StateError> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        return Err(StateError::refused(path, "is a link", "put the file itself in its place"));
+    }
+    open_with(path, options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK))
 }
 
 fn open(path: &Path) -> Result<File, StateError> {
-    let file = File::open(path).map_err(|error| StateError::io(path, "opening", error))?;
+    open_with(path, OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK))
+}
+
+/// Not to wait for the other end of a pipe is the opener's to say.
+fn open_with(path: &Path, options: &OpenOptions) -> Result<File, StateError> {
+    let file = options.open(path);
+    let file = file.map_err(|error| StateError::io(path, "opening", error))?;
     // The permissions of what is open now: looking at the path first would leave a gap.
     let metadata = file.metadata().map_err(|error| StateError::io(path, "looking at it", error))?;
     if !metadata.is_file() {
@@ -59,7 +89,12 @@ fn open(path: &Path) -> Result<File, StateError> {
 /// # Errors
 /// If it exists or cannot be written; then nothing is left of it.
 pub fn create(path: &Path, content: &[u8]) -> Result<(), StateError> {
-    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+    create_open(path, content).map(drop)
+}
+
+/// The same, and hands it over to be read and written.
+pub(super) fn create_open(path: &Path, content: &[u8]) -> Result<File, StateError> {
+    let mut file = match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(StateError::refused(path, "exists already", "move it away, or choose another name"));
@@ -69,7 +104,7 @@ pub fn create(path: &Path, content: &[u8]) -> Result<(), StateError> {
     let written = hand_over(&file, path)
         .and_then(|()| write_durably(&mut file, content))
         .and_then(|()| sync_directory(path));
-    written.map_err(|error| {
+    written.map(|()| file).map_err(|error| {
         // What is half there would be taken for whole. If even this fails, its checksum still tells.
         let _ = std::fs::remove_file(path);
         StateError::io(path, "writing", error)
@@ -179,6 +214,24 @@ mod tests {
         std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
         assert!(lock(&path).is_err());
         assert_eq!(std::fs::read(&elsewhere).unwrap(), b"root's");
+    }
+
+    #[test]
+    fn nothing_but_a_file_is_taken_for_one_of_the_state_and_no_pipe_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let [file, link, pipe] = ["file", "link", "pipe"].map(|name| dir.path().join(name));
+        create(&file, b"secret").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+
+        assert_eq!(read_own(&file).unwrap(), b"secret");
+        assert_eq!(read(&link).unwrap(), b"secret", "whoever names a file may name a link to it");
+        for (path, what) in [(&link, "is a link; put the file itself"), (&pipe, "is no file; name a file")] {
+            let error = read_own(path).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert!(is_missing(&file) && !is_missing(&link));
     }
 
     #[test]

@@ -65,10 +65,10 @@ impl RosterFile {
     /// If the file is missing, damaged, or readable by others.
     pub fn load(dir: &StateDir) -> Result<Self, StateError> {
         let path = dir.roster_file();
-        if !path.exists() {
+        if private_file::is_missing(&path) {
             return Err(StateError::refused(&path, format!("the {KIND} is missing"), RESTORE));
         }
-        let content = private_file::read(&path)?;
+        let content = private_file::read_own(&path)?;
         Self::decode(&content).map_err(|error| StateError::unreadable(&path, KIND, error, RESTORE))
     }
 

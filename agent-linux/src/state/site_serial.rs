@@ -71,10 +71,10 @@ impl SiteSerial {
 /// If it cannot be read.
 pub fn last(dir: &StateDir) -> Result<u32, StateError> {
     let path = dir.serial_file();
-    if !path.exists() {
+    if private_file::is_missing(&path) {
         return Ok(0);
     }
-    file::decode(FORMAT, &private_file::read(&path)?)
+    file::decode(FORMAT, &private_file::read_own(&path)?)
         .map_err(|error| StateError::unreadable(&path, KIND, error, RESTORE))
 }
 

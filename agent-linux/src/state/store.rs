@@ -11,6 +11,7 @@
 mod tables;
 
 use std::collections::HashMap;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,10 +21,11 @@ use knockgate_core::action::Record;
 use knockgate_core::book::BookId;
 use knockgate_core::key::GateId;
 use knockgate_core::replay::{Burnt, Lease, Used};
+use redb::backends::FileBackend;
 use redb::{Builder, ConcurrencyMode, Database, DatabaseError, ReadableDatabase, StorageError};
 
 use self::tables::LeaseChange;
-use super::private_file::sync_directory;
+use super::private_file::{self, sync_directory};
 use super::roster_file::{EnrolledBook, RosterFile};
 use super::{StateDir, StateError};
 
@@ -80,7 +82,7 @@ impl Store {
     /// If there is one already or it cannot be written.
     pub fn create(dir: &StateDir, gate: GateId) -> Result<(), StateError> {
         let path = dir.store_file();
-        if path.exists() {
+        if !private_file::is_missing(&path) {
             return Err(StateError::refused(&path, "exists already", "move it away"));
         }
         Self::write_new(&path, gate, &Loaded::default())
@@ -93,7 +95,7 @@ impl Store {
     /// burnt.
     pub fn open(dir: &StateDir, gate: GateId, roster: &RosterFile) -> Result<(Self, Loaded), StateError> {
         let path = dir.store_file();
-        if !path.exists() {
+        if private_file::is_missing(&path) {
             if roster.was_ever_used() {
                 return Err(Self::missing(&path));
             }
@@ -112,7 +114,7 @@ impl Store {
     /// If the store is missing, damaged or another gate's.
     pub fn check(dir: &StateDir, gate: GateId, roster: &RosterFile) -> Result<(), StateError> {
         let path = dir.store_file();
-        if !path.exists() {
+        if private_file::is_missing(&path) {
             return if roster.was_ever_used() { Err(Self::missing(&path)) } else { Ok(()) };
         }
         match open_checked(&path) {
@@ -141,8 +143,9 @@ impl Store {
             Ok(database) => tables::read(&database),
             // The agent that has it open has checked it.
             Err(OpenError::InUse) => {
-                let database = builder()
-                    .open_read_only(&path)
+                let file = private_file::open_own(&path, OpenOptions::new().read(true))?;
+                let database = FileBackend::new(file)
+                    .and_then(|file| builder().open_read_only_with_backend(file))
                     .map_err(|error| OpenError::new(&path, error).at(&path))?;
                 tables::read(&database)
             }
@@ -203,7 +206,7 @@ impl Store {
     pub fn rebuild(dir: &StateDir, gate: GateId, roster: &RosterFile) -> Result<(), StateError> {
         let path = dir.store_file();
         let mut used = all_used_up(roster);
-        if path.exists() {
+        if !private_file::is_missing(&path) {
             match open_checked(&path) {
                 // Clients and books that are not on the roster now may come back.
                 Ok(database) => merge(&mut used, tables::read(&database).unwrap_or_default()),
@@ -221,8 +224,10 @@ impl Store {
         let next = path.with_added_extension("new");
         // Left by a run that was cut off. If it cannot be removed, opening it says why.
         let _ = std::fs::remove_file(&next);
-        super::private_file::create(&next, &[])?;
-        let database = builder().create(&next).map_err(|error| OpenError::new(&next, error).at(&next))?;
+        // The very file that was made: what has its name a moment later may be something else.
+        let file = private_file::create_open(&next, &[])?;
+        let database = FileBackend::new(file).and_then(|file| builder().create_with_backend(file));
+        let database = database.map_err(|error| OpenError::new(&next, error).at(&next))?;
         tables::fill(&database, gate, used).map_err(|error| damaged(&next, &error))?;
         database.close().map_err(|error| OpenError::new(&next, error).at(&next))?;
         let placed = std::fs::rename(&next, path).and_then(|()| sync_directory(path));
@@ -292,8 +297,22 @@ fn open_waiting(path: &Path) -> Result<Database, OpenError> {
 
 /// Opens for writing and checks every page: without that, redb may panic over a file that was altered behind its back.
 fn open_checked(path: &Path) -> Result<Database, OpenError> {
-    super::private_file::check(path).map_err(OpenError::Refused)?;
-    let database = builder().set_check_integrity_on_open(true).open(path);
+    let file = private_file::open_own(path, OpenOptions::new().read(true).write(true));
+    let file = file.map_err(OpenError::Refused)?;
+    let length = file
+        .metadata()
+        .map_err(|error| OpenError::Refused(StateError::io(path, "looking at it", error)))?
+        .len();
+    // An empty file would be made a new store, which has forgotten everything.
+    if length == 0 {
+        return Err(OpenError::Refused(StateError::refused(
+            path,
+            "the record of used numbers is damaged (it is empty)",
+            RESTORE,
+        )));
+    }
+    let database = FileBackend::new(file)
+        .and_then(|file| builder().set_check_integrity_on_open(true).create_with_backend(file));
     database.map_err(|error| OpenError::new(path, error))
 }
 
