@@ -15,7 +15,7 @@ use crate::control::{Attempt, Memory, Passed, Step, Why};
 use super::driver::Driver;
 use super::trails::{self, End, Ignored, Seal, Silenced, Wish};
 
-use checks::{Check, UNKNOWN, check_of, checks};
+use checks::{Check, check_of, checks};
 use remedies::{CONFIRM, OVER_BUDGET, UNHEARD, remedy_of};
 
 /// Attempts that are told.
@@ -79,7 +79,6 @@ impl Driver {
     }
 
     fn told(&self, client: ClientId, attempt: &trails::Attempt) -> Attempt {
-        let checks = checks(attempt.wish);
         let (outcome, stop) = outcome(attempt);
         let (reason, remedy) = match attempt.end {
             End::Refused(refusal) => (Some(refusal.word().to_owned()), Some(remedy_of(refusal))),
@@ -88,18 +87,18 @@ impl Driver {
         };
         let names = self.scribe(attempt.at);
         let mut reached = true;
-        let steps = checks.iter().map(|check| {
+        let steps = checks(attempt.wish).into_iter().map(|check| {
             let passed = match stop {
-                Some((at, how)) if at == *check => {
+                Some((at, how)) if at == check => {
                     reached = false;
                     how
                 }
                 // Whoever is refused is told so.
-                _ if *check == Check::Answer => answered(attempt),
+                _ if check == Check::Answer => answered(attempt),
                 _ if reached => Passed::Yes,
                 _ => Passed::NotReached,
             };
-            step(*check, passed, self.detail(*check, passed, client, attempt))
+            step(check, passed, self.detail(check, passed, client, attempt))
         });
         Attempt {
             steps: steps.collect(),
@@ -147,8 +146,8 @@ impl Driver {
             Ignored::Refused(refusal) => (check_of(refusal), refusal.word(), remedy_of(refusal)),
         };
         let mut reached = true;
-        let steps = UNKNOWN.iter().map(|check| {
-            let passed = match *check == stop {
+        let steps = checks(Wish::Unknown).into_iter().map(|check| {
+            let passed = match check == stop {
                 true => {
                     reached = false;
                     Passed::No
@@ -156,9 +155,9 @@ impl Driver {
                 false if reached => Passed::Yes,
                 false => Passed::NotReached,
             };
-            let what = (*check == Check::Answer)
+            let what = (check == Check::Answer)
                 .then(|| "none: strangers and copies are met with silence".to_owned());
-            step(*check, if *check == Check::Answer { Passed::No } else { passed }, what)
+            step(check, if check == Check::Answer { Passed::No } else { passed }, what)
         });
         Attempt {
             steps: steps.collect(),

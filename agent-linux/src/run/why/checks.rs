@@ -27,7 +27,8 @@ pub(super) enum Check {
     Answer,
 }
 
-const OPEN: &[Check] = &[
+/// What every message has to get past, and nobody can tell what else if it does not.
+const MESSAGE: [Check; 7] = [
     Check::Heard,
     Check::Seal,
     Check::Budget,
@@ -35,68 +36,6 @@ const OPEN: &[Check] = &[
     Check::Client,
     Check::Replay,
     Check::Request,
-    Check::Lockout,
-    Check::Service,
-    Check::Confirmation,
-    Check::SecondFactor,
-    Check::Policy,
-    Check::Firewall,
-    Check::Answer,
-];
-const RENEW: &[Check] = &[
-    Check::Heard,
-    Check::Seal,
-    Check::Budget,
-    Check::Handshake,
-    Check::Client,
-    Check::Replay,
-    Check::Request,
-    Check::Grant,
-    Check::Lockout,
-    Check::Service,
-    Check::SecondFactor,
-    Check::Policy,
-    Check::Firewall,
-    Check::Answer,
-];
-const CLOSE: &[Check] = &[
-    Check::Heard,
-    Check::Seal,
-    Check::Budget,
-    Check::Handshake,
-    Check::Client,
-    Check::Replay,
-    Check::Request,
-    Check::Grant,
-    Check::Firewall,
-    Check::Answer,
-];
-const SEQUENCE: &[Check] = &[
-    Check::Heard,
-    Check::Seal,
-    Check::Budget,
-    Check::Handshake,
-    Check::Client,
-    Check::Replay,
-    Check::Request,
-    Check::Lockout,
-    Check::Service,
-    Check::Book,
-    Check::SecondFactor,
-    Check::Sequence,
-    Check::Policy,
-    Check::Firewall,
-];
-const STATIC: &[Check] = &[Check::Sequence, Check::Lockout, Check::Policy, Check::Firewall];
-pub(super) const UNKNOWN: &[Check] = &[
-    Check::Heard,
-    Check::Seal,
-    Check::Budget,
-    Check::Handshake,
-    Check::Client,
-    Check::Replay,
-    Check::Request,
-    Check::Answer,
 ];
 
 impl Check {
@@ -146,15 +85,22 @@ impl Check {
     }
 }
 
-pub(super) fn checks(wish: Wish) -> &'static [Check] {
-    match wish {
-        Wish::Packet(Kind::Open) => OPEN,
-        Wish::Packet(Kind::Renew) => RENEW,
-        Wish::Packet(Kind::Close) => CLOSE,
-        Wish::Sequence => SEQUENCE,
-        Wish::Static => STATIC,
-        Wish::Unknown | Wish::Packet(Kind::Status | Kind::NextNumber | Kind::Console) => UNKNOWN,
-    }
+/// What such a knock has to get past.
+pub(super) fn checks(wish: Wish) -> Vec<Check> {
+    use Check::{
+        Answer, Book, Confirmation, Firewall, Grant, Lockout, Policy, SecondFactor, Sequence, Service,
+    };
+    let after: &[Check] = match wish {
+        Wish::Packet(Kind::Open) => {
+            &[Lockout, Service, Confirmation, SecondFactor, Policy, Firewall, Answer]
+        }
+        Wish::Packet(Kind::Renew) => &[Grant, Lockout, Service, SecondFactor, Policy, Firewall, Answer],
+        Wish::Packet(Kind::Close) => &[Grant, Firewall, Answer],
+        Wish::Sequence => &[Lockout, Service, Book, SecondFactor, Sequence, Policy, Firewall],
+        Wish::Static => return vec![Sequence, Lockout, Policy, Firewall],
+        Wish::Unknown | Wish::Packet(Kind::Status | Kind::NextNumber | Kind::Console) => &[Answer],
+    };
+    [&MESSAGE, after].concat()
 }
 
 /// At which check a refusal happens.
