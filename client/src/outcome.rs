@@ -1,6 +1,8 @@
 //! How an attempt ended: a word for programs, an exit code for scripts, a sentence for people.
 
-use std::fmt::Write;
+mod refusals;
+mod unreachable;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,11 +17,14 @@ use crate::console::update::ImageFault;
 use crate::dial::ResolveFault;
 use crate::exchange::NoAnswer;
 use crate::ledger::LedgerFault;
-use crate::print::{Facts, host_and_port, lasting};
+use crate::print::{Facts, lasting};
 use crate::private_file::plain;
 use crate::sequence::Blocked;
 use crate::settings::file::SettingsFault;
 use crate::store::{StoreFault, there_are};
+
+pub(crate) use refusals::because;
+use unreachable::{unreachable_reason, unreachable_sentence};
 
 /// The kinds of end, as scripts see them. Words and codes are never given a new meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -389,165 +394,6 @@ impl Doubt {
 
 fn asked_service(facts: &Facts) -> String {
     facts.service.as_ref().map(|service| format!(" {service}")).unwrap_or_default()
-}
-
-/// The reason of a refusal and the next step.
-pub(crate) fn because(refusal: Refusal, facts: &Facts) -> String {
-    let (host, profile) = (&facts.host, &facts.profile);
-    let ask = format!("ask the administrator of {host}");
-    match refusal {
-        Refusal::Unsealed | Refusal::Unauthentic | Refusal::UnknownClient => {
-            format!("it does not know this client; {ask} for a new profile")
-        }
-        Refusal::Replayed => format!(
-            "it has seen a newer message of this client. Either profile \"{profile}\" is also used on a machine whose \
-             clock is ahead, or this client's state was set back; correct the clock, or {ask} for a profile of your own"
-        ),
-        Refusal::Malformed => "it cannot read the request; install the same version on both sides".to_owned(),
-        Refusal::WrongSource => {
-            "the request does not come from the address that it names; knock without a relay in between"
-                .to_owned()
-        }
-        Refusal::Unsupported => format!("it does not do what was asked; {ask} whether it is set up for it"),
-        Refusal::Overloaded => "it has more requests than it can take; try again in a moment".to_owned(),
-        Refusal::NotAllowed => format!("this client may not use that service; {ask} to allow it"),
-        Refusal::LockedOut => "this client or its address is locked out; try again later".to_owned(),
-        Refusal::Busy => {
-            "another client holds a number of this book or at this address; try again".to_owned()
-        }
-        Refusal::Exhausted => format!("every number of the book has been used; {ask} for a new profile"),
-        Refusal::WrongPort => format!(
-            "a connection came to a wrong port. Either another program behind this address connects to the gate's \
-             decoys, or the book in profile \"{profile}\" is not the gate's; try again once the lockout is over"
-        ),
-        Refusal::TooManyStrays => {
-            format!(
-                "more wrong probes came than it forgives, perhaps forged; try again, or {ask} for connect mode"
-            )
-        }
-        Refusal::TooLate => format!(
-            "the sequence was not complete in time. Either the way is too slow or it blocks some of the ports; \
-             try again, or {ask} for a longer hold"
-        ),
-        Refusal::Superseded => format!(
-            "a newer knock of this client took its place; \
-             try again, and use profile \"{profile}\" on one machine at a time"
-        ),
-        Refusal::Denied => format!("its policy said no; {ask} what the policy allows, and when"),
-        Refusal::PolicyFailed => {
-            format!("its policy failed or did not decide in time; {ask}, whose log says why")
-        }
-        Refusal::Unavailable => format!("it could not store, watch or open; {ask}, whose log says why"),
-        Refusal::Stale => {
-            "the message is older than it accepts: this machine's clock is behind, or the network kept the \
-             message back; correct the clock, or try again"
-                .to_owned()
-        }
-        Refusal::CodeWanted => {
-            "it wants a code of the second factor; give the one that your authenticator shows with --code"
-                .to_owned()
-        }
-        Refusal::WrongCode => {
-            "the code of the second factor is wrong or was used before; wait for the next one, and try again"
-                .to_owned()
-        }
-        Refusal::NoGrant => {
-            format!("nothing of that kind is open to this client; knock with `knockgate knock {profile}`")
-        }
-        Refusal::Unrecorded => {
-            format!("it cannot write its audit log and opens nothing until it can; {ask} to make room for it")
-        }
-        Refusal::Expired => format!("the enrolment of this client has ended; {ask} to prolong it"),
-    }
-}
-
-fn unreachable_reason(tries: &[(SocketAddr, NoAnswer)]) -> &'static str {
-    if tries.iter().any(|(_, why)| matches!(why, NoAnswer::NotTheGate)) {
-        "not-the-gate"
-    } else if tries.iter().any(|(_, why)| is_silence(why)) {
-        "silence"
-    } else {
-        "unreachable"
-    }
-}
-
-fn is_silence(why: &NoAnswer) -> bool {
-    match why {
-        NoAnswer::Silence | NoAnswer::Cut | NoAnswer::Unanswered { .. } => true,
-        NoAnswer::Connect(_) | NoAnswer::NotTheGate | NoAnswer::NewerGate | NoAnswer::Keys => false,
-        NoAnswer::Unsent(_) | NoAnswer::Shut => false,
-    }
-}
-
-/// Whether it came of a datagram. That an answer was not from the gate can come of both.
-fn is_of_packet(why: &NoAnswer) -> bool {
-    match why {
-        NoAnswer::Unsent(_) | NoAnswer::Unanswered { .. } | NoAnswer::Shut => true,
-        NoAnswer::Connect(_) | NoAnswer::Silence | NoAnswer::Cut => false,
-        NoAnswer::NotTheGate | NoAnswer::NewerGate | NoAnswer::Keys => false,
-    }
-}
-
-fn unreachable_sentence(tries: &[(SocketAddr, NoAnswer)], facts: &Facts) -> String {
-    let (host, profile) = (&facts.host, &facts.profile);
-    let port = tries.iter().map(|(address, _)| address.port()).next_back().unwrap_or(facts.port);
-    let by_packet = tries.iter().any(|(_, why)| is_of_packet(why));
-    let mut text = format!("no answer from {}", host_and_port(host, port));
-    for (index, (address, why)) in tries.iter().enumerate() {
-        let lead = if index == 0 { " (" } else { "; " };
-        let _ = write!(text, "{lead}{}: {}", address.ip(), why_no_answer(why));
-    }
-    text.push_str(if tries.is_empty() { ". " } else { "). " });
-    text.push_str(&match unreachable_reason(tries) {
-        "not-the-gate" => format!(
-            "Either the name leads to another machine, or somebody stands in between; \
-             check the address with the administrator of {host} before you knock again"
-        ),
-        "silence" if by_packet => format!(
-            "Either the key in profile \"{profile}\" is not on the gate's roster, {} is blocked on the way, or the gate is \
-             down; `knockgate doctor {profile}` tells which it can rule out",
-            udp_ports(tries)
-        ),
-        "silence" => format!(
-            "Either the key in profile \"{profile}\" is not on the gate's roster, the address leads to another machine, \
-             or the gate is overloaded; ask the administrator of {host} to look into `knockgated client list`"
-        ),
-        _ if by_packet => format!(
-            "Either the gate is down or it has moved; `knockgate doctor {profile}` tells what it can rule out"
-        ),
-        _ => format!(
-            "Either the gate is down, TCP port {port} is blocked on the way, or the gate has moved; \
-             try another network, or ask the administrator of {host}"
-        ),
-    });
-    text
-}
-
-/// `UDP 62201`, or all of them.
-fn udp_ports(tries: &[(SocketAddr, NoAnswer)]) -> String {
-    let packets = tries.iter().filter(|(_, why)| is_of_packet(why));
-    let mut ports: Vec<_> = packets.map(|(address, _)| address.port().to_string()).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    format!("UDP {}", ports.join(", "))
-}
-
-fn why_no_answer(why: &NoAnswer) -> String {
-    match why {
-        NoAnswer::Unsent(error) => format!("no packet can be sent: {}", plain(error)),
-        NoAnswer::Unanswered { tries: 1 } => "silence after 1 packet".to_owned(),
-        NoAnswer::Unanswered { tries } => format!("silence after {tries} packets"),
-        NoAnswer::Shut => "UDP port is shut".to_owned(),
-        NoAnswer::Connect(error) if error.kind() == io::ErrorKind::TimedOut => {
-            "connection timed out".to_owned()
-        }
-        NoAnswer::Connect(error) => plain(error),
-        NoAnswer::Silence => "connected, then silence".to_owned(),
-        NoAnswer::Cut => "connected, then closed without an answer".to_owned(),
-        NoAnswer::NotTheGate => "the answer is not from the gate".to_owned(),
-        NoAnswer::NewerGate => "a newer gate".to_owned(),
-        NoAnswer::Keys => "unusable keys".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! | [`gate_thread`] | the thread that owns all that a knock needs: sleeps, reads packets, takes what others report |
 //! | [`bell`], [`input`], [`rhythm`] | how it is woken, what it is told, when it reads |
 //! | [`driver`] | tells the core what happened, does what it asks |
+//! | [`deeds`] | what the gate asks for, done |
 //! | [`hearing`] | what the driver asks policies, and what it does about what they say |
 //! | [`packets`] | packets that the gate's thread reads |
 //! | [`statics`] | fixed sequences: which ports are watched for them, who has come how far |
@@ -37,6 +38,7 @@ mod clock;
 mod connections;
 mod court;
 mod decoys;
+mod deeds;
 mod desk;
 mod driver;
 mod ears;

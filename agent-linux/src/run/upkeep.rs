@@ -9,7 +9,8 @@ use crate::config::Config;
 use crate::firewall::{FirewallError, Grant, Integrity, Plan};
 use crate::state::RosterChange;
 
-use super::driver::{LinuxGate, opening};
+use super::deeds::opening;
+use super::driver::LinuxGate;
 
 /// Whether there shall be a guard.
 pub(super) enum Guard {

@@ -2,6 +2,7 @@
 //!
 //! Moments are milliseconds. The figures are written out here on purpose, so that a limit changed by mistake shows.
 
+mod failures;
 pub(crate) mod grants;
 pub(crate) mod packet;
 mod policy;
@@ -362,31 +363,6 @@ impl Reference {
         }
     }
 
-    fn wrong_port(&mut self, at: usize) {
-        let (client, source) = (self.knocks[at].client, self.knocks[at].source);
-        self.end(at, Refusal::WrongPort);
-        if self.rules.global {
-            self.lock(Lock::Everybody, LOCKOUT);
-        } else {
-            self.lock(Lock::Source(subnet(source)), LOCKOUT);
-            self.lock(Lock::Client(client), LOCKOUT);
-        }
-    }
-
-    fn lock(&mut self, who: Lock, lasts: At) {
-        let until = self.now + lasts.min(LONGEST_LOCKOUT);
-        let known = self.locks.entry(who).or_insert(until);
-        *known = until.max(*known);
-    }
-
-    pub(crate) fn locked_for(&self, client: u32, source: IpAddr) -> Option<u64> {
-        [Lock::Everybody, Lock::Client(client), Lock::Source(subnet(source))]
-            .into_iter()
-            .filter_map(|who| self.locks.get(&who))
-            .filter_map(|until| until.checked_sub(self.now).filter(|left| *left > 0))
-            .max()
-    }
-
     /// Whether the policy may still decide about a knock.
     pub(crate) fn may_decide(&self, at: usize) -> bool {
         self.knocks[at].state == State::Consulting && self.knocks[at].until > self.now
@@ -468,54 +444,6 @@ impl Reference {
     fn latest(&self, client: u32) -> Option<usize> {
         self.knocks.iter().rposition(|knock| knock.client == client && !knock.is_packet())
     }
-
-    /// Ends a knock that is not complete.
-    fn end(&mut self, at: usize, why: Refusal) {
-        if !self.knocks[at].is_active() {
-            return;
-        }
-        let Knock { client, source, .. } = self.knocks[at];
-        if let Some((peer, _)) = self.knocks[at].question.take() {
-            self.say(peer, client, source, refused(why), 0);
-        }
-        self.fail(at, why);
-    }
-
-    fn fail(&mut self, at: usize, why: Refusal) {
-        self.settle(at, State::Refused(why));
-        for who in self.charged(at) {
-            *self.failures.entry(who).or_insert(0) += 1;
-        }
-    }
-
-    /// A sequence keeps its result for a while; a packet knock is answered.
-    fn settle(&mut self, at: usize, state: State) {
-        let Knock { client, source, .. } = self.knocks[at];
-        if !self.knocks[at].is_packet() {
-            (self.knocks[at].state, self.knocks[at].until) = (state, self.now + RESULT);
-            return;
-        }
-        self.knocks[at].state = State::Forgotten;
-        let verdict = if let State::Refused(why) = state { refused(why) } else { Verdict::Granted };
-        if let Some((peer, _)) = self.knocks[at].question.take() {
-            self.say(peer, client, source, verdict, 0);
-        }
-    }
-
-    fn whose(&self, at: usize) -> [Lock; 2] {
-        [Lock::Client(self.knocks[at].client), Lock::Source(subnet(self.knocks[at].source))]
-    }
-
-    /// Whose failure and whose success it is: the address of a static knock may be anybody's.
-    fn charged(&self, at: usize) -> Vec<Lock> {
-        let whose = self.whose(at);
-        let charged = if self.knocks[at].is_static() { &whose[..1] } else { &whose[..] };
-        charged.to_vec()
-    }
-
-    pub(crate) fn failures_of(&self, at: usize) -> [u32; 2] {
-        self.whose(at).map(|who| self.failures.get(&who).copied().unwrap_or(0))
-    }
 }
 
 fn refused(why: Refusal) -> Verdict {
@@ -546,16 +474,4 @@ pub(crate) fn times(rules: Rules, service: u16) -> (u64, u64) {
 pub(crate) fn seconds(rules: Rules, service: u16, asked: u32) -> u64 {
     let (usual, most) = times(rules, service);
     if asked == 0 { usual } else { u64::from(asked).min(most) }
-}
-
-/// The first address of the IPv6 /64, or the IPv4 address.
-fn subnet(source: IpAddr) -> IpAddr {
-    match source {
-        IpAddr::V4(_) => source,
-        IpAddr::V6(address) => {
-            let mut octets = address.octets();
-            octets[8..].fill(0);
-            IpAddr::from(octets)
-        }
-    }
 }

@@ -12,7 +12,8 @@ use crate::control::Reply;
 use crate::firewall::{self, FirewallError, Plan};
 use crate::run::clock;
 use crate::run::court::{Court, Successor, Witness};
-use crate::run::driver::{CoreConfig, Driver, opening};
+use crate::run::deeds::opening;
+use crate::run::driver::{CoreConfig, Driver};
 use crate::run::input::Input;
 use crate::run::packets::{NewPackets, Packets};
 

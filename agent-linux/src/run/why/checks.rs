@@ -91,9 +91,7 @@ pub(super) fn checks(wish: Wish) -> Vec<Check> {
         Answer, Book, Confirmation, Firewall, Grant, Lockout, Policy, SecondFactor, Sequence, Service,
     };
     let after: &[Check] = match wish {
-        Wish::Packet(Kind::Open) => {
-            &[Lockout, Service, Confirmation, SecondFactor, Policy, Firewall, Answer]
-        }
+        Wish::Packet(Kind::Open) => &[Lockout, Service, Confirmation, SecondFactor, Policy, Firewall, Answer],
         Wish::Packet(Kind::Renew) => &[Grant, Lockout, Service, SecondFactor, Policy, Firewall, Answer],
         Wish::Packet(Kind::Close) => &[Grant, Firewall, Answer],
         Wish::Sequence => &[Lockout, Service, Book, SecondFactor, Sequence, Policy, Firewall],

@@ -1,8 +1,10 @@
 //! A scripted host: real cryptography, virtual time, every action carried out at once unless the script says otherwise.
 
+mod beginning;
+mod people;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
-use std::boxed::Box;
 use std::collections::HashMap;
 use std::format;
 use std::string::String;
@@ -11,21 +13,22 @@ use std::vec::Vec;
 use crate::action::{
     Action, Consultation, Decision, Effect, GrantId, Origin, Outcome, Peer, Ticket, Verdict, Way,
 };
-use crate::book::{Book, DecoySeed, Order, Shape};
+use crate::book::{Book, DecoySeed, Shape};
 use crate::channel::Channel;
 use crate::client::{Keys, Question};
 use crate::envelope::Message;
-use crate::gate::{self, Gate, LockoutScope, Ports, Probe, ProbeKind, Service};
-use crate::key::{DoorKey, GateId, Identity, SecretKey};
+use crate::gate::{self, Gate, Ports, Probe, ProbeKind};
+use crate::key::SecretKey;
 use crate::message::{Answer, Kind, Mode, Request};
 use crate::note::Note;
-use crate::profile::Profile;
 use crate::refusal::Refusal;
-use crate::replay::{Burnt, Used};
-use crate::roster::{Client, ClientId, FixedRoster, FormerKey, Roster};
+use crate::replay::Used;
+use crate::roster::{Client, ClientId, FixedRoster};
 use crate::testing::TestRng;
 use crate::time::{Instant, Now, UnixTime};
 use crate::totp::TotpSecret;
+
+use beginning::{config, keys};
 
 /// Has a book of her own.
 pub(super) const ALICE: usize = 0;
@@ -463,88 +466,6 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
         self.turn();
     }
 
-    pub(super) fn client(&self, who: usize) -> Client {
-        self.people[who].client.clone()
-    }
-
-    pub(super) fn book(&self, who: usize) -> crate::book::BookId {
-        self.people[who].book.id()
-    }
-
-    /// The first number of the book of `who` that was never offered.
-    pub(super) fn cursor(&self, who: usize) -> u32 {
-        self.gate.roster().cursor(self.book(who))
-    }
-
-    pub(super) fn set_cursor(&mut self, who: usize, next: u32) {
-        let book = self.book(who);
-        self.gate.roster_mut().set_cursor(book, next);
-    }
-
-    /// The roster loses `who`, and the gate is told.
-    pub(super) fn remove(&mut self, who: usize) {
-        self.people[who].gone = true;
-        self.enrol();
-        let (now, gone) = (self.now(), self.people[who].client.id);
-        self.gate.forget_client(now, gone);
-        self.turn();
-    }
-
-    /// The roster learns something else about `who`.
-    pub(super) fn change_client(&mut self, who: usize, change: impl FnOnce(&mut Client)) {
-        change(&mut self.people[who].client);
-        self.enrol();
-    }
-
-    /// Makes the roster anew; what was used stays used.
-    fn enrol(&mut self) {
-        let old = self.gate.roster();
-        let mut roster = FixedRoster::new();
-        for Person { client, totp, .. } in self.people.iter().filter(|person| !person.gone) {
-            roster.add_client(client.clone(), old.used(client.id), totp.clone()).unwrap();
-        }
-        for book in [ALICE, BOB].map(|who| &self.people[who].book) {
-            roster.add_book(book.clone(), old.cursor(book.id())).unwrap();
-        }
-        *self.gate.roster_mut() = roster;
-    }
-
-    /// Gives `who` an authenticator.
-    pub(super) fn give_authenticator(&mut self, who: usize) {
-        self.people[who].totp = Some(TotpSecret::generate(&mut self.rng));
-        self.enrol();
-    }
-
-    /// What the authenticator of `who` shows `ahead` seconds from now.
-    pub(super) fn code(&self, who: usize, ahead: i64) -> u32 {
-        let seconds = self.unix_seconds().checked_add_signed(ahead).unwrap();
-        self.people[who].totp.as_ref().unwrap().code_at(seconds / 30)
-    }
-
-    fn unix_seconds(&self) -> u64 {
-        START / 1_000_000 + self.micros / 1_000_000
-    }
-
-    /// `who` makes a new key; the gate takes the old one for a former key until then.
-    pub(super) fn change_key(&mut self, who: usize, until: Option<UnixTime>) {
-        let person = &mut self.people[who];
-        let former = until.map(|until| FormerKey { key: person.client.key, until });
-        person.secret = SecretKey::generate(&mut self.rng);
-        (person.client.key, person.client.former) = (person.secret.public(), former);
-        self.enrol();
-    }
-
-    /// `who` puts the key that it had last into its profile.
-    pub(super) fn use_new_key(&mut self, who: usize) {
-        self.use_door_key(who, 0);
-    }
-
-    /// Gives `who` a profile with another door key of the gate.
-    pub(super) fn use_door_key(&mut self, who: usize, at: usize) {
-        let person = &mut self.people[who];
-        person.keys = keys(self.gate.config(), at, &person.secret, &person.book);
-    }
-
     pub(super) fn actions(&mut self) -> Vec<String> {
         core::mem::take(&mut self.trace)
     }
@@ -552,45 +473,6 @@ impl<const E: usize, const H: usize, const N: usize, const L: usize> Bench<E, H,
 
 pub(super) fn refused(answer: &Answer) -> Refusal {
     answer.refusal().unwrap_or_else(|| panic!("not refused: {answer:?}"))
-}
-
-fn config(rng: &mut TestRng, book: &Book) -> Config {
-    let service = |id, open, max_open| Service::new(id, seconds(open), seconds(max_open));
-    Config {
-        gate: GateId([7; 16]),
-        identity: Identity::generate(rng),
-        door_keys: [DoorKey::generate(rng), DoorKey::generate(rng)].into_iter().collect(),
-        decoys: book.decoys(),
-        mode: Mode::Connect,
-        order: Order::Strict,
-        hold: HOLD,
-        strays: 2,
-        lockout: LOCKOUT,
-        lockout_scope: LockoutScope::Source,
-        max_age: None,
-        console: None,
-        burnt: Burnt::default(),
-        statics: heapless::Vec::new(),
-        services: [service(SSH, 60, 3600), service(WEB, 30, 300), service(VAULT, 60, 60)]
-            .into_iter()
-            .collect(),
-    }
-}
-
-fn keys(config: &Config, door_key: usize, secret: &SecretKey, book: &Book) -> &'static Keys {
-    let profile = Profile {
-        client: "somebody".parse().unwrap(),
-        address: "gate.example".try_into().unwrap(),
-        central_port: 62_201,
-        packet_ports: None,
-        gate: config.gate,
-        gate_key: config.identity.public(),
-        door_key: config.door_keys[door_key].clone(),
-        secret: Some(secret.clone()),
-        services: heapless::Vec::new(),
-        book: book.clone(),
-    };
-    Box::leak(Box::new(Keys::of(&profile).expect("a profile with its secret")))
 }
 
 pub(super) fn decision(verdict: Verdict, effects: &[Effect]) -> Decision {
