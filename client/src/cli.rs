@@ -4,14 +4,14 @@ mod choices;
 mod console;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{self, Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use knockgate_core::Name;
 
 use crate::manage::completions::{self, Shell};
-use crate::settings::{Host, MAX_PATIENCE, Via, Wait, max_seconds};
+use crate::settings::{Host, MAX_PATIENCE, Via, max_seconds};
 
 use console::{Console, Remote};
 
@@ -354,6 +354,20 @@ pub(crate) struct PlaceOptions {
     port: Option<u16>,
     #[command(flatten)]
     unlock: Unlock,
+}
+
+/// A path on the command line begins at the working directory, one in the settings file at the client's directory.
+fn from_here(file: &Path) -> PathBuf {
+    path::absolute(file).unwrap_or_else(|_| file.to_owned())
+}
+
+/// How a profile is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    Code,
+    Text,
+    /// In this file.
+    Picture(PathBuf),
 }
 
 /// How a result is told on stdout.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use knockgate_core::profile::Profile;
 
-use super::scene::{Scene, chmod, knockgated};
+use super::scene::{Scene, chmod};
 
 #[test]
 fn a_client_gets_a_whole_profile_that_only_it_can_read() {

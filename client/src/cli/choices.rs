@@ -1,13 +1,11 @@
 //! What a command line means to the rest of the program: the options of each command in the words of whoever carries it out.
 
-use std::path::{self, Path, PathBuf};
-
 use knockgate_core::Name;
 use knockgate_core::message::Reach;
 
 use super::{
     Close, Doctor, Enroll, Form, GateOptions, Keygen, Knock, Passphrase, PlaceOptions, Profiles, Proxy, Qr,
-    Renew, Run, Show, Status, Unlock, WishOptions,
+    Renew, Run, Show, Status, Unlock, WishOptions, from_here,
 };
 use crate::attempt::{Asked, Call};
 use crate::code::Codes;
@@ -17,7 +15,7 @@ use crate::manage::lock::Wanted;
 use crate::passphrase::Source;
 use crate::proxy::ProxyCall;
 use crate::run::RunCall;
-use crate::settings::{Choices, Family};
+use crate::settings::{Choices, Family, Host, Wait};
 use crate::store::Replace;
 
 impl GateOptions {
@@ -49,11 +47,6 @@ impl Unlock {
         let file = self.passphrase_file.as_ref().map(|file| from_here(file));
         Choices { passphrase_file: file, ..Choices::default() }
     }
-}
-
-/// A path on the command line begins at the working directory, one in the settings file at the client's directory.
-fn from_here(file: &Path) -> PathBuf {
-    path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
 
 impl Keygen {
@@ -118,15 +111,6 @@ impl Passphrase {
     pub(crate) fn form(&self) -> Form {
         Form::of_json(self.json)
     }
-}
-
-/// How a profile is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Show {
-    Code,
-    Text,
-    /// In this file.
-    Picture(PathBuf),
 }
 
 impl Qr {

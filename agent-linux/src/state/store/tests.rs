@@ -217,7 +217,7 @@ fn a_store_of_version_1_is_read_and_becomes_one_of_version_2() {
 
 /// What a program of the first version has left.
 fn version_1(dir: &StateDir) {
-    crate::state::private_file::create(&dir.store_file(), &[]).unwrap();
+    private_file::create(&dir.store_file(), &[]).unwrap();
     let database = builder().create(dir.store_file()).unwrap();
     let transaction = database.begin_write().unwrap();
     {

@@ -82,7 +82,7 @@ impl Reference {
 }
 
 /// The first address of the IPv6 /64, or the IPv4 address.
-fn subnet(source: IpAddr) -> IpAddr {
+pub(super) fn subnet(source: IpAddr) -> IpAddr {
     match source {
         IpAddr::V4(_) => source,
         IpAddr::V6(address) => {

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use knockgate_core::{ClientId, Effect, Refusal};
 
-use super::{Knock, Lock, Reference, State, is_there, seconds, subnet};
+use super::failures::subnet;
+use super::{Knock, Lock, Reference, State, is_there, seconds};
 
 impl Reference {
     /// Somebody at the gate orders it, and no knock waits for it. Whether there is such a service.
