@@ -126,7 +126,9 @@ impl Visit {
         let output = self.browser.wait_with_output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "chromium (Debian's package of that name) has failed: {err}");
-        let said: Vec<_> = err.lines().filter(|line| line.contains("CONSOLE")).collect();
+        // A browser has pages of its own, which have their say, too.
+        let of_files = |line: &&str| line.contains("CONSOLE") && line.contains("source: file:");
+        let said: Vec<_> = err.lines().filter(of_files).collect();
         assert!(matches!(said[..], [line] if line.contains(HEARD)), "{said:?}");
         let found = out.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
         let found = found.map(|(found, _)| found.replace("&amp;", "&")).unwrap_or_default();
