@@ -24,16 +24,23 @@ pub fn run(config: &Path, form: Form) -> anyhow::Result<String> {
     }
 }
 
-/// Where the agent is asked. If the configuration cannot be read, it may be the one of an agent at the usual place: then that one looks
-/// at it, too, and writes down that it was refused.
+/// Where the agent is asked. A configuration that is refused may be that of an agent all the same: then that one looks at it, too, and
+/// writes down that it was refused.
 fn sockets(config: &Path) -> anyhow::Result<PathBuf> {
     load(config).map(|config| config.control.directory).or_else(|error| {
-        let usual = PathBuf::from(DEFAULT_DIRECTORY);
-        match control::ask(&usual, &Request::InForce) {
-            Ok(Reply::InForce { path, .. }) if is_same(&path, config) => Ok(usual),
+        let likely = directory_in(config).unwrap_or_else(|| DEFAULT_DIRECTORY.into());
+        match control::ask(&likely, &Request::InForce) {
+            Ok(Reply::InForce { path, .. }) if is_same(&path, config) => Ok(likely),
             Ok(_) | Err(_) => Err(error),
         }
     })
+}
+
+/// What a file says that has something else wrong with it.
+fn directory_in(config: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(config).ok()?;
+    let document: toml::Table = text.parse().ok()?;
+    Some(document.get("control")?.get("directory")?.as_str()?.into())
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

@@ -22,10 +22,13 @@ const DARK: &str = "rgb(20, 24, 29)";
 #[test]
 fn a_browser_without_a_network_draws_every_chart_and_shows_hostile_names_as_text() {
     let logged = Logged::new();
-    for (seconds_ago, record) in an_hour() {
-        logged.write_at(SystemTime::now() - Duration::from_secs(seconds_ago), record);
+    let begins = SystemTime::now();
+    let after = |seconds| begins + Duration::from_secs(seconds);
+    for (seconds, record) in an_hour() {
+        logged.write_at(after(seconds), record);
     }
-    logged.page();
+    let until = humantime::format_rfc3339_seconds(after(3600)).to_string();
+    logged.scene.run(&["report", "--since", "1d", "--until", &until, "--html", "page.html"]).good();
     let folder = logged.scene.path();
     fs::write(folder.join("frame.html"), FRAME).unwrap();
 
@@ -41,16 +44,16 @@ fn a_browser_without_a_network_draws_every_chart_and_shows_hostile_names_as_text
     assert_ne!(pictures[0], pictures[1]);
 }
 
-/// Somebody of every kind, and a client whose name means harm.
+/// Of the next hour: somebody of every kind, and a client whose name means harm.
 fn an_hour() -> Vec<(u64, AuditRecord)> {
     let (client, service) = (HOSTILE.to_owned(), "web".to_owned());
     let source = "192.0.2.7".to_owned();
     let noise = Noise { unsealed: 1000, probes: 200, ..Noise::default() };
     let from = vec![NoiseFrom { prefix: "198.51.100.0/24".into(), packets: 700 }];
     vec![
-        (3600, AuditRecord::started(["web"], 1)),
+        (10, AuditRecord::started(["web"], 1)),
         (
-            3500,
+            100,
             AuditRecord::GrantOpened {
                 grant: 1,
                 client: client.clone(),
@@ -60,7 +63,7 @@ fn an_hour() -> Vec<(u64, AuditRecord)> {
             },
         ),
         (
-            3440,
+            160,
             AuditRecord::GrantClosed {
                 grant: 1,
                 client: client.clone(),
@@ -70,17 +73,17 @@ fn an_hour() -> Vec<(u64, AuditRecord)> {
             },
         ),
         (
-            3000,
+            600,
             AuditRecord::Refused {
                 client: client.clone(),
                 source: source.parse().unwrap(),
                 reason: "denied",
             },
         ),
-        (2900, AuditRecord::Lockout { who: client, seconds: 60 }),
-        (2800, AuditRecord::Noise { within_seconds: 60, noise, from }),
-        (2000, AuditRecord::stopped("SIGTERM")),
-        (1000, AuditRecord::started(["web"], 1)),
+        (700, AuditRecord::Lockout { who: client, seconds: 60 }),
+        (800, AuditRecord::Noise { within_seconds: 60, noise, from }),
+        (1600, AuditRecord::stopped("SIGTERM")),
+        (2600, AuditRecord::started(["web"], 1)),
     ]
 }
 
