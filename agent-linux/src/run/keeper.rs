@@ -72,7 +72,7 @@ pub(super) fn start(store: Arc<Store>, inputs: Inputs) -> anyhow::Result<Keeper>
         .name("keeper".into())
         .spawn(move || {
             // The other end of the way back is gone: so is the agent.
-            let _ = Work { store, inputs }.run(&ordered);
+            let _ = Work { store, inputs, told: None }.run(&ordered);
         })
         .context("cannot start the thread that stores records")?;
     Ok(Keeper { orders: Some(orders), thread: Some(thread) })
@@ -81,10 +81,12 @@ pub(super) fn start(store: Arc<Store>, inputs: Inputs) -> anyhow::Result<Keeper>
 struct Work {
     store: Arc<Store>,
     inputs: Inputs,
+    /// What keeps it from storing, as long as that is so.
+    told: Option<String>,
 }
 
 impl Work {
-    fn run(&self, orders: &Receiver<Order>) -> Result<(), Gone> {
+    fn run(mut self, orders: &Receiver<Order>) -> Result<(), Gone> {
         while let Ok(first) = orders.recv() {
             let mut waiting = Vec::new();
             for order in std::iter::once(first).chain(orders.try_iter().take(BATCH - 1)) {
@@ -98,39 +100,50 @@ impl Work {
         Ok(())
     }
 
-    fn keep(&self, waiting: Vec<(Option<ExchangeId>, Record)>) -> Result<(), Gone> {
+    fn keep(&mut self, waiting: Vec<(Option<ExchangeId>, Record)>) -> Result<(), Gone> {
         if waiting.is_empty() {
             return Ok(());
         }
         let records: Vec<Record> = waiting.iter().map(|(_, record)| *record).collect();
-        let outcome = outcome(self.store.write(&records));
+        let written = self.store.write(&records);
+        let outcome = self.outcome(written);
         for (exchange, record) in waiting {
             self.report(Input::Stored { exchange, record, outcome })?;
         }
         Ok(())
     }
 
-    fn renew(&self, lease: Lease, used: Vec<(ClientId, Used)>) -> Result<(), Gone> {
+    fn renew(&mut self, lease: Lease, used: Vec<(ClientId, Used)>) -> Result<(), Gone> {
         let records: Vec<Record> =
             used.iter().map(|(client, used)| Record::Counter { client: *client, used: *used }).collect();
-        let outcome = outcome(self.store.write_lease(&records, Some(lease)));
+        let written = self.store.write_lease(&records, Some(lease));
+        let outcome = self.outcome(written);
         let clients = used.into_iter().map(|(client, _)| client).collect();
         self.report(Input::Leased { lease, clients, outcome })
     }
 
+    /// A disk that cannot be written is tried again every second, and told of once.
+    fn outcome(&mut self, written: Result<(), WriteError>) -> Outcome {
+        match written.map_err(|error| error.to_string()) {
+            Ok(()) => {
+                if self.told.take().is_some() {
+                    tracing::info!("what has been used can be stored again");
+                }
+                Outcome::Done
+            }
+            Err(error) => {
+                if self.told.as_ref() != Some(&error) {
+                    tracing::warn!(
+                        "cannot store what has been used, so nothing is granted that depends on it: {error}"
+                    );
+                }
+                self.told = Some(error);
+                Outcome::Failed
+            }
+        }
+    }
+
     fn report(&self, input: Input) -> Result<(), Gone> {
         self.inputs.blocking_send(input).map_err(|_| Gone)
-    }
-}
-
-fn outcome(written: Result<(), WriteError>) -> Outcome {
-    match written {
-        Ok(()) => Outcome::Done,
-        Err(error) => {
-            tracing::warn!(
-                "cannot store what has been used, so nothing is granted that depends on it: {error:#}"
-            );
-            Outcome::Failed
-        }
     }
 }

@@ -39,12 +39,20 @@ pub(super) fn start(roster: RosterWatch, identity: IdentityWatch, inputs: Inputs
 
 impl Vigil {
     fn watch(&self, inputs: &Inputs) {
+        // What lasts is looked at again each time, and told once.
+        let mut told = Vec::new();
         loop {
             std::thread::sleep(EVERY);
             let Look { news, troubles } = self.look();
-            for (what, error) in troubles {
-                tracing::warn!("{what} changed and cannot be used, the old one stays: {error}");
-            }
+            let troubles: Vec<_> = troubles
+                .iter()
+                .map(|(what, error)| format!("{what} changed and cannot be used, the old one stays: {error}"))
+                .collect();
+            troubles
+                .iter()
+                .filter(|trouble| !told.contains(*trouble))
+                .for_each(|new| tracing::warn!("{new}"));
+            told = troubles;
             for input in news {
                 if inputs.blocking_send(input).is_err() {
                     return;

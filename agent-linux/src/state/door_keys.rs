@@ -125,8 +125,8 @@ impl IdentityWatch {
         Ok((watch, identity))
     }
 
-    /// The door keys that are good now, the newest first, if they are others than those of the last call. An error is told
-    /// once; the keys in use stay.
+    /// The door keys that are good now, the newest first, if they are others than those of the last call. The keys in use
+    /// stay as long as there is an error, which is told once, or again and again if it may pass.
     ///
     /// # Errors
     /// As [`GateIdentity::load`], and if the file has become that of another gate.
@@ -136,7 +136,11 @@ impl IdentityWatch {
     ) -> Result<Option<Vec<DoorKey, MAX_DOOR_KEYS>>, StateError> {
         let mut is_new = false;
         if self.stamp.has_changed() {
-            let identity = GateIdentity::load(&self.dir)?;
+            let identity = GateIdentity::load(&self.dir).inspect_err(|error| {
+                if error.may_pass() {
+                    self.stamp.forget();
+                }
+            })?;
             if identity.id != self.gate || identity.secret.public() != self.gate_key {
                 return Err(StateError::refused(
                     &self.dir.identity_file(),

@@ -16,6 +16,11 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// Whether another try may end otherwise although the file stays as it is: there was no descriptor, no memory, no disk.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Io { .. })
+    }
+
     pub(crate) fn io(path: &Path, doing: &'static str, error: io::Error) -> Self {
         Self::Io { path: path.to_owned(), doing, error }
     }
@@ -48,12 +53,13 @@ impl StateError {
     }
 }
 
-fn remedy_of(error: &io::Error) -> &'static str {
+pub(super) fn remedy_of(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "run as root, or as the user that owns it",
         io::ErrorKind::StorageFull => "make room on the disk",
         io::ErrorKind::ReadOnlyFilesystem => "remount the file system read-write",
         io::ErrorKind::NotFound => "make the directory that it is in",
+        _ if error.raw_os_error() == Some(libc::EMFILE) => "raise LimitNOFILE",
         _ => "see what `dmesg` says about the disk",
     }
 }

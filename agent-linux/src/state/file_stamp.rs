@@ -26,6 +26,11 @@ impl FileStamp {
         has_changed
     }
 
+    /// What was seen could not be read, for a reason that may pass: it counts as changed at the next look, too.
+    pub(crate) fn forget(&mut self) {
+        self.seen = None;
+    }
+
     fn look(&self) -> Option<Look> {
         let metadata = std::fs::metadata(&self.path).ok()?;
         Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.len()))

@@ -39,8 +39,8 @@ impl RosterWatch {
         &self.current
     }
 
-    /// The roster if it was replaced since the last call, which costs one `stat` if it was not. An error is told once; the
-    /// roster in use stays.
+    /// The roster if it was replaced since the last call, which costs one `stat` if it was not. The roster in use stays as long as
+    /// there is an error, which is told once, or again and again if it may pass.
     ///
     /// # Errors
     /// As [`RosterWatch::begin`].
@@ -48,7 +48,12 @@ impl RosterWatch {
         if !self.stamp.has_changed() {
             return Ok(None);
         }
-        let enrolment = Arc::new(Enrolment::new(&load(&self.dir, &self.origin)?));
+        let roster = load(&self.dir, &self.origin).inspect_err(|error| {
+            if error.may_pass() {
+                self.stamp.forget();
+            }
+        })?;
+        let enrolment = Arc::new(Enrolment::new(&roster));
         let changes = enrolment.changes_since(&self.current);
         self.current = Arc::clone(&enrolment);
         Ok(Some(RosterChange { enrolment, changes }))

@@ -22,9 +22,10 @@ use knockgate_core::book::BookId;
 use knockgate_core::key::GateId;
 use knockgate_core::replay::{Burnt, Lease, Used};
 use redb::backends::FileBackend;
-use redb::{Builder, ConcurrencyMode, Database, DatabaseError, ReadableDatabase, StorageError};
+use redb::{Builder, ConcurrencyMode, Database, DatabaseError, ReadableDatabase};
 
 use self::tables::LeaseChange;
+use super::error::remedy_of;
 use super::private_file::{self, sync_directory};
 use super::roster_file::{EnrolledBook, RosterFile};
 use super::{StateDir, StateError};
@@ -69,7 +70,7 @@ pub enum LastStop {
 
 /// A write did not happen, or may not have; nothing that depends on it may be done.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {error}; make room on the disk, or see what `dmesg` says about it", path.display())]
+#[error("{}: {error}; {}", path.display(), remedy(error))]
 pub struct WriteError {
     path: PathBuf,
     error: Box<redb::Error>,
@@ -103,8 +104,8 @@ impl Store {
         }
         let database = open_waiting(&path).map_err(|error| error.at(&path))?;
         check_gate(&path, &database, gate)?;
-        let mut loaded = tables::read(&database).map_err(|error| damaged(&path, &error))?;
-        tables::settle(&database, gate, &mut loaded).map_err(|error| damaged(&path, &error))?;
+        let mut loaded = tables::read(&database).map_err(|error| unusable(&path, error))?;
+        tables::settle(&database, gate, &mut loaded).map_err(|error| unusable(&path, error))?;
         Ok((Self { path, database: Mutex::new(Some(database)) }, loaded))
     }
 
@@ -151,7 +152,7 @@ impl Store {
             }
             Err(OpenError::Refused(error)) => return Err(error),
         };
-        loaded.map_err(|error| damaged(&path, &error))
+        loaded.map_err(|error| unusable(&path, error))
     }
 
     /// Makes records durable, all or none. Values never go down.
@@ -228,7 +229,7 @@ impl Store {
         let file = private_file::create_open(&next, &[])?;
         let database = FileBackend::new(file).and_then(|file| builder().create_with_backend(file));
         let database = database.map_err(|error| OpenError::new(&next, error).at(&next))?;
-        tables::fill(&database, gate, used).map_err(|error| damaged(&next, &error))?;
+        tables::fill(&database, gate, used).map_err(|error| unusable(&next, error))?;
         database.close().map_err(|error| OpenError::new(&next, error).at(&next))?;
         let placed = std::fs::rename(&next, path).and_then(|()| sync_directory(path));
         placed.map_err(|error| StateError::io(path, "making it", error))
@@ -237,7 +238,7 @@ impl Store {
     fn read<T>(&self, read: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StateError> {
         let database = self.database();
         let content = database.as_ref().ok_or(redb::Error::PreviousIo).and_then(read);
-        content.map_err(|error| damaged(&self.path, &error))
+        content.map_err(|error| unusable(&self.path, error))
     }
 
     fn change(&self, change: impl FnOnce(&Database) -> Result<(), redb::Error>) -> Result<(), WriteError> {
@@ -273,15 +274,11 @@ fn check_gate(path: &Path, database: &impl ReadableDatabase, gate: GateId) -> Re
     match tables::gate_of(database) {
         Ok(Some(id)) if id == gate => Ok(()),
         Ok(Some(_)) => Err(StateError::refused(path, "is the state of another gate", RESTORE)),
-        Ok(None) => Err(StateError::refused(
-            path,
-            "has a format version that this program does not know",
-            "use the program that wrote it, or a newer one",
-        )),
+        Ok(None) => Err(unknown_version(path)),
         Err(redb::Error::TableDoesNotExist(_)) => {
             Err(StateError::refused(path, "is a database, but not a gate's state", RESTORE))
         }
-        Err(error) => Err(damaged(path, &error)),
+        Err(error) => Err(unusable(path, error)),
     }
 }
 
@@ -326,10 +323,7 @@ impl OpenError {
     fn new(path: &Path, error: DatabaseError) -> Self {
         match error {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => Self::InUse,
-            DatabaseError::Storage(StorageError::Io(error)) if !is_damage(&error) => {
-                Self::Refused(StateError::io(path, "opening", error))
-            }
-            error => Self::Refused(damaged(path, &error.into())),
+            error => Self::Refused(unusable(path, error.into())),
         }
     }
 
@@ -350,8 +344,30 @@ fn is_damage(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
 }
 
-fn damaged(path: &Path, error: &redb::Error) -> StateError {
-    StateError::refused(path, format!("the record of used numbers is damaged ({error})"), RESTORE)
+fn remedy(error: &redb::Error) -> &'static str {
+    match error {
+        redb::Error::Io(error) => remedy_of(error),
+        _ => "see what `dmesg` says about the disk",
+    }
+}
+
+/// Whoever replaces a store because its disk is full, or its program too old, has shut everybody out for nothing.
+fn unusable(path: &Path, error: redb::Error) -> StateError {
+    match error {
+        redb::Error::Io(error) if !is_damage(&error) => StateError::io(path, "using it", error),
+        redb::Error::UpgradeRequired(_) => unknown_version(path),
+        error => {
+            StateError::refused(path, format!("the record of used numbers is damaged ({error})"), RESTORE)
+        }
+    }
+}
+
+fn unknown_version(path: &Path) -> StateError {
+    StateError::refused(
+        path,
+        "has a format version that this program does not know",
+        "use the program that wrote it, or a newer one",
+    )
 }
 
 fn all_used_up(roster: &RosterFile) -> Loaded {

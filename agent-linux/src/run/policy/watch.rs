@@ -48,6 +48,8 @@ pub(super) struct Watched {
     sha256: Option<String>,
     /// At the last look something was not as before.
     changing: bool,
+    /// What is wrong with its files, as far as that was told.
+    told: Option<String>,
 }
 
 impl Watched {
@@ -62,7 +64,7 @@ impl Watched {
     }
 
     pub(super) fn new(name: Name, chair: Arc<Chair>, files: Vec<FileStamp>, sha256: Option<String>) -> Self {
-        Self { name, chair, files, sha256, changing: false }
+        Self { name, chair, files, sha256, changing: false, told: None }
     }
 
     /// Whether its files have changed and are at rest again.
@@ -110,12 +112,9 @@ impl Watched {
         let name = &self.name;
         let loaded = match loader.load(name) {
             Ok(loaded) => loaded,
-            Err(error) => {
-                let reason = format!("{error:#}");
-                tracing::warn!("the file has changed and cannot be used, so what is in use stays: {reason}");
-                return audit.write(AuditRecord::PolicyRefused { policy: name.to_string(), reason });
-            }
+            Err(error) => return self.refuse(&error, audit),
         };
+        self.told = None;
         if loaded.sha256 == self.sha256 {
             return tracing::debug!(policy = %name, "its file was touched and is the same");
         }
@@ -128,6 +127,20 @@ impl Watched {
         tracing::info!(policy = %name, %title, "took up the changed file");
         let sha256 = self.sha256.clone();
         audit.write(AuditRecord::PolicyLoaded { policy: name.to_string(), title, sha256 });
+    }
+
+    fn refuse(&mut self, error: &anyhow::Error, audit: &Audit) {
+        // A lack of descriptors or memory may pass although the file stays as it is.
+        if error.chain().any(<dyn std::error::Error>::is::<std::io::Error>) {
+            self.files.iter_mut().for_each(FileStamp::forget);
+        }
+        let reason = format!("{error:#}");
+        if self.told.as_ref() == Some(&reason) {
+            return;
+        }
+        tracing::warn!("the file has changed and cannot be used, so what is in use stays: {reason}");
+        self.told = Some(reason.clone());
+        audit.write(AuditRecord::PolicyRefused { policy: self.name.to_string(), reason });
     }
 }
 

@@ -215,6 +215,46 @@ fn a_store_of_version_1_is_read_and_becomes_one_of_version_2() {
     );
 }
 
+#[test]
+fn a_store_of_a_later_version_is_left_to_the_program_that_wrote_it() {
+    let (_temp, dir) = state_dir();
+    drop(opened(&dir));
+    let database = builder().open(dir.store_file()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let table = TableDefinition::<u32, [u8; 16]>::new("gate");
+        let mut table = transaction.open_table(table).unwrap();
+        table.remove(2).unwrap();
+        table.insert(3, GATE_ID.0).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+    let said = refusal(open(&dir));
+    assert!(said.contains("format version") && !said.contains("rebuild"), "{said}");
+    let checked = Store::check(&dir, GATE_ID, &RosterFile::default()).unwrap_err().to_string();
+    assert_eq!(checked, said);
+    let database = builder().open(dir.store_file()).unwrap();
+    let table =
+        database.begin_read().unwrap().open_table(TableDefinition::<u32, [u8; 16]>::new("gate")).unwrap();
+    assert!(table.get(3).unwrap().is_some() && table.get(2).unwrap().is_none());
+}
+
+#[test]
+fn only_damage_is_a_reason_to_replace_a_store() {
+    let said = |error| unusable(Path::new("state.redb"), error).to_string();
+    let io = |kind: std::io::ErrorKind| redb::Error::Io(kind.into());
+    for (error, remedy) in [
+        (io(std::io::ErrorKind::StorageFull), "; make room on the disk"),
+        (io(std::io::ErrorKind::ReadOnlyFilesystem), "; remount the file system read-write"),
+        (redb::Error::UpgradeRequired(9), "; use the program that wrote it, or a newer one"),
+        (redb::Error::Corrupted(String::new()), RESTORE),
+        (io(std::io::ErrorKind::InvalidData), RESTORE),
+    ] {
+        let said = said(error);
+        assert!(said.ends_with(remedy), "{said}");
+    }
+}
+
 /// What a program of the first version has left.
 fn version_1(dir: &StateDir) {
     private_file::create(&dir.store_file(), &[]).unwrap();
