@@ -1,15 +1,19 @@
 //! The two clocks of the host.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use knockgate_core::{Instant, Now, UnixTime};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// What the clocks say. The monotonic one counts while the machine sleeps, so a grant does not outlast a suspend.
 pub(super) fn now() -> Now {
-    let unix = clock_gettime(ClockId::Realtime);
+    // Asked as everybody else in the agent asks, so that what is decided and what is written down have one calendar.
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    let unix = unix.and_then(|since| u64::try_from(since.as_micros()).ok());
     Now {
         instant: Instant::from_micros(micros(clock_gettime(ClockId::Boottime))),
         // A calendar before 1970 is a calendar that was never set.
-        unix: (unix.tv_sec > 0).then(|| UnixTime::from_micros(micros(unix))),
+        unix: unix.map(UnixTime::from_micros),
     }
 }
 
