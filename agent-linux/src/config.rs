@@ -14,6 +14,7 @@ mod document;
 mod error;
 mod for_core;
 mod gateway;
+mod guard;
 mod module;
 mod packet;
 mod policy;
@@ -53,6 +54,7 @@ pub use control::Control;
 pub(crate) use control::DEFAULT_DIRECTORY;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
+pub use guard::{Guard, OnChange};
 use knockgate_policy_host::builtin::BuiltIn;
 use knockgate_policy_host::signature::PublicKey;
 use knockgate_policy_host::{Execution, Parameter, Wasi};
@@ -79,6 +81,7 @@ pub struct Config {
     pub gate: Gate,
     /// There if the file is for a firmware in front of machines, and not for this host.
     pub gateway: Option<Gateway>,
+    pub guard: Guard,
     pub audit: AuditLog,
     pub packet: Packet,
     pub capture: Capture,

@@ -10,10 +10,11 @@ use knockgate_agent::config::Config;
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/agent-toml.md");
 
 /// The tables of the file as the document's headings call them, and one of each with a key that nobody knows.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 18] = [
     ("gate", "[gate]\nno-such-key = 1"),
     ("gateway", "[gateway]\nno-such-key = 1"),
     ("gateway.console", "[gateway.console]\nno-such-key = 1"),
+    ("guard", "[guard]\nno-such-key = 1"),
     ("audit", "[audit]\nno-such-key = 1"),
     ("process", "[process]\nno-such-key = 1"),
     ("packet", "[packet]\nno-such-key = 1"),

@@ -165,6 +165,13 @@ pub enum AuditRecord {
         added: Vec<String>,
         removed: Vec<String>,
     },
+    /// Somebody else has changed the table of the guard.
+    GuardChanged {
+        /// For people.
+        what: String,
+        /// `restored`, `reported` or `failed`.
+        outcome: &'static str,
+    },
     /// Somebody at the host itself has ordered something over the control socket.
     Ordered {
         uid: u32,
@@ -222,6 +229,10 @@ impl AuditRecord {
     pub fn started(services: impl IntoIterator<Item = impl Display>, clients: usize) -> Self {
         let services = services.into_iter().map(|service| service.to_string()).collect();
         Self::Started { version: env!("CARGO_PKG_VERSION"), services, clients }
+    }
+
+    pub(crate) fn guard_changed(what: impl Display, outcome: &'static str) -> Self {
+        Self::GuardChanged { what: what.to_string(), outcome }
     }
 
     pub fn stopped(reason: impl Into<String>) -> Self {

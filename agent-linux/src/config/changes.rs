@@ -12,7 +12,7 @@ use knockgate_core::message::Mode;
 use knockgate_policy_host::Execution;
 
 use super::{
-    AuditLog, Capture, Config, Control, DecoyAudience, Gate, Lockout, LockoutScope, OnFailure, Packet,
+    AuditLog, Capture, Config, Control, DecoyAudience, Gate, Guard, Lockout, LockoutScope, OnFailure, Packet,
     PacketMode, PacketPorts, Policy, PolicyModule, Sequence, Service, StaticSequence, Statics,
 };
 
@@ -27,7 +27,7 @@ pub struct Change {
 /// What `new` has otherwise than `old`.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let Config { path: _, text: _, gate, gateway: _, packet, capture, central, sequence, lockout, .. } = old;
-    let Config { services, statics, policy, units, channels, control, audit, .. } = old;
+    let Config { services, statics, policy, units, channels, control, audit, guard, .. } = old;
     let mut all = Changes::default();
     all.gate(gate, &new.gate);
     all.packet(packet, &new.packet);
@@ -49,6 +49,8 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     all.note("while the audit log cannot be written, knocks", on_failure, &new.audit.on_failure, |choice| {
         failure_words(*choice).to_owned()
     });
+    let Guard { on_change } = guard;
+    all.note("on a change of the guard", on_change, &new.guard.on_change, |choice| choice.word().to_owned());
     all.named("unit", units, &new.units, |unit| &unit.name);
     all.named("channel", channels, &new.channels, |channel| &channel.name);
     all.0

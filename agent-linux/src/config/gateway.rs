@@ -47,9 +47,10 @@ impl Role {
 }
 
 /// Keys that only a server understands, and what a gateway has instead; `*` is any name.
-const SERVERS_ALONE: [(&[&str], &str); 21] = [
+const SERVERS_ALONE: [(&[&str], &str); 22] = [
     (&["gate", "audit-log"], "its log is read with `knockgate log --remote`"),
     (&["audit"], "it keeps its records in memory, and never waits for a disk"),
+    (&["guard"], "its filter is its own"),
     (&["gate", "interfaces"], "it guards what is behind its inner port"),
     (&["packet", "lease"], "each counter is stored before it counts"),
     (&["capture"], "every packet passes through it"),

@@ -20,6 +20,7 @@ use super::capture::capture;
 use super::control::control;
 use super::document::{At, Problems, Section};
 use super::gateway::{GatewayDraft, Parts, Role, fit, gateway};
+use super::guard::guard;
 use super::module::Tables;
 use super::packet::packet;
 use super::policy::policy;
@@ -53,6 +54,7 @@ fn read(path: &Path, text: &str, root: &Section<'_>) -> Option<Config> {
     let role = Role::of(root);
     let gate = gate(&root.section("gate"), role);
     let GatewayDraft { gateway, console } = gateway(root);
+    let guard = guard(root);
     let audit = audit(root);
     let packet = packet(root);
     let capture = capture(root);
@@ -95,6 +97,7 @@ fn read(path: &Path, text: &str, root: &Section<'_>) -> Option<Config> {
         text: text.into(),
         gate: gate?,
         gateway: gateway?,
+        guard: guard?,
         audit: audit?,
         packet: packet?,
         capture: capture?,

@@ -205,7 +205,7 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         // Syntax and structure.
         (1, "[central\nport = 1", 5, "not valid TOML"),
         (2, "[central]\nport = 1\nport = 2", 7, "not valid TOML: duplicate key; correct this line"),
-        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, gateway, audit, packet, capture, control, process, central, sequence, lockout, service"),
+        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, gateway, guard, audit, packet, capture, control, process, central, sequence, lockout, service"),
         (4, "central = 7", 5, "gate.central is not known"),
         (5, "[central]\nPort = 1", 6, "central.Port is not known; known here: port"),
         (6, "[[central]]\nport = 1", 5, "central is a list; write a table [central]"),
@@ -271,6 +271,9 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         (60, "[lockout]\nduration = \"0s\"", 6, "lockout.duration is 0s; it must be 1s to 1day"),
         (61, "[lockout]\nduration = \"2days\"", 6, "lockout.duration is 2days; it must be 1s to 1day"),
         (62, "[lockout]\nscope = \"everyone\"", 6, "lockout.scope is \"everyone\"; it must be \"source\" or \"global\""),
+        // [guard]
+        (63, "[guard]\non-change = \"ignore\"", 6, "guard.on-change is \"ignore\"; it must be \"restore\" or \"report\""),
+        (64, "[guard]\non-flush = \"report\"", 6, "guard.on-flush is not known; known here: on-change"),
         // [audit]
         (65, "[audit]\non-failure = \"ignore\"", 6, "audit.on-failure is \"ignore\"; it must be \"count\" or \"refuse\""),
         (66, "[audit]\nrotate-mib = 0", 6, "audit.rotate-mib is 0; it must be 1 to 1048576"),

@@ -2,6 +2,9 @@
 //!
 //! Every rule has a handle that the kernel never gives twice within a table, so the list of handles tells whether a
 //! rule was removed, replaced or added. Rules refer to chains and sets, which cannot go while they do.
+//!
+//! The kernel counts the changes of all tables of a network namespace. As long as it has counted ours alone, nobody has changed
+//! anything, and there is nothing else to be read.
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -18,6 +21,8 @@ const NEWRULE: u16 = NFT_SUBSYSTEM | 6;
 const GETRULE: u16 = NFT_SUBSYSTEM | 7;
 const NEWSET: u16 = NFT_SUBSYSTEM | 9;
 const GETSET: u16 = NFT_SUBSYSTEM | 10;
+const NEWGEN: u16 = NFT_SUBSYSTEM | 15;
+const GETGEN: u16 = NFT_SUBSYSTEM | 16;
 
 const TABLE_NAME: u16 = 1;
 const TABLE_FLAGS: u16 = 2;
@@ -29,6 +34,7 @@ const SET_NAME: u16 = 2;
 const SET_FLAGS: u16 = 3;
 const SET_KEY_TYPE: u16 = 4;
 const SET_KEY_LEN: u16 = 5;
+const GEN_ID: u16 = 1;
 
 const SET_HAS_TIMEOUT: u32 = 0x10;
 /// nft's numbers for data types, six bits each in a concatenation.
@@ -40,8 +46,11 @@ const TYPE_SERVICE: u32 = 13;
 /// What `verify` found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Integrity {
+    /// Nobody else has changed anything since it was looked at last.
     Whole,
-    /// The table is there but not as it was installed.
+    /// The rules are as they were installed. Somebody has changed something, in another table or among what is open.
+    Touched,
+    /// The table is there but its rules are not as they were installed.
     Altered,
     Gone,
 }
@@ -58,6 +67,31 @@ struct TableState {
     handle: u64,
     /// A table can be switched off without being changed otherwise (`dormant`).
     flags: u32,
+}
+
+/// Where the kernel's count stood, and ours, when all was found in order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Count {
+    all: u32,
+    ours: u32,
+}
+
+impl Count {
+    pub(crate) fn now(socket: &mut Socket) -> Result<Self, Errno> {
+        let all = socket.ask(GETGEN, read_generation)?.first().copied().ok_or(Errno::NODATA)?;
+        Ok(Self { all, ours: socket.commits() })
+    }
+
+    /// Whether all changes since then were ours.
+    pub(crate) fn is_ours_since(self, before: Self) -> bool {
+        self.all.wrapping_sub(before.all) == self.ours.wrapping_sub(before.ours)
+    }
+}
+
+fn read_generation(found: &mut Vec<u32>, message: Message<'_>) {
+    if message.kind == NEWGEN {
+        found.extend(message.attributes().u32(GEN_ID));
+    }
 }
 
 /// `None`: there is no table.

@@ -30,7 +30,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use elements::{Answer, Change, KernelElement, Key, NewElement, Tag};
-use integrity::{Fingerprint, Remains};
+use integrity::{Count, Fingerprint, Remains};
 use netlink::{NFPROTO_INET, NLM_F_ACK, NLM_F_REQUEST, Socket};
 use prefixes::PrefixTable;
 use ruleset::Before;
@@ -60,6 +60,8 @@ const ELEMENTS_PER_MESSAGE: usize = 64;
 pub struct Firewall {
     socket: Socket,
     fingerprint: Fingerprint,
+    /// As it was when the fingerprint was right.
+    count: Count,
     prefixes: PrefixTable,
 }
 
@@ -127,8 +129,8 @@ impl Firewall {
     /// The plan cannot be applied, or this process may not. The kernel then holds what it held before.
     pub fn install(plan: &Plan) -> Result<Self, FirewallError> {
         let mut socket = Socket::open()?;
-        let fingerprint = apply(&mut socket, plan)?;
-        let mut firewall = Self { socket, fingerprint, prefixes: PrefixTable::of(plan) };
+        let (fingerprint, count) = apply(&mut socket, plan)?;
+        let mut firewall = Self { socket, fingerprint, count, prefixes: PrefixTable::of(plan) };
         firewall.unwatch_all()?;
         Ok(firewall)
     }
@@ -149,7 +151,7 @@ impl Firewall {
     /// # Errors
     /// As [`Firewall::install`].
     pub fn reinstall(&mut self, plan: &Plan) -> Result<(), FirewallError> {
-        self.fingerprint = apply(&mut self.socket, plan)?;
+        (self.fingerprint, self.count) = apply(&mut self.socket, plan)?;
         self.prefixes = PrefixTable::of(plan);
         Ok(())
     }
@@ -225,16 +227,25 @@ impl Firewall {
         Ok(())
     }
 
-    /// Whether the table is still as it was installed. Cheap enough for every second: two short dumps.
+    /// Whether the table is still as it was installed. Cheap enough for every second: one question, and two short dumps after
+    /// somebody has changed something in any table. What is open is looked at with [`Firewall::grants`].
     ///
     /// # Errors
     /// The kernel could not be asked.
     pub fn verify(&mut self) -> Result<Integrity, FirewallError> {
-        Ok(match integrity::fingerprint(&mut self.socket)? {
-            None => Integrity::Gone,
-            Some(found) if found == self.fingerprint => Integrity::Whole,
-            Some(_) => Integrity::Altered,
-        })
+        // First: what is changed while the rules are read is seen the next time.
+        let count = Count::now(&mut self.socket)?;
+        if count.is_ours_since(self.count) {
+            return Ok(Integrity::Whole);
+        }
+        match integrity::fingerprint(&mut self.socket)? {
+            None => Ok(Integrity::Gone),
+            Some(found) if found == self.fingerprint => {
+                self.count = count;
+                Ok(Integrity::Touched)
+            }
+            Some(_) => Ok(Integrity::Altered),
+        }
     }
 
     /// Removes our table and with it the guard: everything is as if this program had never run.
@@ -343,7 +354,7 @@ fn placeholder(key: Key) -> NewElement {
     NewElement { key, timeout: Duration::from_secs(1), tag: None }
 }
 
-fn apply(socket: &mut Socket, plan: &Plan) -> Result<Fingerprint, FirewallError> {
+fn apply(socket: &mut Socket, plan: &Plan) -> Result<(Fingerprint, Count), FirewallError> {
     plan.check()?;
     let remains = integrity::remains(socket)?;
     forwarding::check(&plan.services)?;
@@ -373,7 +384,8 @@ fn apply(socket: &mut Socket, plan: &Plan) -> Result<Fingerprint, FirewallError>
         }
         (kept, _) => kept?,
     }
-    integrity::fingerprint(socket)?.ok_or(FirewallError::TableGone)
+    let count = Count::now(socket)?;
+    Ok((integrity::fingerprint(socket)?.ok_or(FirewallError::TableGone)?, count))
 }
 
 /// Sets of another shape, or none at all, have nothing to be kept.

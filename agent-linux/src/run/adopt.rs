@@ -101,7 +101,7 @@ fn take_over(gate: &mut LinuxGate, grant: &ExistingGrant) -> bool {
 }
 
 /// All its ports, also if somebody has added more than a service has.
-fn closing(grant: &ExistingGrant) -> impl Iterator<Item = firewall::Grant> {
+pub(super) fn closing(grant: &ExistingGrant) -> impl Iterator<Item = firewall::Grant> {
     let &ExistingGrant { id, client, service, source, reach, protocol, ref ports, .. } = grant;
     ports.chunks(MAX_PORTS).filter_map(move |ports| {
         let ports = heapless::Vec::from_slice(ports).ok()?;

@@ -368,7 +368,9 @@ impl Driver {
         self.tell_what_was_missed();
         self.renew_lease(now);
         self.gate.handle_timeout(now);
-        match self.upkeep.firewall(now, &mut self.firewall, &self.gate, &self.config) {
+        // What has ended now is shut before anybody looks what is open.
+        self.turn();
+        match self.upkeep.firewall(now, &mut self.firewall, &self.gate, &self.config, &self.audit) {
             Guard::Wanted => None,
             Guard::GivenUp => Some(Stop::Unguarded),
             Guard::OutOfReach(error) => Some(Stop::Broken(error.into())),

@@ -23,7 +23,7 @@
 //! | [`vigil`] | roster and keys that admin commands change |
 //! | [`desk`], [`insight`], [`listings`], [`orders`] | what is asked and ordered over the control sockets |
 //! | [`figures`], [`trails`], [`why`] | what has happened since the start, counted; what has become of the latest knocks |
-//! | [`upkeep`] | what is looked after every second |
+//! | [`upkeep`], [`doors`] | what is looked after every second; what is open, compared with what should be |
 //! | [`reload`] | another configuration for the running agent |
 //! | [`notify`] | what the service manager is told |
 
@@ -40,6 +40,7 @@ mod court;
 mod decoys;
 mod deeds;
 mod desk;
+mod doors;
 mod driver;
 mod ears;
 mod figures;

@@ -120,7 +120,7 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
         acts: Acts::start(&config, &audit)?,
         keeper: keeper::start(Arc::clone(&store), inputs.clone())?,
         store,
-        upkeep: Upkeep { plan },
+        upkeep: Upkeep::new(plan),
         renewal,
         spares: Spares::default(),
         audit: Arc::clone(&audit),

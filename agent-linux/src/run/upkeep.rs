@@ -1,15 +1,17 @@
 //! What the agent looks after: a firewall that somebody else has touched, a roster that was changed.
 
+use std::fmt;
+
 use knockgate_core::Now;
 
 use crate::admin::unguard;
 use crate::audit::{Audit, AuditRecord};
 use crate::broker::Lever;
-use crate::config::Config;
-use crate::firewall::{FirewallError, Grant, Integrity, Plan};
+use crate::config::{Config, OnChange};
+use crate::firewall::{FirewallError, Integrity, Plan};
 use crate::state::RosterChange;
 
-use super::deeds::opening;
+use super::doors::Meddling;
 use super::driver::LinuxGate;
 
 /// Whether there shall be a guard.
@@ -24,6 +26,15 @@ pub(super) enum Guard {
 /// What is compared with what.
 pub(super) struct Upkeep {
     pub(super) plan: Plan,
+    /// What was told last, while it lasts.
+    told: Option<String>,
+}
+
+/// What somebody else has done to the guard.
+enum Damage {
+    /// The table is gone, or its rules are others.
+    Rules(Integrity),
+    Doors(Meddling),
 }
 
 /// Takes over a roster that an admin command has written.
@@ -40,27 +51,100 @@ pub(super) fn take_over_roster(now: Now, gate: &mut LinuxGate, change: RosterCha
 }
 
 impl Upkeep {
-    /// Restores a guard that somebody else has removed or altered, and the grants with it. Only its owner's order lets it go.
+    pub(super) fn new(plan: Plan) -> Self {
+        Self { plan, told: None }
+    }
+
+    /// Restores a guard that somebody else has removed or altered, and the grants with it, or tells of it, as is wanted. Only its
+    /// owner's order lets it go.
     pub(super) fn firewall(
+        &mut self,
+        now: Now,
+        firewall: &mut Lever,
+        gate: &LinuxGate,
+        config: &Config,
+        audit: &Audit,
+    ) -> Guard {
+        let damage = match self.look(now, firewall, gate, config) {
+            Ok(Some(Damage::Rules(Integrity::Gone))) if unguard::was_ordered() => return Guard::GivenUp,
+            Ok(damage) => damage,
+            Err(error @ FirewallError::BrokerGone) => return Guard::OutOfReach(error),
+            Err(error) => {
+                self.tell(format!("cannot look after the guard: {error}"));
+                return Guard::Wanted;
+            }
+        };
+        match (damage, config.guard.on_change) {
+            (None, _) => {
+                if self.told.take().is_some() {
+                    tracing::info!("the guard is as it shall be");
+                }
+            }
+            (Some(damage), OnChange::Report) => self.report(&damage, audit),
+            (Some(damage), OnChange::Restore) => {
+                let restored = match &damage {
+                    Damage::Rules(_) => self.restore(now, firewall, gate, config),
+                    Damage::Doors(doors) => doors.undo(firewall),
+                };
+                self.restored(&damage, restored, audit);
+            }
+        }
+        Guard::Wanted
+    }
+
+    fn look(
         &self,
         now: Now,
         firewall: &mut Lever,
         gate: &LinuxGate,
         config: &Config,
-    ) -> Guard {
-        match firewall.verify() {
-            Ok(Integrity::Whole) => {}
-            Ok(Integrity::Gone) if unguard::was_ordered() => return Guard::GivenUp,
-            Ok(damage @ (Integrity::Gone | Integrity::Altered)) => {
-                tracing::error!("somebody else has changed the guard ({damage:?}); restoring it");
-                if let Err(error) = self.restore(now, firewall, gate, config) {
-                    tracing::error!("the guard could not be restored, trying again in a second: {error}");
+    ) -> Result<Option<Damage>, FirewallError> {
+        match firewall.verify()? {
+            damage @ (Integrity::Gone | Integrity::Altered) => return Ok(Some(Damage::Rules(damage))),
+            // What is told of is not whole only because nobody has changed it since.
+            Integrity::Whole if self.told.is_none() => return Ok(None),
+            Integrity::Whole | Integrity::Touched => {}
+        }
+        let doors = Meddling::find(now, gate, config, firewall.grants()?);
+        Ok((!doors.is_none()).then_some(Damage::Doors(doors)))
+    }
+
+    fn report(&mut self, damage: &Damage, audit: &Audit) {
+        let told = format!(
+            "somebody else has changed the guard ({damage}), and it stays so, for guard.on-change is \"report\"; restart the agent to \
+             restore it"
+        );
+        if self.tell(told) {
+            audit.write(AuditRecord::guard_changed(damage, "reported"));
+        }
+    }
+
+    fn restored(&mut self, damage: &Damage, restored: Result<(), FirewallError>, audit: &Audit) {
+        match restored {
+            Ok(()) => {
+                self.told = None;
+                tracing::error!("somebody else has changed the guard ({damage}); it is restored");
+                audit.write(AuditRecord::guard_changed(damage, "restored"));
+            }
+            Err(error) => {
+                let told = format!(
+                    "somebody else has changed the guard ({damage}), and it could not be restored, trying again every second: {error}"
+                );
+                if self.tell(told) {
+                    audit.write(AuditRecord::guard_changed(damage, "failed"));
                 }
             }
-            Err(error @ FirewallError::BrokerGone) => return Guard::OutOfReach(error),
-            Err(error) => tracing::warn!("cannot look after the guard: {error}"),
         }
-        Guard::Wanted
+    }
+
+    /// Tells it once, and returns whether it was new.
+    fn tell(&mut self, what: String) -> bool {
+        if self.told.as_ref() == Some(&what) {
+            return false;
+        }
+        tracing::error!("{what}");
+        self.told = Some(what);
+        true
     }
 
     pub(super) fn restore(
@@ -71,17 +155,16 @@ impl Upkeep {
         config: &Config,
     ) -> Result<(), FirewallError> {
         firewall.reinstall(&self.plan)?;
-        // Where several share an address and a service, the last one that is opened counts: the one that ends last.
-        let mut grants: Vec<_> = gate.open_grants().collect();
-        grants.sort_by_key(|grant| grant.deadline());
-        for grant in grants {
-            let timeout = grant.deadline().left(now.instant);
-            let Some(service) = config.service_by_id(grant.service()).filter(|_| !timeout.is_zero()) else {
-                continue;
-            };
-            let client = grant.client().0;
-            firewall.open(&Grant { client, timeout, ..opening(grant.id(), grant.to(), service) })?;
+        Meddling::find(now, gate, config, firewall.grants()?).undo(firewall)
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rules(Integrity::Gone) => f.write_str("its table is gone"),
+            Self::Rules(Integrity::Altered | Integrity::Touched | Integrity::Whole) => f.write_str("its rules are others"),
+            Self::Doors(doors) => doors.fmt(f),
         }
-        Ok(())
     }
 }

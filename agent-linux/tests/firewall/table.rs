@@ -159,9 +159,15 @@ pub(super) fn touched() {
     lab.gate.nft("table inet theirs {\nchain c { type filter hook input priority 0; }\n}");
     assert_eq!(
         firewall.verify().expect("reads"),
-        Integrity::Whole,
-        "our own doings and other tables are fine"
+        Integrity::Touched,
+        "our own doings are fine, and so are other tables"
     );
+    firewall.open(&grant(2, client(&lab, 0))).expect("opens");
+    firewall.close(&grant(2, client(&lab, 0))).expect("closes");
+    firewall.close(&grant(2, client(&lab, 0))).expect("closes what is closed");
+    assert_eq!(firewall.verify().expect("reads"), Integrity::Whole, "nobody else has done anything");
+    lab.gate.nft("add element inet knockgate grants4 { 192.0.2.7 . tcp . 22 timeout 1h }");
+    assert_eq!(firewall.verify().expect("reads"), Integrity::Touched, "a door was opened");
     let meddling = [
         "flush chain inet knockgate guard",
         "flush chain inet knockgate service",

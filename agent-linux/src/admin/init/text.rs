@@ -147,6 +147,9 @@ const SERVER_CAPTURE: &str = r#"
 [capture]
 # via = "auto"    # packet sockets, or NFLOG without CAP_NET_RAW; or say which: "packet-sockets", "nflog"
 
+[guard]
+# on-change = "restore"    # or "report": when somebody else changes Knockgate's table
+
 # By which `knockgated status` and its like speak with a running agent.
 [control]
 # directory = "/run/knockgate"
