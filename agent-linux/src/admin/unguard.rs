@@ -1,20 +1,15 @@
 //! `knockgated unguard`: the way back in when nothing else works.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
 
-use crate::firewall::{Firewall, Removal};
+use crate::firewall::{Firewall, Removal, namespace};
 
-/// Tells a running agent that the guard is gone because its owner wanted so: it stops instead of restoring it. In a place
-/// that only root can write to and that is empty after a reboot; the next start removes it. One for every network
-/// namespace, as there is one guard for every network namespace.
+/// Tells a running agent that the guard is gone because its owner wanted so: it stops instead of restoring it. The next start
+/// removes it.
 fn order() -> anyhow::Result<PathBuf> {
-    const NAMESPACE: &str = "/proc/self/ns/net";
-    let namespace =
-        std::fs::metadata(NAMESPACE).map_err(|error| anyhow!("{NAMESPACE}: {error}; mount /proc"))?.ino();
-    Ok(format!("/run/knockgate.unguarded-{namespace}").into())
+    namespace::file("unguarded")
 }
 
 /// Removes Knockgate's own table and nothing else. Needs no configuration: that may be what is broken.

@@ -14,6 +14,7 @@ mod error;
 pub(crate) mod flows;
 pub(crate) mod forwarding;
 mod integrity;
+pub(crate) mod namespace;
 pub(crate) mod netlink;
 mod nft;
 mod plan;

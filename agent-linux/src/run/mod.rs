@@ -24,6 +24,7 @@
 //! | [`desk`], [`insight`], [`listings`], [`orders`] | what is asked and ordered over the control sockets |
 //! | [`figures`], [`trails`], [`why`] | what has happened since the start, counted; what has become of the latest knocks |
 //! | [`upkeep`], [`doors`] | what is looked after every second; what is open, compared with what should be |
+//! | [`descriptors`], [`sole`] | that it may open enough, and that there is no other agent |
 //! | [`reload`] | another configuration for the running agent |
 //! | [`notify`] | what the service manager is told |
 
@@ -39,6 +40,7 @@ mod connections;
 mod court;
 mod decoys;
 mod deeds;
+mod descriptors;
 mod desk;
 mod doors;
 mod driver;
@@ -66,6 +68,7 @@ mod reload;
 mod rhythm;
 mod scribe;
 mod signals;
+mod sole;
 mod spares;
 #[cfg(test)]
 mod stage;
@@ -92,6 +95,7 @@ pub use reload::would_change;
 /// Whatever keeps the gate from going up, or something that it cannot do without has broken. The guard stays.
 pub fn run(config: &Path) -> anyhow::Result<()> {
     log_to_stderr();
+    descriptors::ensure()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -38,6 +38,7 @@ use super::notify::Notify;
 use super::peers::Peers;
 use super::reload::Reloader;
 use super::signals::Signals;
+use super::sole::Sole;
 use super::spares::Spares;
 use super::statics::{self, Statics};
 use super::trails::Trails;
@@ -53,6 +54,7 @@ pub(super) struct Ready {
     signals: Signals,
     sockets: Sockets,
     beside: Beside,
+    sole: Sole,
 }
 
 /// What a new configuration is looked at with.
@@ -66,7 +68,7 @@ struct Beside {
 
 /// Brings the gate up and runs it.
 pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
-    let Ready { driver, ears, ways, visits, signals, sockets, beside } = make_ready(path)?;
+    let Ready { driver, ears, ways, visits, signals, sockets, beside, sole: _sole } = make_ready(path)?;
     let Ways { inputs, calls, received } = ways;
     announce(&driver, &ears);
     let notify = Arc::new(Notify::from_environment());
@@ -90,6 +92,7 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     identity.check_against(&config, dir.path())?;
     let (roster_file, roster) = RosterWatch::begin(&dir, identity.book_origin())?;
     config.check_names(roster.clients().iter().map(|client| &client.name))?;
+    let sole = Sole::claim()?;
     let (ears, mouth) = Ears::open(&config, &identity.decoys())?;
     let plan = plan::of(&config, &identity.decoys(), ears.decoy_port()?, ears.means());
     let sockets = Sockets::open(&config.control)?;
@@ -143,7 +146,7 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     driver.tell(clock::now(), &Happening::start_up());
     let vigil = vigil::start(roster_file, identity_file, inputs.clone())?;
     let beside = Beside { dir, identity, seated: seating.seated, watching, vigil };
-    Ok(Ready { driver, ears, ways, visits, signals, sockets, beside })
+    Ok(Ready { driver, ears, ways, visits, signals, sockets, beside, sole })
 }
 
 impl Beside {
