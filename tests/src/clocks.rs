@@ -2,6 +2,7 @@
 //!
 //! Not through that command: it would stand between us and the program when signals are sent.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -43,8 +44,48 @@ impl Clock {
         Ok(Self { environment })
     }
 
+    /// A clock that can be set while a program runs by it. It is right at first.
+    pub fn adjustable(file: &Path) -> Result<(Self, Setting)> {
+        let setting = Setting(file.to_path_buf());
+        setting.step(Step::Right)?;
+        let Self { mut environment } = Self::ahead(Duration::ZERO)?;
+        environment.retain(|(name, _)| name != "FAKETIME");
+        // It is read at every question. The times of files stay as they are.
+        for (name, value) in [("FAKETIME_NO_CACHE", "1"), ("NO_FAKE_STAT", "1")] {
+            environment.push((name.to_owned(), value.to_owned()));
+        }
+        environment.push(("FAKETIME_TIMESTAMP_FILE".to_owned(), file.display().to_string()));
+        Ok((Self { environment }, setting))
+    }
+
     /// Gives the clock to a program that is yet to be started.
     pub fn give(&self, command: &mut Command) {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+    }
+}
+
+/// Where an adjustable clock is set.
+pub struct Setting(PathBuf);
+
+/// Where an adjustable clock can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Right,
+    YearAhead,
+    YearBehind,
+}
+
+impl Setting {
+    /// Whoever has the clock sees it jump. What counts time without a calendar goes on.
+    pub fn step(&self, step: Step) -> Result<()> {
+        let offset = match step {
+            Step::Right => "+0\n",
+            Step::YearAhead => "+365d\n",
+            Step::YearBehind => "-365d\n",
+        };
+        // At no moment is half of it there.
+        let next = self.0.with_added_extension("next");
+        std::fs::write(&next, offset)?;
+        Ok(std::fs::rename(&next, &self.0)?)
     }
 }

@@ -2,19 +2,26 @@
 
 mod apart;
 mod attacks;
+mod calendar;
 mod clocks;
 mod confirmation;
 mod control;
 mod crashes;
 mod crowd;
+mod descriptors;
+mod disk;
 mod faults;
 mod lasting;
+mod links;
+mod meddlers;
 mod opening;
 mod reconfigure;
 mod replay;
+mod restarts;
 mod roster;
 mod scans;
 mod tunnels;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -37,6 +44,13 @@ fn main() -> ExitCode {
         stories.extend(crowd::stories());
         stories.extend(scans::stories());
         stories.extend(crashes::stories());
+        stories.extend(calendar::stories());
+        stories.extend(descriptors::stories());
+        stories.extend(disk::stories());
+        stories.extend(links::stories());
+        stories.extend(meddlers::stories());
+        stories.extend(restarts::stories());
+        stories.extend(versions::stories());
         stories
     })
 }

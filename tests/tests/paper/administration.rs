@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
-use knockgate_tests::programs::{self, Said};
+use knockgate_tests::programs::{self, Running, Said};
 use knockgate_tests::scenes::{SSH, Scene};
 use knockgate_tests::{Family, Lab};
 
@@ -16,6 +16,10 @@ pub(crate) fn stories() -> Vec<Story> {
         story("a damaged roster leaves the old one in force", damaged_roster),
         story("a printed book shows every number with its ports", book_is_printed),
         story("a second agent on the same state is refused", second_agent),
+        story(
+            "a second agent with state of its own is refused where one guards, and the first goes on",
+            second_gate,
+        ),
     ]
 }
 
@@ -118,6 +122,32 @@ fn book_is_printed(lab: &Lab) -> Result<()> {
         in_range >= 18,
         "three numbers of six ports each are at least 18 ports, not {in_range}:\n{shown}"
     );
+    Ok(())
+}
+
+fn second_gate(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::set(lab, Family::V4)?;
+    let (file, state, audit) = (lab.path("new.toml"), lab.path("new-state"), lab.path("new-audit.jsonl"));
+    init(lab, &["--yes"])?.expect(0)?;
+    let other = std::fs::read_to_string(&file)?;
+    let control = format!("[control]\ndirectory = \"{}\"", lab.path("new-run").display());
+    std::fs::write(&file, other.replacen("\n[control]", &format!("\n{control}"), 1))?;
+    let rules = lab.gate.nft_ruleset()?;
+    let mut run = lab.gate.command(programs::ours("knockgated")?);
+    run.arg("run").arg("--config").arg(&file);
+
+    let refused = Said::by(&mut run)?.expect(1)?;
+
+    refused.complains_of(&[&format!("process {}", scene.gate.pid()?), "network namespace of its own"])?;
+    ensure!(lab.gate.nft_ruleset()? == rules, "it has changed the rules");
+    ensure!(state.exists() && !audit.exists(), "it has begun");
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, 22)?;
+    // Once the first one is gone there is room.
+    scene.gate.kill()?;
+    let mut second = Running::start(&mut run, &lab.log("the second one"))?;
+    second.wait_for_text("gate up", 0, std::time::Duration::from_secs(60))?;
+    ensure!(second.terminate()?.success(), "it ends badly");
     Ok(())
 }
 
