@@ -163,7 +163,9 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rules(Integrity::Gone) => f.write_str("its table is gone"),
-            Self::Rules(Integrity::Altered | Integrity::Touched | Integrity::Whole) => f.write_str("its rules are others"),
+            Self::Rules(Integrity::Altered | Integrity::Touched | Integrity::Whole) => {
+                f.write_str("its rules are others")
+            }
             Self::Doors(doors) => doors.fmt(f),
         }
     }
