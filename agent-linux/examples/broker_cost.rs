@@ -5,7 +5,8 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use knockgate_agent::broker::{self, Bounds, Lever};
+use knockgate_agent::broker::{self, Bounds, Lever, NewBroker};
+use knockgate_agent::confine::{BrokersSandbox, Forbidden, Sandbox};
 use knockgate_agent::firewall::{
     Firewall, Grant, Mode, Packets, Plan, Protocol, Reach, Report, Service, Statics,
 };
@@ -22,7 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(broker::main()?);
     }
     let bounds = Bounds { longest: vec![(1, MINUTE)], hold: MINUTE };
-    let mut by_broker = broker::spawn(plan(), bounds)?.0.install()?;
+    let sandbox = BrokersSandbox { sandbox: Sandbox::BestEffort, forbidden: Forbidden::Refuse };
+    let mut by_broker = NewBroker::start()?.guard_by(plan(), bounds, sandbox)?.0.install()?;
     let mut here = Lever::Here(Firewall::install(&plan())?);
     let (mut own, mut brokers) = (Vec::new(), Vec::new());
     for round in 0..WARMING + ROUNDS {

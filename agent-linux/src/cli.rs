@@ -86,6 +86,9 @@ enum Command {
     /// What `run` starts to change the firewall for it; of no use to anybody else
     #[command(hide = true)]
     Broker,
+    /// What `run` becomes to lose its rights where it is not root; of no use to anybody else
+    #[command(hide = true)]
+    Worker,
 }
 
 #[derive(Args)]
@@ -207,6 +210,7 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::Guard => admin::guard::run(&config),
         Command::Unguard => admin::unguard::run(),
         Command::Broker => crate::run::broker().map(|()| String::new()),
+        Command::Worker => crate::run::worker(&config).map(|()| String::new()),
     }
 }
 

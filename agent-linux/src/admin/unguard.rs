@@ -1,5 +1,7 @@
 //! `knockgated unguard`: the way back in when nothing else works.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
@@ -34,7 +36,10 @@ pub fn run() -> anyhow::Result<String> {
 
 fn give_order() -> anyhow::Result<()> {
     let order = order()?;
-    std::fs::write(&order, []).map_err(|error| anyhow!("{}: cannot be written: {error}", order.display()))
+    namespace::make_folder()?;
+    // The folder may be the agent's user's, and root follows no link that lies there.
+    let made = OpenOptions::new().write(true).create(true).custom_flags(libc::O_NOFOLLOW).open(&order);
+    made.map(drop).map_err(|error| anyhow!("{}: cannot be written: {error}", order.display()))
 }
 
 /// Whether the owner has ordered the guard away since the last start.

@@ -7,13 +7,35 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::MESSAGE_BYTES;
 use super::permit::Bounds;
+use crate::capture::opener::Needed;
+use crate::confine::BrokersSandbox;
 use crate::firewall::{Grant, Integrity, Plan, Protocol, Reach, SetName};
 
-/// What is guarded and how far grants go. Sent once, before the first command, in pieces.
+/// What a worker says that has heard nobody yet.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum First {
+    /// A socket that takes a right. Answered by [`Opened`].
+    Open(Needed),
+    /// The [`Assignment`] follows, so many bytes in pieces. After it there are commands alone.
+    Assignment(u32),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Opened {
+    /// It comes with this message.
+    There,
+    /// Another program has it.
+    Taken,
+    /// The kernel's number for the error.
+    Failed(i32),
+}
+
+/// What is guarded and how far grants go; and what the broker gives up.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Assignment {
     pub(super) plan: Plan,
     pub(super) bounds: Bounds,
+    pub(super) sandbox: BrokersSandbox,
 }
 
 /// Everything that the worker can want of the gate. One at a time, each with one [`Reply`].

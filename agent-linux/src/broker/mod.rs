@@ -3,7 +3,7 @@
 //! The kernel lets a process write to nf_tables only while it has CAP_NET_ADMIN. Whoever parses what strangers send should not
 //! have it, so with `[process] separate = true` the agent is two processes: a worker, which is all of the agent without any
 //! capability, and a broker, which has that one, hears nobody but the worker, and does nothing but what [`command::Command`]
-//! lists. It got its plan before the worker heard anybody. A command names a service, a source and a time; the broker
+//! lists. It got its plan before the worker heard anybody, and opened what the worker hears by and has no right to open. A command names a service, a source and a time; the broker
 //! looks each of them up in its plan ([`permit`]). No rule and no text ever comes from the worker after that.
 //!
 //! | module | what it does |
@@ -35,7 +35,7 @@ use crate::firewall::{
 
 pub use permit::Bounds;
 pub use serve::main;
-pub use spawn::{BrokerError, spawn};
+pub use spawn::{BrokerError, NewBroker};
 
 use remote::{Remote, RemoteFlows};
 

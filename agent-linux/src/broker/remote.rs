@@ -18,8 +18,8 @@ pub struct Remote(Channel<OwnedFd>);
 pub struct RemoteFlows(Channel<OwnedFd>);
 
 impl Remote {
-    pub(super) fn new(socket: OwnedFd) -> Self {
-        Self(Channel::new(socket))
+    pub(super) fn over(channel: Channel<OwnedFd>) -> Self {
+        Self(channel)
     }
 
     pub(super) fn install(&self) -> Result<(), FirewallError> {

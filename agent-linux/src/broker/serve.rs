@@ -1,7 +1,8 @@
 //! `knockgated broker`: the process that may change the firewall. Started by `run` alone, which is on its standard input with the
 //! gate's commands and on its standard output with the questions about flows.
 //!
-//! It takes one assignment, then commands until the other end is closed. What is not a command ends it: the worker then ends,
+//! It opens sockets that take a right and hands them over, until it has its assignment. Then it gives up what it does not need any
+//! more, and takes commands until the other end is closed. What is not a command ends it: the worker then ends,
 //! too, and the guard stays.
 
 use std::io;
@@ -15,11 +16,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::FlowLever;
 use super::channel::{Channel, MESSAGE_BYTES};
 use super::command::{
-    Alive, Assignment, Command, Item, MAX_FOLLOWED, PORTS_AT_ONCE, Question, Reason, Reply, Sight,
+    Alive, Assignment, Command, First, Item, MAX_FOLLOWED, Opened, PORTS_AT_ONCE, Question, Reason, Reply,
+    Sight,
 };
 use super::permit::Permit;
 use crate::admin::unguard;
-use crate::confine;
+use crate::capture::opener::{Here, NotOpened, Opener as _};
 use crate::firewall::{ExistingGrant, Firewall, FirewallError, Flows, Grant, Inventory, Plan};
 
 /// An assignment is never longer: it is 64 services with 16 ports, ten thousand decoys and steps, and names.
@@ -32,9 +34,13 @@ const MAX_ASSIGNMENT: usize = 1024 * 1024;
 pub fn main() -> anyhow::Result<()> {
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let worker = Channel::new(stdin.as_fd());
-    let assignment = receive_assignment(&worker).context("only `knockgated run` starts a broker")?;
     outlive_the_worker()?;
-    confine::keep_the_firewall_alone().context("the broker cannot give up what it does not need")?;
+    let assignment = prepare(&worker).context("only `knockgated run` starts a broker")?;
+    // The worker has said why it has ended.
+    let Some(assignment) = assignment else { return Ok(()) };
+    // Whoever starts an agent wants it guarded, whatever he has ordered before.
+    unguard::forget_order()?;
+    assignment.sandbox.enter().context("the broker cannot give up what it does not need")?;
     let permit = Permit::of(&assignment.plan, &assignment.bounds)?;
     let flows = stdout.as_fd().try_clone_to_owned().context("no socket for questions about flows")?;
     std::thread::Builder::new()
@@ -53,9 +59,26 @@ fn outlive_the_worker() -> io::Result<()> {
     Ok(())
 }
 
-fn receive_assignment(worker: &Channel<BorrowedFd<'_>>) -> anyhow::Result<Assignment> {
-    let gone = || anyhow!("the worker is gone before it said what to guard");
-    let length: u32 = worker.receive()?.ok_or_else(gone)?;
+/// Opens what the worker wants to hear by, until it says what is to be guarded. `None` if it ends before.
+fn prepare(worker: &Channel<BorrowedFd<'_>>) -> anyhow::Result<Option<Assignment>> {
+    while let Some(first) = worker.receive()? {
+        match first {
+            First::Open(needed) => match Here.open(needed) {
+                Ok(socket) => worker.send_with_socket(&Opened::There, socket.as_fd())?,
+                Err(NotOpened::Taken) => worker.send(&Opened::Taken)?,
+                Err(NotOpened::Kernel(error)) => worker.send(&Opened::Failed(number_of(&error)))?,
+            },
+            First::Assignment(length) => return receive_assignment(worker, length),
+        }
+    }
+    Ok(None)
+}
+
+fn number_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+fn receive_assignment(worker: &Channel<BorrowedFd<'_>>, length: u32) -> anyhow::Result<Option<Assignment>> {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > MAX_ASSIGNMENT {
         return Err(anyhow!("an assignment of {length} bytes is none"));
@@ -63,9 +86,10 @@ fn receive_assignment(worker: &Channel<BorrowedFd<'_>>) -> anyhow::Result<Assign
     let mut bytes = Vec::with_capacity(length);
     let mut buffer = [0; MESSAGE_BYTES];
     while bytes.len() < length {
-        bytes.extend_from_slice(worker.receive_bytes(&mut buffer)?.ok_or_else(gone)?);
+        let Some(piece) = worker.receive_bytes(&mut buffer)? else { return Ok(None) };
+        bytes.extend_from_slice(piece);
     }
-    Ok(postcard::from_bytes(&bytes)?)
+    Ok(Some(postcard::from_bytes(&bytes)?))
 }
 
 struct Broker<'w> {
@@ -91,7 +115,6 @@ impl Broker<'_> {
         let Self { worker, plan, permit, firewall } = self;
         let Some(firewall) = firewall else {
             let Command::Install = command else { return Err(anyhow!("the gate is not shut yet")) };
-            unguard::forget_order()?;
             *firewall = Some(Firewall::install(plan)?);
             return Ok(Reply::Done);
         };

@@ -9,6 +9,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use knockgate_core::envelope::Message;
 use knockgate_core::limits::MESSAGE_LEN;
@@ -16,6 +18,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::dual::no_v6;
+use super::opener::{Here, Needed, NotOpened, Opener};
 
 const IPPROTO_RAW: i32 = 255;
 const UDP: u8 = 17;
@@ -42,10 +45,12 @@ pub enum AnswerError {
 }
 
 /// Sends answers, and never receives anything.
+#[derive(Clone)]
 pub struct Answerer(Way);
 
+#[derive(Clone)]
 enum Way {
-    Raw(RawSockets),
+    Raw(Arc<RawSockets>),
     /// A socket is bound for each answer.
     ForTheMoment,
 }
@@ -60,9 +65,15 @@ impl Answerer {
     /// # Errors
     /// The kernel has no raw sockets.
     pub fn open() -> Result<Self, AnswerError> {
-        match RawSockets::open() {
+        Self::opened_by(&Here)
+    }
+
+    /// # Errors
+    /// The kernel has no raw sockets.
+    pub fn opened_by(opener: &dyn Opener) -> Result<Self, AnswerError> {
+        match RawSockets::opened_by(opener) {
             Err(error) if is_not_allowed(&error) => Ok(Self(Way::ForTheMoment)),
-            other => other.map(|sockets| Self(Way::Raw(sockets))).map_err(AnswerError::Kernel),
+            other => other.map(|sockets| Self(Way::Raw(Arc::new(sockets)))).map_err(AnswerError::Kernel),
         }
     }
 
@@ -83,9 +94,10 @@ impl Answerer {
 }
 
 impl RawSockets {
-    fn open() -> io::Result<Self> {
-        let v4 = deaf(Domain::IPV4)?;
-        let v6 = match deaf(Domain::IPV6) {
+    fn opened_by(opener: &dyn Opener) -> io::Result<Self> {
+        let open = |needed| opener.open(needed).map(Socket::from).map_err(NotOpened::into_io);
+        let v4 = open(Needed::AnswersV4)?;
+        let v6 = match open(Needed::AnswersV6) {
             Err(error) if no_v6(&error) => None,
             other => Some(other?),
         };
@@ -109,8 +121,9 @@ impl RawSockets {
     }
 }
 
-fn deaf(domain: Domain) -> io::Result<Socket> {
-    deafened(Socket::new(domain, Type::RAW, Some(Protocol::from(IPPROTO_RAW)))?)
+/// One that sends, and hears nothing.
+pub(super) fn socket(domain: Domain) -> io::Result<OwnedFd> {
+    deafened(Socket::new(domain, Type::RAW, Some(Protocol::from(IPPROTO_RAW)))?).map(OwnedFd::from)
 }
 
 fn deafened(socket: Socket) -> io::Result<Socket> {

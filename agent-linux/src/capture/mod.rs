@@ -9,6 +9,7 @@ mod dual;
 mod judge;
 pub(crate) mod links;
 pub mod nflog;
+pub mod opener;
 pub(crate) mod packet;
 pub mod packet_sockets;
 pub mod packets;

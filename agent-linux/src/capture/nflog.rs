@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::opener::{Here, Opener};
 use super::packet::{self, ProbeSeen};
 use super::subscription::Subscription;
 
@@ -15,8 +16,12 @@ impl ProbeLog {
     /// # Errors
     /// Somebody else has the group, or this process may not.
     pub fn bind(group: u16) -> Result<Self, NflogError> {
+        Self::bound_by(&Here, group)
+    }
+
+    pub(super) fn bound_by(opener: &dyn Opener, group: u16) -> Result<Self, NflogError> {
         let copied = crate::firewall::PROBE_BYTES;
-        Subscription::bind(group, copied, |report| packet::parse(report.packet)).map(Self)
+        Subscription::bind(opener, group, copied, |report| packet::parse(report.packet)).map(Self)
     }
 
     /// The next probe, or `None` if none is there now. To be called until then whenever the descriptor is readable.

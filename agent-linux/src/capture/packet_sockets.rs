@@ -8,7 +8,7 @@
 //! No port is open. `ss -0` on the host shows the two sockets.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -19,6 +19,7 @@ use socket2::{Domain, SockFilter, Socket, Type};
 use super::bpf::{self, Instruction};
 use super::judge::Judge;
 use super::links::Links;
+use super::opener::{Needed, Opener};
 use super::packet;
 use super::sys::{self, Batch, EtherType, KEPT};
 use super::trouble::Trouble;
@@ -65,10 +66,10 @@ struct Ear {
 }
 
 impl PacketSockets {
-    pub(super) fn open(wanted: &Wanted) -> Result<Self, PacketSocketError> {
+    pub(super) fn open(opener: &dyn Opener, wanted: &Wanted) -> Result<Self, PacketSocketError> {
         let judge = Judge::new(wanted);
         // The question that a capability decides comes first, for the error to be the right one.
-        let ears = [Ear::open()?, Ear::open()?];
+        let ears = [Ear::opened_by(opener)?, Ear::opened_by(opener)?];
         let links = Links::open(&wanted.interfaces)?;
         let batch = Batch::new();
         let mut sockets = Self {
@@ -181,13 +182,9 @@ impl PacketSockets {
 
 impl Ear {
     /// It hears nothing before it is bound: the filter is there first.
-    fn open() -> Result<Self, PacketSocketError> {
-        let socket = Socket::new(Domain::PACKET, Type::DGRAM, None).map_err(blame)?;
-        // Beyond the system's limit where we may; what is refused there is asked for plainly.
-        sockopt::set_socket_recv_buffer_size_force(&socket, QUEUE_BYTES)
-            .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, QUEUE_BYTES))
-            .map_err(io::Error::from)?;
-        Ok(Self { socket, lost: AtomicU64::new(0) })
+    fn opened_by(opener: &dyn Opener) -> Result<Self, PacketSocketError> {
+        let socket = opener.open(Needed::Packets).map_err(|error| blame(error.into_io()))?;
+        Ok(Self { socket: socket.into(), lost: AtomicU64::new(0) })
     }
 
     /// Takes the place of the filter that is there, between two packets.
@@ -209,6 +206,15 @@ impl Ear {
         let before = self.lost.fetch_add(more.into(), Ordering::Relaxed);
         before.saturating_add(more.into())
     }
+}
+
+/// One that hears nothing yet.
+pub(super) fn socket() -> io::Result<OwnedFd> {
+    let socket = Socket::new(Domain::PACKET, Type::DGRAM, None)?;
+    // Beyond the system's limit where we may; what is refused there is asked for plainly.
+    sockopt::set_socket_recv_buffer_size_force(&socket, QUEUE_BYTES)
+        .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, QUEUE_BYTES))?;
+    Ok(socket.into())
 }
 
 fn blame(error: io::Error) -> PacketSocketError {

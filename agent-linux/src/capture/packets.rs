@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use knockgate_core::envelope::Message;
 use knockgate_core::limits::MESSAGE_LEN;
 
+use super::opener::{Here, Opener};
 use super::packet::{self, Segment, take};
 use super::subscription::{NflogError, Report, Subscription};
 use crate::firewall::Protocol;
@@ -33,7 +34,11 @@ impl PacketLog {
     /// # Errors
     /// Somebody else has the group, or this process may not.
     pub fn bind(group: u16) -> Result<Self, NflogError> {
-        Subscription::bind(group, crate::firewall::PACKET_BYTES, read).map(Self)
+        Self::bound_by(&Here, group)
+    }
+
+    pub(super) fn bound_by(opener: &dyn Opener, group: u16) -> Result<Self, NflogError> {
+        Subscription::bind(opener, group, crate::firewall::PACKET_BYTES, read).map(Self)
     }
 
     /// The next packet, or `None` if none is there now. To be called until then whenever the descriptor is readable.

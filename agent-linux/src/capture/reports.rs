@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::nflog::{NflogError, ProbeLog};
+use super::opener::Opener;
 use super::packets::{PacketLog, PacketSeen};
 use super::watch::{Counts, PACKET_GROUP, PROBE_GROUP, STATIC_GROUP, Seen, Taken, Wanted, WantedPackets};
 use crate::firewall::Protocol;
@@ -18,11 +19,13 @@ pub(super) struct Reports {
 }
 
 impl Reports {
-    pub(super) fn open(wanted: &Wanted) -> Result<Self, NflogError> {
+    pub(super) fn open(opener: &dyn Opener, wanted: &Wanted) -> Result<Self, NflogError> {
         let group = |group| wanted.groups.of(group);
-        let packets = (wanted.packets != WantedPackets::None).then(|| PacketLog::bind(group(PACKET_GROUP)));
-        let probes = (!wanted.probes.is_empty()).then(|| ProbeLog::bind(group(PROBE_GROUP)));
-        let statics = (!wanted.statics.is_empty()).then(|| ProbeLog::bind(group(STATIC_GROUP)));
+        let probes_of = |group| ProbeLog::bound_by(opener, group);
+        let has_packets = wanted.packets != WantedPackets::None;
+        let packets = has_packets.then(|| PacketLog::bound_by(opener, group(PACKET_GROUP)));
+        let probes = (!wanted.probes.is_empty()).then(|| probes_of(group(PROBE_GROUP)));
+        let statics = (!wanted.statics.is_empty()).then(|| probes_of(group(STATIC_GROUP)));
         Ok(Self { packets: packets.transpose()?, probes: probes.transpose()?, statics: statics.transpose()? })
     }
 

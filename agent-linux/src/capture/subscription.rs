@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, sockopt};
 
+use super::opener::{Needed, NotOpened, Opener};
 use crate::firewall::netlink::{
     AF_UNSPEC, Encoder, Message, Messages, NLM_F_ACK, NLM_F_REQUEST, Socket, receive,
 };
@@ -72,37 +73,14 @@ impl<T> Subscription<T> {
     /// `copied` is how many bytes of a packet the guard's rule copies.
     ///
     /// # Errors
-    /// Somebody else has the group, or this process may not.
+    /// Somebody else has the group, or whoever opens it may not.
     pub(super) fn bind(
+        opener: &dyn Opener,
         group: u16,
         copied: u32,
         read: fn(Report<'_>) -> Option<T>,
     ) -> Result<Self, NflogError> {
-        let blame = |errno: Errno| match errno {
-            Errno::PERM | Errno::ACCESS => NflogError::NotAllowed,
-            Errno::INVAL | Errno::OPNOTSUPP | Errno::PROTONOSUPPORT => NflogError::NoNflog,
-            other => NflogError::Kernel { group, source: other.into() },
-        };
-        let from_io = |error: io::Error| match Errno::from_io_error(&error) {
-            Some(errno) => blame(errno),
-            None => NflogError::Kernel { group, source: error },
-        };
-        let mut socket = Socket::open().map_err(from_io)?;
-        // Beyond the system's limit where we may; what is refused there is asked for plainly.
-        sockopt::set_socket_recv_buffer_size_force(&socket, QUEUE_BYTES)
-            .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, QUEUE_BYTES))
-            .map_err(blame)?;
-        let mut mode = copied.to_be_bytes().to_vec();
-        mode.extend_from_slice(&[COPY_PACKET, 0]);
-        let settings: [(u16, &[u8]); 3] =
-            [(CFG_CMD, &[CMD_BIND]), (CFG_MODE, &mode), (CFG_QUEUE_THRESHOLD, &1_u32.to_be_bytes())];
-        for (kind, value) in settings {
-            let set = socket.request(|out, sequence| configure(out, sequence, group, kind, value));
-            set.map_err(|errno| {
-                if is_taken(&mut socket, errno) { NflogError::GroupTaken(group) } else { blame(errno) }
-            })?;
-        }
-        let fd = socket.into_fd();
+        let fd = opener.open(Needed::Reports { group, copied }).map_err(|error| blame(group, error))?;
         let inbox = vec![0; INBOX_BYTES].into_boxed_slice();
         Ok(Self { fd, inbox, unread: 0..0, read, lost: 0, unreadable: 0 })
     }
@@ -163,6 +141,39 @@ impl<T> AsFd for Subscription<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+fn blame(group: u16, error: NotOpened) -> NflogError {
+    let error = match error {
+        NotOpened::Taken => return NflogError::GroupTaken(group),
+        NotOpened::Kernel(error) => error,
+    };
+    match Errno::from_io_error(&error) {
+        Some(Errno::PERM | Errno::ACCESS) => NflogError::NotAllowed,
+        Some(Errno::INVAL | Errno::OPNOTSUPP | Errno::PROTONOSUPPORT) => NflogError::NoNflog,
+        Some(_) | None => NflogError::Kernel { group, source: error },
+    }
+}
+
+/// A socket to which the kernel sends what is reported to the group.
+pub(super) fn socket(group: u16, copied: u32) -> Result<OwnedFd, NotOpened> {
+    let mut socket = Socket::open()?;
+    // Beyond the system's limit where we may; what is refused there is asked for plainly.
+    sockopt::set_socket_recv_buffer_size_force(&socket, QUEUE_BYTES)
+        .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, QUEUE_BYTES))
+        .map_err(io::Error::from)?;
+    let mut mode = copied.to_be_bytes().to_vec();
+    mode.extend_from_slice(&[COPY_PACKET, 0]);
+    let settings: [(u16, &[u8]); 3] =
+        [(CFG_CMD, &[CMD_BIND]), (CFG_MODE, &mode), (CFG_QUEUE_THRESHOLD, &1_u32.to_be_bytes())];
+    for (kind, value) in settings {
+        let set = socket.request(|out, sequence| configure(out, sequence, group, kind, value));
+        set.map_err(|errno| match is_taken(&mut socket, errno) {
+            true => NotOpened::Taken,
+            false => NotOpened::Kernel(errno.into()),
+        })?;
+    }
+    Ok(socket.into_fd())
 }
 
 pub(crate) fn report(message: Message<'_>) -> Option<Report<'_>> {

@@ -15,6 +15,7 @@ use knockgate_core::envelope::Message;
 
 use super::ProbeSeen;
 use super::nflog::NflogError;
+use super::opener::{Here, Opener};
 use super::packet_sockets::{PacketSocketError, PacketSockets};
 use super::reports::Reports;
 use crate::firewall::{Protocol, Report};
@@ -146,27 +147,35 @@ impl Watch {
     /// # Errors
     /// This process may not, or the kernel cannot.
     pub fn open(wanted: &Wanted) -> Result<Self, WatchError> {
+        Self::opened_by(&Here, wanted)
+    }
+
+    /// By sockets that somebody else opens where that takes a right.
+    ///
+    /// # Errors
+    /// That one may not, or the kernel cannot.
+    pub fn opened_by(opener: &dyn Opener, wanted: &Wanted) -> Result<Self, WatchError> {
         if wanted.is_nothing() {
             return Ok(Self { ears: Ears::Nothing, means: Means::Nothing });
         }
         match wanted.via {
-            Via::PacketSockets => Self::by_packet_sockets(wanted).map_err(WatchError::PacketSockets),
-            Via::Nflog => Self::over_nflog(wanted, "the configuration wants it so".to_owned()),
-            Via::Auto => match Self::by_packet_sockets(wanted) {
-                Err(unusable) => Self::over_nflog(wanted, unusable.to_string()),
+            Via::PacketSockets => Self::by_packet_sockets(opener, wanted).map_err(WatchError::PacketSockets),
+            Via::Nflog => Self::over_nflog(opener, wanted, "the configuration wants it so".to_owned()),
+            Via::Auto => match Self::by_packet_sockets(opener, wanted) {
+                Err(unusable) => Self::over_nflog(opener, wanted, unusable.to_string()),
                 Ok(watch) => Ok(watch),
             },
         }
     }
 
-    fn by_packet_sockets(wanted: &Wanted) -> Result<Self, PacketSocketError> {
-        let sockets = PacketSockets::open(wanted)?;
+    fn by_packet_sockets(opener: &dyn Opener, wanted: &Wanted) -> Result<Self, PacketSocketError> {
+        let sockets = PacketSockets::open(opener, wanted)?;
         Ok(Self { ears: Ears::PacketSockets(Box::new(sockets)), means: Means::PacketSockets })
     }
 
-    fn over_nflog(wanted: &Wanted, why: String) -> Result<Self, WatchError> {
+    fn over_nflog(opener: &dyn Opener, wanted: &Wanted, why: String) -> Result<Self, WatchError> {
         let means = Means::Nflog { why, groups: wanted.groups };
-        Ok(Self { ears: Ears::Nflog(Reports::open(wanted)?), means })
+        Ok(Self { ears: Ears::Nflog(Reports::open(opener, wanted)?), means })
     }
 
     #[must_use]

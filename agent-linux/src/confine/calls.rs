@@ -1,4 +1,4 @@
-//! seccomp: the system calls that the worker needs, each group with its reason, and no others.
+//! seccomp: the system calls that the worker needs, each group with its reason, and no others; and those of the broker.
 //!
 //! What is missing is missing on purpose: running a program, looking into another process, mounting, loading modules,
 //! namespaces, keys, io_uring, BPF, raw and packet sockets. Those that are open already go on working.
@@ -10,9 +10,10 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch,
 };
+use serde::{Deserialize, Serialize};
 
 /// What becomes of a system call that is not on the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Forbidden {
     /// It fails with EPERM.
     Refuse,
@@ -65,9 +66,9 @@ const GROUPS: [Group; 9] = [
         libc::SYS_gettid, libc::SYS_sched_yield, libc::SYS_sched_getaffinity, libc::SYS_sched_setaffinity,
         libc::SYS_getcpu,
     ]),
-    ("signals, of the service manager and of policies that trap", &[
+    ("signals, of the service manager; to whom, `program` says", &[
         libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigreturn, libc::SYS_rt_sigtimedwait,
-        libc::SYS_sigaltstack, libc::SYS_tgkill, libc::SYS_kill,
+        libc::SYS_sigaltstack,
     ]),
     ("time", &[
         libc::SYS_clock_gettime, libc::SYS_clock_getres, libc::SYS_gettimeofday,
@@ -75,10 +76,14 @@ const GROUPS: [Group; 9] = [
     ("chance", &[libc::SYS_getrandom]),
     ("who it is", &[
         libc::SYS_getpid, libc::SYS_getppid, libc::SYS_getuid, libc::SYS_geteuid, libc::SYS_getgid,
-        libc::SYS_getegid, libc::SYS_uname, libc::SYS_sysinfo, libc::SYS_getrusage, libc::SYS_prlimit64,
+        libc::SYS_getegid, libc::SYS_uname, libc::SYS_sysinfo, libc::SYS_getrusage,
         libc::SYS_capget, libc::SYS_prctl,
     ]),
 ];
+
+/// What the broker needs beside: it starts `nft`, and waits for it.
+const PROGRAMS: Group =
+    ("another program", &[libc::SYS_execve, libc::SYS_wait4, libc::SYS_waitid, libc::SYS_pidfd_open]);
 
 /// Names of the same acts from before there were folders to name files from.
 #[cfg(target_arch = "x86_64")]
@@ -89,6 +94,10 @@ const OLDER: Group = ("the same by older names", &[
     libc::SYS_select, libc::SYS_epoll_wait, libc::SYS_pipe, libc::SYS_dup2, libc::SYS_accept, libc::SYS_time,
     libc::SYS_arch_prctl, libc::SYS_getrlimit,
 ]);
+#[cfg(target_arch = "x86_64")]
+const OLDER_PROGRAMS: Group = ("the same by an older name", &[libc::SYS_vfork]);
+#[cfg(not(target_arch = "x86_64"))]
+const OLDER_PROGRAMS: Group = ("the same by an older name", &[]);
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: Group = ("the same by older names", &[libc::SYS_newfstatat, libc::SYS_accept]);
 
@@ -100,11 +109,16 @@ const SOCKETS: [(i32, Protocol); 4] = [
     (libc::AF_NETLINK, Protocol::Default),
 ];
 
+/// Those of the broker and of `nft`: to the firewall, to conntrack.
+const BROKERS_SOCKETS: [(i32, Protocol); 1] = [(libc::AF_NETLINK, Protocol::Netfilter)];
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Any,
     /// Number 0: of netlink only what every user may ask.
     Default,
+    /// Of netlink the packet filter.
+    Netfilter,
 }
 
 /// What `clone` may not make: whoever makes a namespace of users has every capability in there, and with it more of the kernel.
@@ -123,14 +137,24 @@ const TYPED: [i32; 3] = [0x5412, 0x541c, 0x5423];
 /// Without the flags that stand in the same number.
 const KIND_OF_SOCKET: u64 = 0xf;
 
-/// Keeps this thread, and those that it starts, to these.
+/// Keeps the worker's thread, and those that it starts, to these.
 pub(super) fn restrict(forbidden: Forbidden, code: MachineCode) -> anyhow::Result<()> {
     let no_code = match code {
         MachineCode::Made => None,
         MachineCode::Never => Some(no_code()?),
     };
-    // The last one forbids that there are more.
-    let filters: Vec<_> = [no_clone3()?].into_iter().chain(no_code).chain([program(forbidden)?]).collect();
+    let own = program(forbidden, &[OLDER], &SOCKETS)?;
+    apply([no_clone3()?].into_iter().chain(no_code).chain([own]).collect())
+}
+
+/// Keeps the broker, and what it starts, to these.
+pub(super) fn restrict_broker(forbidden: Forbidden) -> anyhow::Result<()> {
+    let own = program(forbidden, &[OLDER, PROGRAMS, OLDER_PROGRAMS], &BROKERS_SOCKETS)?;
+    apply(vec![no_clone3()?, own])
+}
+
+/// The last one forbids that there are more.
+fn apply(filters: Vec<BpfProgram>) -> anyhow::Result<()> {
     let applied = filters.iter().try_for_each(|filter| seccompiler::apply_filter(filter));
     applied.context("the kernel takes no filter of system calls")
 }
@@ -155,15 +179,19 @@ fn no_code() -> anyhow::Result<BpfProgram> {
     Ok(SeccompFilter::new(rules, SeccompAction::Allow, refused, machine()?)?.try_into()?)
 }
 
-fn program(forbidden: Forbidden) -> anyhow::Result<BpfProgram> {
-    let plain = GROUPS.iter().chain([&OLDER]).flat_map(|(_, calls)| calls.iter());
+fn program(forbidden: Forbidden, more: &[Group], families: &[(i32, Protocol)]) -> anyhow::Result<BpfProgram> {
+    let plain = GROUPS.iter().chain(more).flat_map(|(_, calls)| calls.iter());
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = plain.map(|&call| (call, Vec::new())).collect();
-    rules.insert(libc::SYS_socket, sockets(&SOCKETS)?);
+    rules.insert(libc::SYS_socket, sockets(families)?);
     rules.insert(libc::SYS_socketpair, sockets(&SOCKETS[..1])?);
     let no_namespace = argument(0, SeccompCmpOp::MaskedEq(u64::from(NAMESPACES.unsigned_abs())), 0)?;
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![no_namespace])?]);
     let not_typed = TYPED.iter().map(|&typed| argument(1, SeccompCmpOp::Ne, typed));
     rules.insert(libc::SYS_ioctl, vec![SeccompRule::new(not_typed.collect::<Result<_, _>>()?)?]);
+    // To itself alone, as when it aborts; and limits of its own alone. A program that it starts has another number, and no need to.
+    let own = i32::try_from(std::process::id())?;
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![argument(0, SeccompCmpOp::Eq, own)?])?]);
+    rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![argument(0, SeccompCmpOp::Eq, 0)?])?]);
     let otherwise = match forbidden {
         Forbidden::Refuse => SeccompAction::Errno(libc::EPERM.unsigned_abs()),
         Forbidden::Kill => SeccompAction::KillProcess,
@@ -187,8 +215,12 @@ fn sockets(families: &[(i32, Protocol)]) -> anyhow::Result<Vec<SeccompRule>> {
                 argument(0, SeccompCmpOp::Eq, family)?,
                 argument(1, SeccompCmpOp::MaskedEq(KIND_OF_SOCKET), kind)?,
             ];
-            if protocol == Protocol::Default {
-                conditions.push(argument(2, SeccompCmpOp::Eq, 0)?);
+            match protocol {
+                Protocol::Any => {}
+                Protocol::Default => conditions.push(argument(2, SeccompCmpOp::Eq, 0)?),
+                Protocol::Netfilter => {
+                    conditions.push(argument(2, SeccompCmpOp::Eq, libc::NETLINK_NETFILTER)?);
+                }
             }
             rules.push(SeccompRule::new(conditions)?);
         }
@@ -217,7 +249,7 @@ mod tests {
         let (route, netfilter) = (number(libc::NETLINK_ROUTE), number(libc::NETLINK_NETFILTER));
         let (netlink, raw) = (number(libc::AF_NETLINK), number(libc::SOCK_RAW | libc::SOCK_CLOEXEC));
         #[rustfmt::skip]
-        let cases: [(u32, i64, [u64; 3], u32); 12] = [
+        let cases: [(u32, i64, [u64; 3], u32); 16] = [
             (1, libc::SYS_clone, [thread, 0, 0], ALLOWED),
             (2, libc::SYS_clone, [number(libc::CLONE_NEWUSER), 0, 0], refused),
             (3, libc::SYS_clone, [thread | number(libc::CLONE_NEWNET), 0, 0], refused),
@@ -230,12 +262,40 @@ mod tests {
             (10, libc::SYS_socket, [number(libc::AF_INET), raw, 0], refused),
             (11, libc::SYS_execve, [0, 0, 0], refused),
             (12, libc::SYS_futex, [0, 0, 0], ALLOWED),
+            (13, libc::SYS_kill, [1, 0, 0], refused),
+            (14, libc::SYS_tgkill, [1, 1, 0], refused),
+            (15, libc::SYS_tgkill, [std::process::id().into(), 1, 6], ALLOWED),
+            (16, libc::SYS_prlimit64, [1, 0, 0], refused),
         ];
-        let filter = program(Forbidden::Refuse).unwrap();
+        let filter = program(Forbidden::Refuse, &[OLDER], &SOCKETS).unwrap();
         for (case, call, arguments, expected) in cases {
             assert_eq!(judged(&filter, call, arguments), expected, "case {case}");
         }
-        assert_eq!(judged(&program(Forbidden::Kill).unwrap(), libc::SYS_execve, [0; 3]), KILLED);
+        assert_eq!(
+            judged(&program(Forbidden::Kill, &[], &SOCKETS).unwrap(), libc::SYS_execve, [0; 3]),
+            KILLED
+        );
+    }
+
+    #[test]
+    fn the_broker_starts_a_program_and_speaks_with_the_firewall_alone() {
+        let refused = REFUSED | libc::EPERM.unsigned_abs();
+        let number = |value: i32| u64::from(value.unsigned_abs());
+        let (netlink, raw) = (number(libc::AF_NETLINK), number(libc::SOCK_RAW | libc::SOCK_CLOEXEC));
+        #[rustfmt::skip]
+        let cases: [(u32, i64, [u64; 3], u32); 6] = [
+            (1, libc::SYS_execve, [0, 0, 0], ALLOWED),
+            (2, libc::SYS_socket, [netlink, raw, number(libc::NETLINK_NETFILTER)], ALLOWED),
+            (3, libc::SYS_socket, [netlink, raw, number(libc::NETLINK_ROUTE)], refused),
+            (4, libc::SYS_socket, [number(libc::AF_INET), number(libc::SOCK_STREAM), 0], refused),
+            (5, libc::SYS_ptrace, [0, 0, 0], refused),
+            (6, libc::SYS_bpf, [0, 0, 0], refused),
+        ];
+        let filter =
+            program(Forbidden::Refuse, &[OLDER, PROGRAMS, OLDER_PROGRAMS], &BROKERS_SOCKETS).unwrap();
+        for (case, call, arguments, expected) in cases {
+            assert_eq!(judged(&filter, call, arguments), expected, "case {case}");
+        }
     }
 
     #[test]

@@ -2,23 +2,38 @@
 
 use anyhow::{Context, bail};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
     configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
     set_no_new_privs,
 };
 
-/// For the broker: it can change the firewall, and so can `nft`, which it starts.
+/// Whether this process is a user's and has rights nevertheless.
 ///
 /// # Errors
-/// The kernel does not let it give the others up.
-pub fn keep_the_firewall_alone() -> anyhow::Result<()> {
+/// The kernel does not say.
+pub fn has_capabilities_of_a_user() -> anyhow::Result<bool> {
+    Ok(!geteuid().is_root() && !capabilities(None)?.permitted.is_empty())
+}
+
+/// The next program that this process becomes has no capability, and none after that.
+///
+/// # Errors
+/// The kernel refuses it.
+pub fn leave_none_to_the_next_program() -> anyhow::Result<()> {
+    set_no_new_privs(true)?;
+    Ok(clear_ambient_capability_set()?)
+}
+
+/// For the broker: it can change the firewall, and so can `nft`, which it starts.
+pub(super) fn keep_the_firewall_alone() -> anyhow::Result<()> {
     const FIREWALL: CapabilitySet = CapabilitySet::NET_ADMIN;
     set_no_new_privs(true)?;
     empty_the_bounding_set_but_for(FIREWALL)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let permitted = capabilities(None)?.permitted & FIREWALL;
-    set_capabilities(None, CapabilitySets { effective: permitted, permitted, inheritable: permitted })?;
+    keep(permitted)?;
     clear_ambient_capability_set()?;
     if permitted.is_empty() {
         // The kernel says so again when the firewall is to be changed, with the remedy.
@@ -48,15 +63,24 @@ fn empty_the_bounding_set_but_for(kept: CapabilitySet) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whoever has no others need not be let: a unit may forbid the call.
+fn keep(kept: CapabilitySet) -> anyhow::Result<()> {
+    let there = capabilities(None)?;
+    match set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: kept }) {
+        // What can be inherited is so by a program that has it in its file, and no_new_privs keeps that from having an effect.
+        Err(Errno::PERM) if there.effective == kept && there.permitted == kept => Ok(()),
+        other => Ok(other?),
+    }
+}
+
 /// Nothing of this process may read its memory from outside either: there are keys in it.
 pub(super) fn drop_all() -> anyhow::Result<()> {
     set_no_new_privs(true).context("no_new_privs cannot be set")?;
-    let none = CapabilitySet::empty();
-    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    keep(CapabilitySet::empty())?;
     clear_ambient_capability_set()?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let left = capabilities(None)?;
-    if !(left.effective | left.permitted | left.inheritable).is_empty() {
+    if !(left.effective | left.permitted).is_empty() {
         bail!("capabilities are left ({:?}); this is a mistake in knockgated", left.permitted);
     }
     Ok(())

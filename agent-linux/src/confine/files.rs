@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
 };
 
 /// The newest rules that are used. An older kernel restricts what it can.
@@ -35,23 +35,57 @@ const SYSTEM: [(&str, &str); 18] = [
     ("/dev/urandom", "random numbers of an old kernel"),
 ];
 
+const READING: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+
+/// What the broker looks into; and what `nft` is made of and looks into.
+const PROGRAMS: [&str; 12] = [
+    "/proc/self",
+    "/proc/sys/net",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/etc/ld.so.cache",
+    "/etc/iproute2",
+    "/etc/nsswitch.conf",
+    "/etc/protocols",
+    "/etc/services",
+];
+/// Where what it says to nobody goes.
+const NOWHERE: &str = "/dev/null";
+
 /// Keeps this thread, and those that it starts, to these.
 pub(super) fn restrict(writes: &[PathBuf], reads: &[PathBuf]) -> anyhow::Result<()> {
     let all = AccessFs::from_all(NEWEST);
-    let reading = AccessFs::ReadFile | AccessFs::ReadDir;
-    let mut rules = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(all)?
-        .handle_access(AccessNet::BindTcp)?
-        .scope(Scope::AbstractUnixSocket | Scope::Signal)?
-        .create()?;
+    let mut rules = rules()?;
     for folder in writes {
         rules = allow(rules, folder, all & !AccessFs::Execute)?;
     }
     let system = SYSTEM.iter().map(|(path, _)| PathBuf::from(path));
     for path in reads.iter().cloned().chain(system) {
-        rules = allow(rules, &path, reading)?;
+        rules = allow(rules, &path, READING)?;
     }
+    enforce(rules)
+}
+
+/// Keeps the broker to running `nft`.
+pub(super) fn restrict_broker() -> anyhow::Result<()> {
+    let mut rules = rules()?;
+    for path in PROGRAMS {
+        rules = allow(rules, &PathBuf::from(path), READING | AccessFs::Execute)?;
+    }
+    enforce(allow(rules, &PathBuf::from(NOWHERE), READING | AccessFs::WriteFile)?)
+}
+
+/// Nothing is allowed by them yet.
+fn rules() -> anyhow::Result<RulesetCreated> {
+    let rules = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
+    let rules = rules.handle_access(AccessFs::from_all(NEWEST))?.handle_access(AccessNet::BindTcp)?;
+    Ok(rules.scope(Scope::AbstractUnixSocket | Scope::Signal)?.create()?)
+}
+
+fn enforce(rules: RulesetCreated) -> anyhow::Result<()> {
     let status = rules.restrict_self()?;
     match status.ruleset {
         RulesetStatus::FullyEnforced => {}

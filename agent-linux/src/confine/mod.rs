@@ -13,13 +13,14 @@ mod user;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
 
 pub use calls::{Forbidden, MachineCode};
-pub use capabilities::keep_the_firewall_alone;
+pub use capabilities::{has_capabilities_of_a_user, leave_none_to_the_next_program};
 pub use user::User;
 
 /// What to do where the kernel cannot confine a process to files and system calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sandbox {
     /// End.
     Require,
@@ -58,19 +59,48 @@ impl Confinement {
         for folder in &self.writes {
             user::check_that_it_can_write(folder)?;
         }
-        if self.sandbox == Sandbox::Off {
-            return Ok(());
-        }
-        self.settle("Landlock, which keeps it to its own files", files::restrict(&self.writes, &self.reads))?;
-        self.settle(
-            "seccomp, which keeps it to the system calls it needs",
-            calls::restrict(self.forbidden, self.code),
+        self.sandbox.enter(
+            || files::restrict(&self.writes, &self.reads),
+            || calls::restrict(self.forbidden, self.code),
         )
     }
+}
 
-    fn settle(&self, what: &str, result: anyhow::Result<()>) -> anyhow::Result<()> {
+/// What is left to the broker: CAP_NET_ADMIN, netlink, its two sockets, and `nft`, which it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokersSandbox {
+    pub sandbox: Sandbox,
+    pub forbidden: Forbidden,
+}
+
+impl BrokersSandbox {
+    /// Gives everything else up.
+    ///
+    /// # Errors
+    /// It cannot be, and the configuration wants it so.
+    pub fn enter(self) -> anyhow::Result<()> {
+        check_that_there_is_no_other_thread()?;
+        capabilities::keep_the_firewall_alone()?;
+        self.sandbox.enter(files::restrict_broker, || calls::restrict_broker(self.forbidden))
+    }
+}
+
+impl Sandbox {
+    fn enter(
+        self,
+        files: impl FnOnce() -> anyhow::Result<()>,
+        calls: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if self == Self::Off {
+            return Ok(());
+        }
+        self.settle("Landlock, which keeps it to its own files", files())?;
+        self.settle("seccomp, which keeps it to the system calls it needs", calls())
+    }
+
+    fn settle(self, what: &str, result: anyhow::Result<()>) -> anyhow::Result<()> {
         let Err(error) = result else { return Ok(()) };
-        match self.sandbox {
+        match self {
             Sandbox::Require => Err(error).with_context(|| {
                 format!("this kernel has no usable {what}; boot one that has, or set [process] sandbox = \"best-effort\"")
             }),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use rustix::fs::{Access, access};
-use rustix::process::{Gid, Uid, geteuid};
+use rustix::process::{Gid, Uid, getegid, geteuid, getgid, getuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 const USERS: &str = "/etc/passwd";
@@ -37,7 +37,8 @@ impl User {
     /// Only while there is one thread: the others would stay who they are.
     pub(super) fn become_it(&self) -> anyhow::Result<()> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
-        if geteuid() == uid {
+        // Whoever has started it as that user has chosen the groups, too.
+        if geteuid() == uid && getuid() == uid && !getgid().is_root() && !getegid().is_root() {
             return Ok(());
         }
         set_thread_groups(&[])

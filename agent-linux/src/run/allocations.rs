@@ -21,7 +21,7 @@ fn a_knock_takes_no_memory_until_its_port_is_open_and_noise_takes_none_at_all() 
     let profile = gate_and_client(temp.path());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _inside = runtime.enter();
-    let mut driver = make_ready(&temp.path().join("agent.toml")).unwrap().driver;
+    let mut driver = make_ready(&temp.path().join("agent.toml"), None).unwrap().driver;
     let keys = Keys::of(&profile).unwrap();
     driver.turn();
 

@@ -1,25 +1,57 @@
 //! One process or two: starts the broker and gives this process's own rights up, if the configuration wants it so.
 //!
-//! To be called when every socket is open that needs a right, and before anything else runs beside.
+//! Rights go in one of two ways. Root gives its capabilities up when every socket is open. Where the service manager has started the agent
+//! as a user with some, they go earlier and without any call for it: the process becomes itself anew, which leaves it none; its broker,
+//! which has them still, opens what takes a right. Either way that is before anything else runs beside.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use knockgate_policy_host::Execution;
 
-use crate::broker::{self, Bounds, FlowLever, Prepared};
+use crate::broker::{Bounds, BrokerError, FlowLever, NewBroker, Prepared};
 use crate::config::{Config, Destination, ModuleSource, Separation};
-use crate::confine::{Confinement, MachineCode, User};
+use crate::confine::{self, BrokersSandbox, Confinement, MachineCode, User};
 use crate::firewall::Plan;
 use crate::state::{StateDir, private_file};
 
+/// Becomes a worker without rights, if this process is a user's that has some and the configuration wants two processes.
+///
+/// # Errors
+/// It could not.
+pub(super) fn shed_rights(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    if config.separation.is_none() || !confine::has_capabilities_of_a_user()? {
+        return Ok(());
+    }
+    let broker = NewBroker::start()?;
+    confine::leave_none_to_the_next_program()?;
+    Err(broker.become_worker(path).into())
+}
+
+/// The broker, if there shall be one.
+pub(super) fn broker(config: &Config, there: Option<NewBroker>) -> Result<Option<NewBroker>, BrokerError> {
+    match (&config.separation, there) {
+        (None, _) => Ok(None),
+        (Some(_), Some(broker)) => Ok(Some(broker)),
+        (Some(_), None) => NewBroker::start().map(Some),
+    }
+}
+
 /// Who shuts the gate, and who looks at its connections.
-pub(super) fn divide(config: &Config, dir: &StateDir, plan: &Plan) -> anyhow::Result<(Prepared, FlowLever)> {
-    let Some(separation) = &config.separation else {
+pub(super) fn divide(
+    config: &Config,
+    dir: &StateDir,
+    plan: &Plan,
+    broker: Option<NewBroker>,
+) -> anyhow::Result<(Prepared, FlowLever)> {
+    let (Some(separation), Some(broker)) = (&config.separation, broker) else {
         return Ok((Prepared::Here(plan.clone()), FlowLever::Here(None)));
     };
     let confinement = confinement(config, separation)?;
-    let (prepared, flows) = broker::spawn(plan.clone(), bounds(config))?;
+    let &Separation { sandbox, forbidden, .. } = separation;
+    let (prepared, flows) =
+        broker.guard_by(plan.clone(), bounds(config), BrokersSandbox { sandbox, forbidden })?;
     confinement.enter().context("the process that strangers talk to cannot be confined")?;
     if rustix::process::geteuid().is_root() {
         tracing::warn!(

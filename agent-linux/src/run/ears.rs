@@ -9,6 +9,7 @@ use knockgate_core::message;
 use tokio::net::TcpListener;
 
 use crate::capture::decoy;
+use crate::capture::opener::Opener;
 use crate::capture::watch::Means;
 use crate::config::Config;
 
@@ -75,9 +76,13 @@ enum Part<T> {
 
 impl Ears {
     /// Takes the ports and sockets that the configuration wants, and the way by which packet knocks are answered.
-    pub(super) fn open(config: &Config, decoys: &Decoys) -> anyhow::Result<(Self, Mouth)> {
+    pub(super) fn open(
+        config: &Config,
+        decoys: &Decoys,
+        opener: &dyn Opener,
+    ) -> anyhow::Result<(Self, Mouth)> {
         let central = config.central.map(|central| listen_central(central.port)).transpose()?;
-        let (packets, mouth, heard) = packets::open(config, decoys)?;
+        let (packets, mouth, heard) = packets::open(config, decoys, opener)?;
         Ok((Self { central, decoys: decoy_listener(config, decoys)?, packets, heard }, mouth))
     }
 
@@ -103,7 +108,12 @@ impl Ears {
 
 impl InUse {
     /// Makes ready what the configuration wants otherwise. In the context of the runtime.
-    pub(super) fn prepare(&self, config: &Config, decoys: &Decoys) -> anyhow::Result<NewEars> {
+    pub(super) fn prepare(
+        &self,
+        config: &Config,
+        decoys: &Decoys,
+        opener: &dyn Opener,
+    ) -> anyhow::Result<NewEars> {
         let wanted = config.central.map(|central| central.port);
         let central = match self.central.as_ref().map(|taken| taken.asked) == wanted {
             true => Part::Same,
@@ -119,7 +129,7 @@ impl InUse {
             Part::Same => self.decoys.as_ref().map_or(0, |taken| taken.port),
             Part::Other(open) => open.as_ref().map_or(Ok(0), Open::port)?,
         };
-        let (packets, heard) = self.heard.prepare(config, decoys)?;
+        let (packets, heard) = self.heard.prepare(config, decoys, opener)?;
         Ok(NewEars { central, decoys: decoy_listener, packets, heard, decoy_port })
     }
 

@@ -84,6 +84,8 @@ use std::path::Path;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
+use crate::broker::NewBroker;
+
 pub(crate) use listings::CONSOLE;
 pub use plan::{bare_plan, check_forwarding};
 pub use policy::{Compiled, Loaded, Loader, SUPPORTED};
@@ -96,11 +98,27 @@ pub use reload::would_change;
 pub fn run(config: &Path) -> anyhow::Result<()> {
     log_to_stderr();
     descriptors::ensure()?;
+    apart::shed_rights(config)?;
+    serve(config, None)
+}
+
+/// The same for a process that has lost its rights, beside a broker that was started before.
+///
+/// # Errors
+/// As [`run`], and if there is no broker.
+pub fn worker(config: &Path) -> anyhow::Result<()> {
+    log_to_stderr();
+    take_the_programs_name();
+    let broker = NewBroker::inherited().context("only `knockgated run` starts a worker")?;
+    serve(config, Some(broker))
+}
+
+fn serve(config: &Path, broker: Option<NewBroker>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let result = runtime.block_on(start::start(config));
+    let result = runtime.block_on(start::start(config, broker));
     // Threads that wait for the kernel or for work would be waited for in vain.
     runtime.shutdown_background();
     result
@@ -112,7 +130,14 @@ pub fn run(config: &Path) -> anyhow::Result<()> {
 /// No agent is at the other end, or it does not keep to the words.
 pub fn broker() -> anyhow::Result<()> {
     log_to_stderr();
+    take_the_programs_name();
     crate::broker::main()
+}
+
+/// What `pgrep` and `killall` look for. A program that was started by its open file would be called after the place of that.
+fn take_the_programs_name() {
+    // Without it everything works as well.
+    let _ = rustix::thread::set_name(c"knockgated");
 }
 
 /// What happens, for the journal or a terminal. `RUST_LOG=debug` also tells every refusal, `trace` every probe.

@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// The way to the service manager.
 #[derive(Default)]
 pub(super) struct Notify {
-    way: Option<(UnixDatagram, SocketAddr)>,
+    way: Option<UnixDatagram>,
     watched: bool,
 }
 
@@ -50,15 +50,15 @@ impl Notify {
     }
 
     fn say(&self, message: &str) {
-        let Some((socket, manager)) = &self.way else { return };
-        if let Err(error) = socket.send_to_addr(message.as_bytes(), manager) {
+        let Some(manager) = &self.way else { return };
+        if let Err(error) = manager.send(message.as_bytes()) {
             tracing::debug!("the service manager does not hear: {error}");
         }
     }
 }
 
 /// An abstract socket's name begins with `@`.
-fn way(name: &str) -> Option<(UnixDatagram, SocketAddr)> {
+fn way(name: &str) -> Option<UnixDatagram> {
     let manager = match name.strip_prefix('@') {
         Some(name) => SocketAddr::from_abstract_name(name.as_bytes()),
         None => SocketAddr::from_pathname(name),
@@ -67,7 +67,8 @@ fn way(name: &str) -> Option<(UnixDatagram, SocketAddr)> {
         let socket = UnixDatagram::unbound()?;
         // Nobody waits for a service manager that does not read.
         socket.set_nonblocking(true)?;
-        Ok::<_, std::io::Error>((socket, manager?))
+        socket.connect_addr(&manager?)?;
+        Ok::<_, std::io::Error>(socket)
     };
     match open() {
         Ok(way) => Some(way),

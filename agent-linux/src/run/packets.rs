@@ -12,6 +12,7 @@ use knockgate_core::envelope::Message;
 
 use crate::capture::answer::Answerer;
 use crate::capture::bound::{BoundAnswerer, BoundSocket};
+use crate::capture::opener::Opener;
 use crate::capture::watch::{Counts, Means, Seen, Taken, Wanted, Watch};
 use crate::config::{Config, PacketMode, PacketPorts};
 
@@ -42,6 +43,8 @@ pub(super) enum Mouth {
 pub(super) struct Heard {
     wanted: Wanted,
     means: Means,
+    /// Stays, so that nobody needs the right to open another one.
+    answerer: Option<Answerer>,
     bound: HashMap<u16, BoundAnswerer>,
 }
 
@@ -56,13 +59,19 @@ pub(super) struct NewPackets {
 }
 
 /// Gets ready to hear and to answer. From now on packets wait until they are read.
-pub(super) fn open(config: &Config, decoys: &Decoys) -> anyhow::Result<(Packets, Mouth, Heard)> {
+pub(super) fn open(
+    config: &Config,
+    decoys: &Decoys,
+    opener: &dyn Opener,
+) -> anyhow::Result<(Packets, Mouth, Heard)> {
     let wanted = plan::wanted(config, decoys);
-    let watch = Watch::open(&wanted).context("packets cannot be watched")?;
-    let heard = Heard { wanted, means: watch.means().clone(), bound: HashMap::new() };
-    let Bound { ports, sockets, mouth } = heard.bind(config)?;
+    let watch = Watch::opened_by(opener, &wanted).context("packets cannot be watched")?;
+    let heard = Heard { wanted, means: watch.means().clone(), answerer: None, bound: HashMap::new() };
+    let Bound { ports, sockets, mouth } = heard.bind(config, opener)?;
     let bound = heard.answerers(&ports, &sockets);
-    Ok((Packets { watch, bound: sockets, before: Counts::default() }, mouth, Heard { bound, ..heard }))
+    let answerer = mouth.answerer();
+    let packets = Packets { watch, bound: sockets, before: Counts::default() };
+    Ok((packets, mouth, Heard { answerer, bound, ..heard }))
 }
 
 /// Sockets for packet knocks, and the way back.
@@ -79,25 +88,35 @@ impl Heard {
     }
 
     /// Gets ready what the configuration wants otherwise.
-    pub(super) fn prepare(&self, config: &Config, decoys: &Decoys) -> anyhow::Result<(NewPackets, Self)> {
-        let Bound { ports, sockets, mouth } = self.bind(config)?;
+    pub(super) fn prepare(
+        &self,
+        config: &Config,
+        decoys: &Decoys,
+        opener: &dyn Opener,
+    ) -> anyhow::Result<(NewPackets, Self)> {
+        let Bound { ports, sockets, mouth } = self.bind(config, opener)?;
+        let answerer = mouth.answerer().or_else(|| self.answerer.clone());
         let bound = self.answerers(&ports, &sockets);
         let groups = self.wanted.groups;
         let wanted = Wanted { groups, ..plan::wanted(config, decoys) };
         if wanted == self.wanted {
-            let heard = Self { wanted, means: self.means.clone(), bound };
+            let heard = Self { wanted, means: self.means.clone(), answerer, bound };
             return Ok((NewPackets { watch: None, ports, added: sockets, mouth }, heard));
         }
         let wanted = Wanted { groups: groups.other(), ..wanted };
-        let watch = Watch::open(&wanted).context("packets cannot be watched")?;
-        let heard = Self { wanted, means: watch.means().clone(), bound };
+        let watch = Watch::opened_by(opener, &wanted).context("packets cannot be watched")?;
+        let heard = Self { wanted, means: watch.means().clone(), answerer, bound };
         Ok((NewPackets { watch: Some(watch), ports, added: sockets, mouth }, heard))
     }
 
-    fn bind(&self, config: &Config) -> anyhow::Result<Bound> {
+    fn bind(&self, config: &Config, opener: &dyn Opener) -> anyhow::Result<Bound> {
         match (config.packet.mode, &config.packet.ports) {
             (PacketMode::Off, _) => Ok(Bound::none(Mouth::None)),
-            (PacketMode::Watch, _) => Ok(Bound::none(Mouth::Raw(Answerer::open()?))),
+            (PacketMode::Watch, _) => {
+                let there = self.answerer.clone().map(Ok);
+                let answerer = there.unwrap_or_else(|| Answerer::opened_by(opener))?;
+                Ok(Bound::none(Mouth::Raw(answerer)))
+            }
             (PacketMode::Socket, PacketPorts::Listed(ranges)) => {
                 let ports: Vec<u16> = ranges.iter().cloned().flatten().collect();
                 let missing = ports.iter().filter(|port| !self.bound.contains_key(port));
@@ -192,6 +211,13 @@ fn drain(read: &mut dyn FnMut(&mut Each<'_>) -> io::Result<Taken>, each: &mut Ea
 }
 
 impl Mouth {
+    fn answerer(&self) -> Option<Answerer> {
+        match self {
+            Self::Raw(answerer) => Some(answerer.clone()),
+            Self::None | Self::Bound(_) => None,
+        }
+    }
+
     /// Answers from the address and port that were asked. A client that hears nothing asks again.
     pub(super) fn answer(&mut self, to: SocketAddr, from: SocketAddr, message: &Message) {
         let sent = match self {

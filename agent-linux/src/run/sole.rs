@@ -18,6 +18,7 @@ impl Sole {
     /// # Errors
     /// Another agent runs in this network namespace.
     pub(super) fn claim() -> anyhow::Result<Self> {
+        namespace::make_folder()?;
         Self::claim_at(&namespace::file("agent")?)
     }
 

@@ -15,6 +15,8 @@ use knockgate_core::replay::Burnt;
 
 use crate::acts::Acts;
 use crate::audit::{Audit, AuditRecord};
+use crate::broker::NewBroker;
+use crate::capture::opener::{Here, Opener};
 use crate::config::Config;
 use crate::control::{self, Sockets};
 use crate::state::{GateIdentity, IdentityWatch, LiveRoster, RosterWatch, StateDir, Store, system_rng};
@@ -55,6 +57,7 @@ pub(super) struct Ready {
     sockets: Sockets,
     beside: Beside,
     sole: Sole,
+    notify: Arc<Notify>,
 }
 
 /// What a new configuration is looked at with.
@@ -67,11 +70,11 @@ struct Beside {
 }
 
 /// Brings the gate up and runs it.
-pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
-    let Ready { driver, ears, ways, visits, signals, sockets, beside, sole: _sole } = make_ready(path)?;
+pub(super) async fn start(path: &Path, broker: Option<NewBroker>) -> anyhow::Result<()> {
+    let Ready { driver, ears, ways, visits, signals, sockets, beside, notify, sole: _sole } =
+        make_ready(path, broker)?;
     let Ways { inputs, calls, received } = ways;
     announce(&driver, &ears);
-    let notify = Arc::new(Notify::from_environment());
     let (packets, ears) = ears.listen(Visitors { calls, visits, holders: driver.holders.clone() })?;
     let (reloads, orders) = reload::orders();
     beside.reloader(&driver, ears, &inputs, &notify).start(orders)?;
@@ -82,8 +85,8 @@ pub(super) async fn start(path: &Path) -> anyhow::Result<()> {
     GateThread::new(driver, packets, received, notify).run().await
 }
 
-/// Checks everything, then shuts the gate. Needs a tokio runtime.
-pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
+/// Checks everything, then shuts the gate. Needs a tokio runtime. A broker is there already if this process has lost its rights.
+pub(super) fn make_ready(path: &Path, broker: Option<NewBroker>) -> anyhow::Result<Ready> {
     let config = Config::load(path)?;
     let audit_log = config.of_a_server()?;
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -93,10 +96,14 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     let (roster_file, roster) = RosterWatch::begin(&dir, identity.book_origin())?;
     config.check_names(roster.clients().iter().map(|client| &client.name))?;
     let sole = Sole::claim()?;
-    let (ears, mouth) = Ears::open(&config, &identity.decoys())?;
+    let broker = apart::broker(&config, broker)?;
+    let opener = broker.as_ref().map_or(&Here as &dyn Opener, |broker| broker);
+    let (ears, mouth) = Ears::open(&config, &identity.decoys(), opener)?;
     let plan = plan::of(&config, &identity.decoys(), ears.decoy_port()?, ears.means());
     let sockets = Sockets::open(&config.control)?;
-    let (guard, flows) = apart::divide(&config, &dir, &plan)?;
+    // Connected before it is confined: afterwards it can connect to no abstract socket.
+    let notify = Arc::new(Notify::from_environment());
+    let (guard, flows) = apart::divide(&config, &dir, &plan, broker)?;
     let (store, loaded) = Store::open(&dir, identity.id, &roster)?;
     let store = Arc::new(store);
     drop(roster);
@@ -146,7 +153,7 @@ pub(super) fn make_ready(path: &Path) -> anyhow::Result<Ready> {
     driver.tell(clock::now(), &Happening::start_up());
     let vigil = vigil::start(roster_file, identity_file, inputs.clone())?;
     let beside = Beside { dir, identity, seated: seating.seated, watching, vigil };
-    Ok(Ready { driver, ears, ways, visits, signals, sockets, beside, sole })
+    Ok(Ready { driver, ears, ways, visits, signals, sockets, beside, notify, sole })
 }
 
 impl Beside {

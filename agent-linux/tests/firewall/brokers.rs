@@ -1,6 +1,7 @@
 //! A broker in the place of a firewall: it does what the plan allows, for whoever asks, and nothing else.
 
-use knockgate_agent::broker::{self, Bounds, FlowLever, Lever};
+use knockgate_agent::broker::{Bounds, FlowLever, Lever, NewBroker};
+use knockgate_agent::confine::{BrokersSandbox, Forbidden, Sandbox};
 use knockgate_agent::firewall::Flows;
 
 use super::*;
@@ -79,7 +80,10 @@ pub(super) fn restores_and_cleans() {
 fn start(lab: &Lab) -> (Lever, FlowLever) {
     let longest = plan().services.iter().map(|service| (service.id, LONGEST)).collect();
     lab.gate.on(|| {
-        let (prepared, flows) = broker::spawn(plan(), Bounds { longest, hold: HOLD }).expect("starts");
+        let broker = NewBroker::start().expect("starts");
+        let sandbox = BrokersSandbox { sandbox: Sandbox::BestEffort, forbidden: Forbidden::Kill };
+        let bounds = Bounds { longest, hold: HOLD };
+        let (prepared, flows) = broker.guard_by(plan(), bounds, sandbox).expect("is there");
         (prepared.install().expect("shuts the gate"), flows)
     })
 }

@@ -35,6 +35,7 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<std::convert::Infa
 fn apply(setting: (&str, &str)) -> Result<()> {
     match setting {
         ("MemoryDenyWriteExecute", "yes") => Ok(seccompiler::apply_filter(&deny_write_execute()?)?),
+        ("SystemCallFilter", "~capset") => Ok(seccompiler::apply_filter(&deny(libc::SYS_capset)?)?),
         (name, value) => bail!("{name}={value} is not known here"),
     }
 }
@@ -51,9 +52,17 @@ fn deny_write_execute() -> Result<BpfProgram> {
     ]
     .into_iter()
     .collect();
+    refusing(rules?)
+}
+
+fn deny(call: i64) -> Result<BpfProgram> {
+    refusing(BTreeMap::from([(call, Vec::new())]))
+}
+
+fn refusing(rules: BTreeMap<i64, Vec<SeccompRule>>) -> Result<BpfProgram> {
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let machine = TargetArch::try_from(std::env::consts::ARCH)?;
-    Ok(SeccompFilter::new(rules?, SeccompAction::Allow, refused, machine)?.try_into()?)
+    Ok(SeccompFilter::new(rules, SeccompAction::Allow, refused, machine)?.try_into()?)
 }
 
 fn has(index: u8, flags: i32) -> Result<SeccompCondition> {

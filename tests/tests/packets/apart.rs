@@ -5,8 +5,9 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use knockgate_tests::gates::Configuration;
+use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
+use knockgate_tests::packets::{Hand, KNOCK, is_granted};
 use knockgate_tests::peers::Reached;
 use knockgate_tests::scenes::{SSH, Scene, WEB};
 use knockgate_tests::{Family, Lab, programs, waiting};
@@ -23,6 +24,10 @@ pub(crate) fn stories() -> Vec<Story> {
         }),
         story("two processes end when their owner removes the guard, and leave it removed", given_up),
         story("two processes keep a gate as a user without rights", as_a_user),
+        story(
+            "a user with one capability hands it on to its broker and knocks are heard by NFLOG",
+            as_the_unit,
+        ),
     ]
 }
 
@@ -50,14 +55,24 @@ fn rights(lab: &Lab) -> Result<()> {
             ensure!(number(&status, set, 16)? == 0, "{set}:\n{status}");
         }
     }
-    let status = fs::read_to_string(format!("/proc/{}/status", broker_of(worker)?))?;
-    for set in ["CapPrm", "CapEff", "CapBnd"] {
-        ensure!(number(&status, set, 16)? == NET_ADMIN, "{set} of the broker:\n{status}");
+    for thread in fs::read_dir(format!("/proc/{}/task", broker_of(worker)?))? {
+        let status = fs::read_to_string(thread?.path().join("status"))?;
+        for (field, expected) in [("NoNewPrivs", 1), ("Seccomp", 2)] {
+            ensure!(number(&status, field, 10)? == expected, "{field} of the broker:\n{status}");
+        }
+        for set in ["CapPrm", "CapEff", "CapBnd"] {
+            ensure!(number(&status, set, 16)? == NET_ADMIN, "{set} of the broker:\n{status}");
+        }
     }
     scene.alice.knock("ssh")?.expect(0)?;
     scene.must_be_open(&lab.client, SSH)?;
     scene.must_be_shut(&lab.stranger, SSH)?;
     scene.must_be_shut(&lab.client, WEB)?;
+    scene.gate.tell(&["reload"])?.expect(0)?;
+    let other_ports = Configuration::for_packets(lab, &lab.gate.ip(Family::V4).to_string());
+    other_ports.with_services().with(APART).with("[packet]\nports = [62202]").write()?;
+    let refused = scene.gate.tell(&["reload"])?.expect(1)?;
+    ensure!(refused.err.contains("cannot change while it runs; restart it"), "no remedy: {refused}");
     scene.must_be_healthy()?;
     // What is killed for a system call is no success.
     scene.gate.stop()?;
@@ -123,38 +138,95 @@ fn given_up(lab: &Lab) -> Result<()> {
 
 /// Needs a host that has other users than root; a sandbox of an ordinary user has none.
 fn as_a_user(lab: &Lab) -> Result<()> {
-    const NOBODY: u32 = 65534;
     if !has_users()? {
         return Ok(());
     }
-    let address = lab.gate.ip(Family::V4).to_string();
-    let logs = lab.path("logs");
-    let user = format!("{APART}\nuser = \"nobody\"");
-    let configuration = Configuration::for_packets(lab, &address)
-        .with_services()
-        .with(&user)
-        .replacing("audit.jsonl", "logs/audit.jsonl")?;
-    fs::create_dir(&logs)?;
-    fs::set_permissions(lab.path(""), fs::Permissions::from_mode(0o755))?;
-    let mut gate = knockgate_tests::gates::Gate::configured(lab, &configuration)?;
+    let mut gate = gate_of_nobody(lab)?;
     let refused = gate.tell(&["run"])?.expect(1)?;
     ensure!(refused.err.contains("chown -R 65534"), "no remedy: {refused}");
-    let state = lab.path("state");
-    for entry in fs::read_dir(&state)? {
-        chown(entry?.path(), Some(NOBODY), Some(NOBODY))?;
-    }
-    for folder in [&state, &logs] {
-        chown(folder, Some(NOBODY), Some(NOBODY))?;
-    }
+    give_to_nobody(lab)?;
     gate.start()?;
     let status = fs::read_to_string(format!("/proc/{}/status", gate.pid()?))?;
     ensure!(number(&status, "Uid", 10)? == u64::from(NOBODY), "{status}");
     // Root writes the roster, and the agent must be able to read it.
-    let carol = knockgate_tests::packets::Hand::of(&gate.enrol("carol", &["ssh"], &[])?)?;
-    let to = lab.gate.at(Family::V4, knockgate_tests::packets::KNOCK);
-    let answer = carol.ask(&lab.visitor, to, &carol.open_ssh(5))?;
-    ensure!(knockgate_tests::packets::is_granted(answer.as_ref()), "{answer:?}");
+    opens_for_carol(lab, &gate)?;
     gate.stop()
+}
+
+/// As the package's unit starts it, and where no memory becomes code.
+fn as_the_unit(lab: &Lab) -> Result<()> {
+    if !has_users()? {
+        return Ok(());
+    }
+    let mut gate = gate_of_nobody(lab)?;
+    give_to_nobody(lab)?;
+    // As systemd makes them: nobody makes a folder in these places.
+    for run in [lab.path("run"), "/run/knockgate".into()] {
+        fs::create_dir_all(&run)?;
+        chown(&run, Some(NOBODY), Some(NOBODY))?;
+    }
+    let (capabilities, under_unit) = ("-all,+net_admin", programs::ours("under_unit")?.display().to_string());
+    #[rustfmt::skip]
+    let unit = [
+        "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs", "--inh-caps", capabilities,
+        "--ambient-caps", capabilities, "--bounding-set", capabilities, &under_unit, "MemoryDenyWriteExecute=yes",
+        "SystemCallFilter=~capset",
+    ];
+
+    gate.start_through(&unit)?;
+
+    let worker = gate.pid()?;
+    for (process, rights) in [(worker, 0), (broker_of(worker)?, NET_ADMIN)] {
+        ensure!(
+            fs::read_to_string(format!("/proc/{process}/comm"))?.trim() == "knockgated",
+            "what is its name?"
+        );
+        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+        for set in ["CapPrm", "CapEff", "CapAmb"] {
+            ensure!(number(&status, set, 16)? == rights, "{set}:\n{status}");
+        }
+        ensure!(number(&status, "Uid", 10)? == u64::from(NOBODY), "{status}");
+    }
+    ensure!(
+        gate.log().contains("packets are heard by NFLOG: the capability CAP_NET_RAW is missing"),
+        "by what else?"
+    );
+    opens_for_carol(lab, &gate)?;
+    gate.tell(&["reload"])?.expect(0)?;
+    opens_for_carol(lab, &gate)?;
+    gate.stop()?;
+    gone(broker_of(worker).ok())
+}
+
+const NOBODY: u32 = 65534;
+
+/// A gate that is still root's, whose worker shall be nobody.
+fn gate_of_nobody(lab: &Lab) -> Result<Gate<'_>> {
+    let address = lab.gate.ip(Family::V4).to_string();
+    let configuration = Configuration::for_packets(lab, &address)
+        .with_services()
+        .with(&format!("{APART}\nuser = \"nobody\""))
+        .replacing("audit.jsonl", "logs/audit.jsonl")?;
+    fs::create_dir(lab.path("logs"))?;
+    fs::set_permissions(lab.path(""), fs::Permissions::from_mode(0o755))?;
+    Gate::configured(lab, &configuration)
+}
+
+fn give_to_nobody(lab: &Lab) -> Result<()> {
+    let state = lab.path("state");
+    let files = fs::read_dir(&state)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    let paths = files.into_iter().chain([state, lab.path("logs")]);
+    paths.into_iter().try_for_each(|path| Ok(chown(path, Some(NOBODY), Some(NOBODY))?))
+}
+
+/// Enrols Carol, if nobody has, and lets her in.
+fn opens_for_carol(lab: &Lab, gate: &Gate<'_>) -> Result<()> {
+    let profile = lab.path("carol.kgp");
+    let profile = if profile.exists() { profile } else { gate.enrol("carol", &["ssh"], &[])? };
+    let carol = Hand::of(&profile)?;
+    let answer = carol.ask(&lab.visitor, lab.gate.at(Family::V4, KNOCK), &carol.open_ssh(5))?;
+    ensure!(is_granted(answer.as_ref()), "{answer:?}");
+    Ok(())
 }
 
 /// Whether user 65534 is one here.

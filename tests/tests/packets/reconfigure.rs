@@ -2,7 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,7 +30,16 @@ pub(crate) fn stories() -> Vec<Story> {
             sequences,
         ),
         story("a central port that is added is asked at, and elsewhere nobody answers any more", central),
-        story("the service manager is told of the start, of a reload and that the gate turns", manager),
+        story("the service manager is told of the start, of a reload and that the gate turns", |lab| {
+            let socket = lab.path("notify");
+            manager(lab, &UnixDatagram::bind(&socket)?, &socket.display().to_string(), "")
+        }),
+        story("the same is told by a worker that can connect to no abstract socket any more", |lab| {
+            let name = format!("knockgate-{}", lab.path("notify").display());
+            let address = SocketAddr::from_abstract_name(&name)?;
+            let socket = lab.gate.inside(|| Ok(UnixDatagram::bind_addr(&address)?))?;
+            manager(lab, &socket, &format!("@{name}"), "[process]\nseparate = true")
+        }),
     ]
 }
 
@@ -242,21 +252,20 @@ fn central(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-fn manager(lab: &Lab) -> Result<()> {
-    let socket = lab.path("notify");
-    let manager = UnixDatagram::bind(&socket)?;
+fn manager(lab: &Lab, manager: &UnixDatagram, name: &str, sections: &str) -> Result<()> {
     manager.set_read_timeout(Some(Duration::from_secs(5)))?;
     let heard = || -> Result<String> {
         let mut message = [0; 256];
         let length = manager.recv(&mut message).context("the service manager hears nothing")?;
         Ok(String::from_utf8_lossy(message.get(..length).unwrap_or_default()).into_owned())
     };
-    let mut gate = Gate::configured(lab, &base(lab))?;
-    let variable = format!("NOTIFY_SOCKET={}", socket.display());
+    let configuration = base(lab).with(sections);
+    let mut gate = Gate::configured(lab, &configuration)?;
+    let variable = format!("NOTIFY_SOCKET={name}");
     gate.start_through(&["env", &variable, "WATCHDOG_USEC=5000000"])?;
     ensure!(heard()? == "READY=1", "the start is told");
     ensure!(heard()? == "WATCHDOG=1", "the gate turns");
-    reload(&gate, &base(lab))?;
+    reload(&gate, &configuration)?;
     let told = std::iter::repeat_with(heard).find(|told| !matches!(told.as_deref(), Ok("WATCHDOG=1")));
     let told = told.context("nothing is told")??;
     ensure!(told.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{told}");

@@ -26,7 +26,7 @@ fn an_operator_sees_what_happens_and_has_his_way() {
     let profile = gate_and_client(temp.path());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _inside = runtime.enter();
-    let mut driver = make_ready(&temp.path().join("agent.toml")).unwrap().driver;
+    let mut driver = make_ready(&temp.path().join("agent.toml"), None).unwrap().driver;
     let keys = Keys::of(&profile).unwrap();
     let knock = |driver: &mut Driver, request: Request| {
         let message = keys.ask(&request, &mut system_rng()).unwrap().1;

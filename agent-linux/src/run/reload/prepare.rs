@@ -7,6 +7,7 @@ use knockgate_core::replay::Burnt;
 
 use crate::acts::Acts;
 use crate::audit::AuditRecord;
+use crate::capture::opener::{Here, Nobody};
 use crate::config::{Change, Config, changes};
 use crate::firewall::{Firewall, FirewallError, Plan};
 use crate::run::court::{Court, Seats, Witness};
@@ -166,7 +167,13 @@ impl Reloader {
     }
 
     fn ears(&self, config: &Config) -> anyhow::Result<NewEars> {
-        self.ears.prepare(config, &self.identity.decoys())
+        let decoys = self.identity.decoys();
+        match self.config.separation {
+            None => self.ears.prepare(config, &decoys, &Here),
+            Some(_) => self.ears.prepare(config, &decoys, &Nobody).context(
+                "with separate = true in [process] what the agent hears cannot change while it runs; restart it",
+            ),
+        }
     }
 }
 
