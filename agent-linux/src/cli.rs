@@ -225,6 +225,7 @@ fn make_gate(config: PathBuf, arguments: Init) -> anyhow::Result<String> {
         central: init::central_port(central),
         state_dir: state_dir.unwrap_or_else(|| init::STATE_DIR.into()),
         audit_log: audit_log.unwrap_or_else(|| init::AUDIT_LOG.into()),
+        worker: init::workers_user(),
         gateway: (!gateway.is_empty()).then_some(NewGateway { own: gateway, routers: router, hosts: host }),
     };
     init::run(&request, consent)

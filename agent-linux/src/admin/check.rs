@@ -13,8 +13,9 @@ use super::book::keyspace;
 use super::policies;
 use super::{SetUp, counted};
 use crate::config::{
-    Config, DecoyAudience, LockoutScope, Packet, PacketMode, PacketPorts, Service, StaticSequence,
+    Config, DecoyAudience, LockoutScope, Packet, PacketMode, PacketPorts, Separation, Service, StaticSequence,
 };
+use crate::confine::User;
 use crate::control::{self, AskError, Reply, Request};
 use crate::state::{RosterFile, Store};
 
@@ -30,6 +31,7 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
     crate::acts::check(&config)?;
     let mut text = format!("{}: good\n", config.path.display());
     text += &describe(&config);
+    text += &process(&config)?;
     let statics: Vec<_> = config.statics.sequences.iter().map(|one| static_line(&config, one)).collect();
     if !statics.is_empty() {
         writeln!(text, "statics   {}", statics.join("\n          "))?;
@@ -75,6 +77,21 @@ fn running(config: &Config) -> anyhow::Result<Vec<String>> {
 fn is_same(one: &Path, other: &Path) -> bool {
     let whole = |path: &Path| std::fs::canonicalize(path).ok();
     one == other || whole(one).is_some_and(|one| whole(other) == Some(one))
+}
+
+/// With which rights it runs.
+fn process(config: &Config) -> anyhow::Result<String> {
+    if config.gateway.is_some() {
+        return Ok(String::new());
+    }
+    let Some(Separation { user, .. }) = &config.separation else {
+        return Ok("process   one, with the rights that it is started with\n".to_owned());
+    };
+    let worker = match user.as_deref().map(User::named).transpose()? {
+        None => "a worker without rights".to_owned(),
+        Some(user) => format!("a worker without rights, user {}", user.name),
+    };
+    Ok(format!("process   {worker}, and a broker\n"))
 }
 
 fn describe(config: &Config) -> String {

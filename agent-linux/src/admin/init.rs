@@ -19,12 +19,16 @@ use knockgate_core::profile::Protocol;
 use self::text::configuration;
 use super::session;
 use crate::config::{self, Config, Service};
+use crate::confine::User;
 use crate::state::{GateIdentity, RosterFile, StateDir, Store, system_rng};
 
 /// Where keys and state are, unless somebody says otherwise.
 pub const STATE_DIR: &str = "/var/lib/knockgate";
 /// Where the audit log is, unless somebody says otherwise.
 pub const AUDIT_LOG: &str = "/var/log/knockgate/audit.jsonl";
+
+/// Who the process is that strangers talk to, if this host has that user.
+const WORKER: &str = "knockgate";
 
 /// What was asked for.
 pub struct Request {
@@ -36,6 +40,22 @@ pub struct Request {
     pub audit_log: PathBuf,
     /// There if the configuration is for a gateway.
     pub gateway: Option<NewGateway>,
+    pub worker: WorkersUser,
+}
+
+/// Whether there is the user who shall be the process that strangers talk to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkersUser {
+    There,
+    Missing,
+}
+
+/// What this host has.
+pub fn workers_user() -> WorkersUser {
+    match User::named(WORKER) {
+        Ok(user) if user.can_be_had_here() => WorkersUser::There,
+        Ok(_) | Err(_) => WorkersUser::Missing,
+    }
 }
 
 /// A gateway on the command line.
@@ -127,6 +147,7 @@ pub fn example() -> anyhow::Result<String> {
         state_dir: STATE_DIR.into(),
         audit_log: AUDIT_LOG.into(),
         gateway: None,
+        worker: WorkersUser::There,
     })
 }
 
@@ -186,17 +207,30 @@ fn write(config: &Config, text: Option<&str>, identity: &GateIdentity) -> anyhow
         undo.make_directory(parent_of(log), 0o750)?;
     }
     undo.make_directory(parent_of(&config.path), 0o755)?;
+    let user = worker_of(config)?;
+    if let Some(user) = &user {
+        let folders = [Some(state.as_path()), config.gate.audit_log.as_deref().map(parent_of)];
+        folders.into_iter().flatten().try_for_each(|folder| user.give(folder))?;
+    }
     let dir = StateDir::open(state)?;
     undo.file(dir.identity_file(), |_| Ok(identity.create(&dir)?))?;
     undo.file(dir.roster_file(), |_| Ok(RosterFile::create(&dir)?))?;
     undo.file(dir.store_file(), |_| Ok(Store::create(&dir, identity.id)?))?;
     if let Some(text) = text {
         undo.file(config.path.clone(), |path| {
-            Ok(crate::state::private_file::create(path, text.as_bytes())?)
+            crate::state::private_file::create(path, text.as_bytes())?;
+            user.map_or(Ok(()), |user| user.let_read(path))
         })?;
     }
     undo.keep();
     Ok(())
+}
+
+/// To whom the gate's files belong; nobody else than whoever makes them, if that is not root.
+fn worker_of(config: &Config) -> anyhow::Result<Option<User>> {
+    let named = config.separation.as_ref().and_then(|separation| separation.user.as_deref());
+    let named = named.filter(|_| rustix::process::geteuid().is_root());
+    named.map(User::named).transpose()
 }
 
 /// An absolute path of a file has one.

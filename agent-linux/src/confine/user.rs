@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, Mode, access, chmod, chown};
+use rustix::io::Errno;
 use rustix::process::{Gid, Uid, getegid, geteuid, getgid, getuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
@@ -34,6 +35,39 @@ impl User {
         Ok(user)
     }
 
+    /// Whether a process here can be that user: in a user namespace not everybody is there.
+    pub fn can_be_had_here(&self) -> bool {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        is_mapped(&map, self.uid)
+    }
+
+    /// Makes a folder that user's, with what is made in it from now on.
+    ///
+    /// # Errors
+    /// This process may not.
+    pub fn give(&self, folder: &Path) -> anyhow::Result<()> {
+        chown(folder, Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)))
+            .map_err(|error| self.cannot("be given to", folder, error))
+    }
+
+    /// Lets that user read a file, and change nothing of it.
+    ///
+    /// # Errors
+    /// This process may not.
+    pub fn let_read(&self, file: &Path) -> anyhow::Result<()> {
+        chown(file, None, Some(Gid::from_raw(self.gid)))
+            .and_then(|()| chmod(file, Mode::RUSR | Mode::WUSR | Mode::RGRP))
+            .map_err(|error| self.cannot("be made readable for", file, error))
+    }
+
+    fn cannot(&self, what: &str, path: &Path, error: Errno) -> anyhow::Error {
+        let path = path.display();
+        anyhow!(
+            "{path}: cannot {what} user \"{}\": {error}; run as root, where the system knows that user",
+            self.name
+        )
+    }
+
     /// Only while there is one thread: the others would stay who they are.
     pub(super) fn become_it(&self) -> anyhow::Result<()> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
@@ -46,6 +80,15 @@ impl User {
             .and_then(|()| set_thread_res_uid(uid, uid, uid))
             .with_context(|| format!("cannot become user \"{}\"; start as root, or as that user", self.name))
     }
+}
+
+/// `first here, first outside, how many` in each line, `user_namespaces(7)`.
+fn is_mapped(map: &str, uid: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map_while(|number| number.parse::<u32>().ok());
+        let (Some(first), Some(count)) = (numbers.next(), numbers.nth(1)) else { return false };
+        uid.checked_sub(first).is_some_and(|at| at < count)
+    })
 }
 
 /// `name:password:uid:gid:...`, `passwd(5)`.
@@ -78,6 +121,19 @@ mod tests {
         assert_eq!(read(line, "knock"), None);
         assert_eq!(read("knockgate:x:many:980", "knockgate"), None);
         assert_eq!(read("knockgate:x", "knockgate"), None);
+    }
+
+    #[test]
+    fn in_a_user_namespace_not_everybody_is_there() {
+        for (map, uid, there) in [
+            ("         0          0 4294967295\n", 990, true),
+            ("0 1000 1\n", 0, true),
+            ("0 1000 1\n", 1, false),
+            ("0 1000 1\n1 100000 65536\n", 990, true),
+            ("", 0, false),
+        ] {
+            assert_eq!(is_mapped(map, uid), there, "{map:?} {uid}");
+        }
     }
 
     #[test]

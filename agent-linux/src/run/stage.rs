@@ -11,7 +11,7 @@ use knockgate_core::message::{Kind, Request};
 use knockgate_core::profile::Profile;
 
 use crate::admin::client::{self, Confirmation, Delivery, NewClient, SecondFactor, Show};
-use crate::admin::init::{self, CentralPort, Consent, NewService};
+use crate::admin::init::{self, CentralPort, Consent, NewService, WorkersUser};
 
 pub(super) const CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 9, 0, 2)), 50_000);
 pub(super) const GATE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1)), 62_201);
@@ -35,6 +35,7 @@ pub(super) fn gate_and_client(folder: &Path) -> Profile {
         state_dir: folder.join("state"),
         audit_log: folder.join("audit.jsonl"),
         gateway: None,
+        worker: WorkersUser::Missing,
     };
     init::run(&request, Consent::Given).unwrap();
     let alice = NewClient {

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use knockgate_core::Name;
 
-use super::{CentralPort, NewGateway, NewService, Request};
+use super::{CentralPort, NewGateway, NewService, Request, WORKER, WorkersUser};
 
 pub(super) fn configuration(request: &Request) -> anyhow::Result<String> {
     let (begin, packet) = match &request.gateway {
@@ -21,13 +21,17 @@ pub(super) fn configuration(request: &Request) -> anyhow::Result<String> {
         None => SERVER_CAPTURE,
         Some(_) => "",
     };
+    let process = match &request.gateway {
+        None => process(request.worker),
+        Some(_) => String::new(),
+    };
     let sequence = match &request.gateway {
         None => SERVER_SEQUENCE,
         Some(_) => "",
     };
     let mut text = format!(
         r#"{begin}
-{packet}{capture}
+{packet}{capture}{process}
 # An open TCP port where clients can ask as well. Wanted where a network on the way blocks UDP.
 {mark}[central]
 {mark}port = 62201
@@ -156,6 +160,29 @@ const SERVER_CAPTURE: &str = r#"
 # group = "adm"    # whose members may look; default: root alone
 "#;
 
+/// Two processes, if this host has a user for the one.
+fn process(worker: WorkersUser) -> String {
+    let (mark, remedy) = match worker {
+        WorkersUser::There => ("", String::new()),
+        WorkersUser::Missing => (
+            "# ",
+            format!(
+                "# This host has no user for it: `useradd --system {WORKER}` makes one, who must own the folders above.\n"
+            ),
+        ),
+    };
+    format!(
+        r#"
+# Two processes: the one that strangers talk to has no right left, and a broker changes the firewall for it.
+{remedy}[process]
+{mark}separate = true
+{mark}user = "{WORKER}"
+# sandbox = "best-effort"    # or "require": no start where the kernel has no Landlock or seccomp; or "off"
+# forbidden = "refuse"    # or "kill"
+"#
+    )
+}
+
 const GATEWAY_PACKET: &str = r#"# Knocks of one UDP datagram. No port is open for them.
 [packet]
 # mode = "watch"    # or "off"
@@ -276,6 +303,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn where_there_is_a_user_for_it_the_agent_is_two_processes() {
+        let mut request = request();
+        let separation = |request: &Request| {
+            Config::parse(&request.config, &configuration(request).unwrap()).unwrap().separation
+        };
+        assert_eq!(separation(&request), None);
+        request.worker = WorkersUser::There;
+        assert_eq!(separation(&request).unwrap().user.as_deref(), Some(WORKER));
+    }
+
     fn assert_same_defaults(spelled_out: &Config, config: &Config) {
         assert_eq!(format!("{:?}", spelled_out.sequence), format!("{:?}", config.sequence));
         assert_eq!((&spelled_out.packet, spelled_out.central.is_none()), (&config.packet, true));
@@ -311,6 +349,7 @@ mod tests {
             state_dir: "/s \"quoted\"".into(),
             audit_log: "/l".into(),
             gateway: None,
+            worker: WorkersUser::Missing,
         }
     }
 }
