@@ -48,7 +48,10 @@ pub(super) fn grant_ends() {
     assert_eq!(dial(&lab.client, gate(&lab, 0), SSH), Answer::Accepted);
     drop(firewall);
 
-    wait_until("the door shuts", || dial(&lab.client, gate(&lab, 0), SSH) == Answer::Silence);
+    wait_until("the door shuts", || {
+        // One lost in a busy machine is not yet a door that is shut.
+        (0..2).all(|_| dial(&lab.client, gate(&lab, 0), SSH) == Answer::Silence)
+    });
 
     assert!(began.elapsed() >= short, "not before its time");
     assert!(began.elapsed() < short + Duration::from_secs(5), "and not long after");

@@ -23,7 +23,7 @@ pub struct Limits {
     pub state_keys: usize,
     /// Stack for the policy's own frames, in bytes.
     pub stack_bytes: usize,
-    /// Wall-clock limit of one decision, in milliseconds. None where no thread can watch it; fuel bounds it there.
+    /// Processor time of one decision, in milliseconds. None where no thread can watch it; fuel bounds it there.
     pub deadline_ms: Option<u32>,
 }
 

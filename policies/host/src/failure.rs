@@ -20,7 +20,7 @@ pub enum Failure {
     },
     /// It was not done in time.
     Deadline {
-        /// What it had, in milliseconds.
+        /// What it had of a processor, in milliseconds.
         limit_ms: u32,
         /// Where it was.
         place: Option<Place>,
@@ -174,7 +174,7 @@ impl fmt::Display for Failure {
                 place
             }
             Failure::Deadline { limit_ms, place } => {
-                write!(f, "was not done within {limit_ms} ms")?;
+                write!(f, "was not done within {limit_ms} ms of processor time")?;
                 place
             }
             Failure::Memory { pages, limit, place } => {

@@ -53,6 +53,8 @@ mod settings;
 pub mod signature;
 #[cfg(feature = "signing")]
 pub mod signing;
+#[cfg(feature = "std")]
+mod spent;
 mod state;
 #[cfg(feature = "pulley")]
 mod sys;

@@ -193,9 +193,20 @@ impl Policy {
 
     #[cfg(feature = "std")]
     fn arm(&self, store: &mut Store<Call>) -> Option<crate::ticker::Watch<'_>> {
+        use crate::{spent::Spent, ticker::Ticker};
+        use core::time::Duration;
+        use wasmtime::UpdateDeadline;
+
         let (ticker, deadline) = (self.ticker.as_ref()?, self.limits.deadline_ms?);
         let watch = ticker.watch();
-        store.set_epoch_deadline(crate::ticker::Ticker::ticks(deadline));
+        let ticks = Ticker::ticks(deadline);
+        let (spent, limit) = (Spent::nothing(), Duration::from_millis(deadline.into()));
+        store.set_epoch_deadline(ticks);
+        // The clock also ticks while this thread waits for a processor, which is not the policy's fault.
+        store.epoch_deadline_callback(move |_| {
+            let is_over = spent.so_far() >= limit;
+            Ok(if is_over { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
+        });
         Some(watch)
     }
 }

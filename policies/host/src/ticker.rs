@@ -41,7 +41,8 @@ impl Ticker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// How many ticks lie within the deadline. The first may come at once, so this errs on the short side.
+    /// How many ticks lie within the deadline. The first may come at once, so this errs on the short side; whoever is late then has
+    /// what is left of his processor time.
     pub(crate) fn ticks(deadline_ms: u32) -> u64 {
         u64::from(deadline_ms).div_ceil(TICK.as_millis().try_into().unwrap_or(u64::MAX)).max(1)
     }
