@@ -22,6 +22,7 @@ pub mod running;
 mod session;
 pub mod state;
 pub mod status;
+pub mod top;
 pub mod unguard;
 pub mod why;
 

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod confine;
 pub mod control;
+pub(crate) mod dashboard;
 pub mod firewall;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -39,6 +39,7 @@ pub mod sandbox;
 pub mod scenarios;
 pub mod scenes;
 pub mod sequences;
+pub mod terminals;
 pub mod tracing;
 pub mod waiting;
 pub mod workshop;

@@ -77,6 +77,11 @@ const NEEDS: &[Need] = &[
         packages: &[&["openssh-server", "openssh-client"]],
     },
     Need {
+        what: "tmux, a terminal for programs that draw on one",
+        present: || tool::find("tmux").is_some(),
+        packages: &[&["tmux"]],
+    },
+    Need {
         what: "dbus-daemon, for tests that start units",
         present: || tool::find("dbus-daemon").is_some(),
         packages: &[&["dbus"]],

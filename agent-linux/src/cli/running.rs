@@ -7,7 +7,14 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::admin::running::{Form, Which};
-use crate::admin::{grants, lockouts, moment, people, reload, status, why};
+use crate::admin::{grants, lockouts, moment, people, reload, status, top, why};
+
+const KEYS: &str = "\
+Keys:
+  q, Esc, Ctrl-C               quit
+  Up, Down, j, k               scroll grants and lockouts
+  Page up, Page down, Space    the same by a page
+  Home                         back to the first row";
 
 #[derive(Subcommand)]
 pub(super) enum Running {
@@ -16,6 +23,9 @@ pub(super) enum Running {
         #[command(flatten)]
         output: Output,
     },
+    /// Show how a running agent is, on the whole terminal, anew every second
+    #[command(after_help = KEYS)]
+    Top,
     /// List what is open; without an agent, what the kernel has open
     Grants {
         #[command(flatten)]
@@ -91,6 +101,7 @@ impl Running {
     pub(super) fn run(self, config: &Path) -> anyhow::Result<String> {
         match self {
             Self::Status { output } => status::run(config, output.form()),
+            Self::Top => top::run(config),
             Self::Grants { output } => grants::list(config, output.form()),
             Self::Revoke { what, output, .. } => grants::revoke(config, Which::of(what), output.form()),
             Self::Lockouts { output } => lockouts::list(config, output.form()),

@@ -137,3 +137,20 @@ pub struct BookLevel {
     pub left: u32,
     pub of: u32,
 }
+
+#[cfg(test)]
+impl Status {
+    /// Of a gate where something has happened of every kind, for tests of what is made of it.
+    pub(crate) fn example() -> Self {
+        let text = r#"{"agent":"1.2.3","pid":4242,"since":"2026-01-31T18:00:00Z","up_seconds":7384,
+            "guarded":[{"service":"ssh","protocol":"tcp","ports":[22],"grants":2}],
+            "hearing":{"packets":"watch","by":"packet sockets","central_port":62201,"sequences":"connect","static_sequences":0},
+            "counts":{"clients":3,"grants":2,"holds":1,"lockouts":1},
+            "knocks":{"packets":12,"numbers":5,"sequences":4,"failed_sequences":1,"static_sequences":0,"opened":6,"closed":4,"lockouts":2},
+            "refusals":{"replayed":2,"not-allowed":7},"strangers":{"since_start":{"unsealed":900,"probes":1},"per_second":17},
+            "lease":{"wanted":true,"until":"2026-01-31T21:00:00Z"},"audit_lost":0,
+            "policies":[{"policy":"office-hours","decisions":12,"failures":1,"median_us":38,"worst_us":2400}],
+            "books":[{"client":"bob","book":"bob","left":7,"of":1000}]}"#;
+        serde_json::from_str(text).expect("the text has every field")
+    }
+}

@@ -8,6 +8,7 @@ mod confirmation;
 mod control;
 mod crashes;
 mod crowd;
+mod dashboard;
 mod descriptors;
 mod disk;
 mod faults;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         stories.extend(apart::stories());
         stories.extend(confirmation::stories());
         stories.extend(control::stories());
+        stories.extend(dashboard::stories());
         stories.extend(clocks::stories());
         stories.extend(faults::stories());
         stories.extend(lasting::stories());
