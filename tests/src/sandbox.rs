@@ -39,9 +39,14 @@ pub fn enter() -> Result<()> {
 
 /// What somebody outside the sandbox types, as root, in front of a command that shall run at a host inside.
 pub fn command_into(host: &Host) -> Result<String> {
-    let outside = std::env::var(MARK).context("this program is in no sandbox")?;
+    let outside = outside()?;
     let namespace = host.path();
     Ok(format!("nsenter --all --target $(pgrep -P {outside}) nsenter --net={}", namespace.display()))
+}
+
+/// The number outside of the process that this sandbox belongs to, which no other sandbox has at the same time.
+pub fn outside() -> Result<String> {
+    std::env::var(MARK).context("this program is in no sandbox")
 }
 
 fn check_user_namespaces() -> Result<()> {

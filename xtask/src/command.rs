@@ -18,7 +18,8 @@ usage: cargo xtask COMMAND
               [--policy FILE --key FILE] shows what this signed policy decides instead
   man         man pages and completions of every program, into target/dist/stage/papers
   dist        Debian packages of agent, client and policy tool, into target/dist; [--profile release|dev]
-  dist --test       installs them in a clean root, guards, knocks, upgrades, removes and purges; [--profile release|dev]
+  dist --test       the walk of a new user, on machines made of a clean root: installs, guards, knocks, breaks something, upgrades,
+              removes and purges; root and the network, once; [--profile release|dev]
   dist --check-reproducible  makes them in two folders and compares; takes two builds; [--profile release|dev]
   gateway build     the firmware of gateways, into target/gateway; [--board qemu-riscv32|cortex-m4|stm32h743]
   gateway image     a demo site's image in target/gateway/site; [--config FILE OPTIONS] what `knockgated gateway image` makes of them

@@ -90,17 +90,17 @@ fn packages(steps: &mut Steps, build: Build) -> Result<()> {
     steps.step("dist: lintian", || deb::check(&made))
 }
 
-/// Installs, uses, upgrades, removes and purges the packages in a clean root.
+/// Installs, uses, breaks, upgrades, removes and purges what is in the packages, on clean machines.
 pub(crate) fn test(steps: &mut Steps, build: Build) -> Result<()> {
     setup::packages(steps)?;
     steps.step("dist: cargo-deb", deb::install)?;
     steps.step("dist: programs and papers", || stage::all(build, last_change()?))?;
-    steps.step("dist: packages of two versions", || {
+    steps.step("dist: packages, and an agent of a higher version", || {
         deb::make(build, last_change()?, &deb::Output::packages())?;
-        deb::make(build, last_change()?, &deb::Output::next_version())
+        deb::make(build, last_change()?, &deb::Output::next_agent())
     })?;
     steps.step("dist: a clean root", install::root)?;
-    steps.step("dist: install, use, upgrade, remove, purge", install::walk)
+    steps.step("dist: the walk of a new user", install::walk)
 }
 
 /// Seconds since 1970 of the last change, which is the time of everything in the packages.

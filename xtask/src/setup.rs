@@ -106,6 +106,11 @@ const NEEDS: &[Need] = &[
         present: || tool::find("mmdebstrap").is_some(),
         packages: &[&["mmdebstrap"]],
     },
+    Need {
+        what: "zbarimg, a telephone in front of a QR code",
+        present: || tool::find("zbarimg").is_some(),
+        packages: &[&["zbar-tools"]],
+    },
     Need { what: "mount, for sandboxes", present: || tool::find("mount").is_some(), packages: &[&["mount"]] },
     Need {
         what: "qemu-system-riscv32, the gateway's machine",

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use crate::{bench, core_check, gateway, lint, policies, setup, step::Steps, tool};
+use crate::step::{Steps, note};
+use crate::{bench, core_check, dist, gateway, lint, policies, setup, tool};
 
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     setup::run(steps)?;
@@ -16,9 +17,19 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     steps.step("test: unit, property, golden and end-to-end tests", || {
         tool::run(tool::cargo().args(["test", "--workspace", "--locked"]))
     })?;
+    walk(steps)?;
     bench::short(steps)?;
     steps.finish("test");
     Ok(())
+}
+
+/// What the packages do to a machine, with the programs that have been tested.
+fn walk(steps: &mut Steps) -> Result<()> {
+    if !tool::is_root() {
+        note("skipped: only root can start the machines of the walk with the packages");
+        return Ok(());
+    }
+    dist::test(steps, dist::Build::Dev)
 }
 
 /// The end-to-end tests run the real programs, which `cargo test` alone would not build.

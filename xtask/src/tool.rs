@@ -78,6 +78,10 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+pub(crate) fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0")
+}
+
 /// The command as a person would type it.
 pub(crate) fn words(command: &Command) -> String {
     std::iter::once(command.get_program())

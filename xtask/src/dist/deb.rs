@@ -17,20 +17,21 @@ const VARIANTS: [&str; 3] = ["agent", "client", "policy"];
 /// What they are called where they are installed.
 pub(super) const NAMES: [&str; 3] = ["knockgated", "knockgate", "knockgate-policy"];
 
-/// Where packages go, and which version they say they are.
+/// Where packages go, which ones, and which version they say they are.
 pub(super) struct Output {
-    pub(super) folder: PathBuf,
-    version: Option<String>,
+    folder: PathBuf,
+    variants: &'static [&'static str],
+    version: Option<&'static str>,
 }
 
 impl Output {
     pub(super) fn packages() -> Self {
-        Self { folder: FOLDER.into(), version: None }
+        Self { folder: FOLDER.into(), variants: &VARIANTS, version: None }
     }
 
-    /// The same programs under a higher number, to upgrade to.
-    pub(super) fn next_version() -> Self {
-        Self { folder: Path::new(FOLDER).join("next"), version: Some("999.0.0".to_owned()) }
+    /// The same agent under a higher number, to upgrade to.
+    pub(super) fn next_agent() -> Self {
+        Self { folder: Path::new(FOLDER).join("next"), variants: &["agent"], version: Some("999.0.0") }
     }
 }
 
@@ -49,11 +50,11 @@ pub(super) fn install() -> Result<()> {
     tool::run(&mut cargo)
 }
 
-/// Every package, from what is staged.
+/// The packages, from what is staged.
 pub(super) fn make(build: Build, last_change: u64, output: &Output) -> Result<Vec<PathBuf>> {
     std::fs::create_dir_all(&output.folder)?;
     remove_old(&output.folder)?;
-    for variant in VARIANTS {
+    for variant in output.variants {
         let mut cargo_deb = Command::new(Path::new(TOOLS).join("bin/cargo-deb"));
         cargo_deb.env("SOURCE_DATE_EPOCH", last_change.to_string());
         cargo_deb.args(["--manifest-path", "packaging/Cargo.toml", "--no-build", "--no-strip", "--quiet"]);

@@ -1,7 +1,7 @@
 //! The packages on a clean machine: a root of Debian's own, without anything of ours.
 //!
 //! The root is made once by `mmdebstrap`, which is several times as fast as `debootstrap`, and kept as `target/dist/root.tar`. The
-//! program `package` of the tests crate unpacks it into namespaces and does there what an administrator does.
+//! program `package` of the tests crate makes machines of it and does there what a new user does.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,20 +11,23 @@ use anyhow::{Result, bail};
 use super::FOLDER;
 use crate::{bare, tool};
 
-/// What the packages depend on, and `ip`, for the network that the machine is in.
-const PACKAGES: &str = "nftables,iproute2";
+/// What a server has before anything of ours comes: a service manager with its bus, a firewall, and sshd, which is to be guarded.
+const PACKAGES: &str = "systemd-sysv,dbus,nftables,iproute2,openssh-server";
 
 /// The suite that this machine runs, or the one that is stable.
 pub(super) fn root() -> Result<()> {
-    let tar = Path::new(FOLDER).join("root.tar");
-    if tar.exists() {
+    let folder = Path::new(FOLDER);
+    let [tar, half, contents] = ["root.tar", "root.half.tar", "root.packages"].map(|name| folder.join(name));
+    let suite = suite();
+    let wanted = format!("{suite}: {PACKAGES}");
+    if tar.exists() && std::fs::read_to_string(&contents).is_ok_and(|there| there == wanted) {
         return Ok(());
     }
-    let half = tar.with_extension("half.tar");
     let mut mmdebstrap = Command::new("mmdebstrap");
     mmdebstrap.args(["--quiet", "--variant=minbase", "--include", PACKAGES]);
-    tool::run(mmdebstrap.arg(suite()).arg(&half))?;
-    Ok(std::fs::rename(half, tar)?)
+    tool::run(mmdebstrap.arg(suite).arg(&half))?;
+    std::fs::rename(half, tar)?;
+    Ok(std::fs::write(contents, wanted)?)
 }
 
 fn suite() -> String {

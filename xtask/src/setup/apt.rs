@@ -41,7 +41,7 @@ enum Privilege {
 
 impl Privilege {
     fn of_this_user() -> Option<Self> {
-        if is_root() {
+        if tool::is_root() {
             return Some(Self::Root);
         }
         tool::find("sudo")?;
@@ -73,10 +73,6 @@ impl Privilege {
         };
         command
     }
-}
-
-fn is_root() -> bool {
-    tool::output(Command::new("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0")
 }
 
 fn available<'n>(needs: &[&'n [&'n [&'n str]]]) -> Vec<&'n str> {

@@ -1,33 +1,66 @@
-//! What becomes of a machine on which the packages are installed, used, upgraded, removed and purged.
+//! The walk of a new user, with nothing but the packages: from their installation to their removal.
 //!
-//! `cargo xtask dist --test` makes the packages and a clean root, and runs it with the folder of both. The machine is the lab's gate;
-//! the client is the packaged one, at the lab's client.
+//! `cargo xtask dist --test` makes the packages and a clean root of Debian, and runs it with the folder of both. The server is a machine
+//! with systemd and sshd at the lab's gate, the client one at the lab's client. Each step is a sentence that can turn out false; the
+//! first one that does ends the walk, for the next ones start where it would have led.
 
+mod cgroup;
+mod document;
+mod first_day;
+mod leaving;
+mod looking;
 mod machine;
+mod screen;
+mod walk;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
-use knockgate_tests::peers::{Reached, Service, reach};
-use knockgate_tests::programs::Running;
-use knockgate_tests::scenes::SSH;
-use knockgate_tests::{Family, Host, Lab, sandbox};
+use anyhow::{Context, Result, bail};
+use knockgate_tests::{Lab, sandbox};
 
-use machine::{Machine, Packages};
+use walk::Walk;
 
-/// From start to "gate up": a debug build compiles its policies slowly.
-const START: Duration = Duration::from_secs(60);
-const GREETING: &str = "SSH-2.0-here";
-const STATE: [&str; 2] = ["var/lib/knockgate/roster", "etc/knockgate/agent.toml"];
+type Step = fn(&mut Walk<'_>) -> Result<()>;
+
+const STEPS: [(&str, Step); 16] = [
+    ("an installation guards nothing, starts nothing, and says what is next", first_day::install),
+    (
+        "configuration, keys and a client are made by what the quick start says, and nothing is shut yet",
+        first_day::configure,
+    ),
+    ("systemd starts guard and agent, and ssh falls silent", first_day::guard),
+    ("the client's quick start ends in a login at the server", first_day::knock),
+    ("a second client is enrolled by the QR code on the screen", first_day::scan),
+    ("`status`, `grants`, `clients` and `why` tell what has happened", looking::commands),
+    ("`report` makes a page that needs nothing from elsewhere", looking::report),
+    (
+        "a client whose enrolment has ended is refused, `why` knows it, and what it says to do helps",
+        looking::trouble,
+    ),
+    (
+        "a configuration with a mistake is refused by `reload`, the gate goes on, and the line is named",
+        looking::mistake,
+    ),
+    ("a killed agent is started again by systemd, and the grant outlives it", looking::killed),
+    (
+        "after a power cut the gate is shut before anybody has done anything, and the client gets in",
+        leaving::power_cut,
+    ),
+    ("an upgrade keeps configuration, roster, guard and grants, and restarts the agent", leaving::upgrade),
+    ("an upgrade leaves an agent alone that was stopped", leaving::upgrade_of_a_stopped_agent),
+    (
+        "a removal opens what was open before, says what is guarded no more, and keeps the state",
+        leaving::remove,
+    ),
+    ("installed again it guards nothing until it is told to, and then knows its clients", leaving::come_back),
+    ("a purge says what goes, and leaves nothing", leaving::purge),
+];
 
 fn main() -> ExitCode {
     match walk() {
-        Ok(()) => {
-            println!("packages: ok");
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("packages: FAILED: {error:#}");
             ExitCode::FAILURE
@@ -40,141 +73,28 @@ fn walk() -> Result<()> {
     let [folder] = arguments.as_slice() else {
         bail!("usage: package FOLDER, the one of `cargo xtask dist`")
     };
-    let folder = PathBuf::from(folder);
     sandbox::enter()?;
     let lab = Lab::build()?;
-    let walked = play(&lab, &folder);
-    if walked.is_err() {
-        println!("{}", lab.all_logs());
+    if let Err(error) = cgroup::available(&lab) {
+        println!("packages: skipped, this machine cannot start another one: {error:#}");
+        return Ok(());
     }
-    walked
-}
-
-fn play(lab: &Lab, folder: &Path) -> Result<()> {
-    let machine = Machine::unpack(lab, &folder.join("root.tar"))?;
-    let _ssh = Service::start(&lab.gate, SSH, GREETING)?;
-    install(lab, &machine, &Packages::in_folder(folder)?).context("install")?;
-    let agent = configure_and_start(lab, &machine).context("the first gate")?;
-    knock(lab, &machine).context("knock")?;
-    let agent =
-        upgrade(lab, &machine, &Packages::in_folder(&folder.join("next"))?, agent).context("upgrade")?;
-    remove(lab, &machine, agent).context("remove")?;
-    purge(&machine).context("purge")
-}
-
-/// An installation guards nothing, starts nothing, and says what is next.
-fn install(lab: &Lab, machine: &Machine<'_>, packages: &Packages) -> Result<()> {
-    let said = machine.install(packages)?;
-    ensure!(said.contains("nothing is guarded yet"), "it does not say that nothing is guarded: {said}");
-    ensure!(said.contains("knockgated init"), "it does not say what is next: {said}");
-    ensure!(!is_guarded(lab)?, "an installation must not guard anything");
-    expect(lab, &lab.stranger, &greeting()).context("what was open stays open")?;
-    ensure!(machine.mode("var/lib/knockgate")? == 0o700, "others can look into the state directory");
-    for file in [
-        "usr/sbin/knockgated",
-        "usr/bin/knockgate",
-        "usr/bin/knockgate-policy",
-        "usr/lib/systemd/system/knockgated.service",
-        "usr/share/man/man8/knockgated-client-add.8.gz",
-        "usr/share/man/man5/agent.toml.5.gz",
-        "usr/share/bash-completion/completions/knockgated",
-        "usr/share/zsh/vendor-completions/_knockgate",
-        "usr/share/doc/knockgated/examples/agent.toml",
-        "etc/apparmor.d/knockgated",
-    ] {
-        ensure!(machine.has(file), "/{file} is not installed");
+    let mut walk = timed("two machines are made of Debian, and one of them is started", || {
+        Walk::begin(&lab, Path::new(folder))
+    })?;
+    for (sentence, step) in STEPS {
+        if let Err(error) = timed(sentence, || step(&mut walk)) {
+            println!("{}{}", walk.journal(), lab.all_logs());
+            return Err(error);
+        }
     }
-    println!("installed: nothing is guarded, nothing runs");
+    println!("packages: ok");
     Ok(())
 }
 
-fn configure_and_start(lab: &Lab, machine: &Machine<'_>) -> Result<Running> {
-    let address = lab.gate.ip(Family::V4).to_string();
-    machine.run(&["knockgated", "init", "--address", &address, "--service", "ssh=tcp/22"])?;
-    let checked = machine.run(&["knockgated", "check"])?;
-    ensure!(checked.contains("/etc/knockgate/agent.toml: good"), "not good: {checked}");
-    machine.run(&["knockgated", "client", "add", "laptop", "--out", "/root/laptop.kgp"])?;
-    expect(lab, &lab.stranger, &greeting()).context("a configuration alone guards nothing")?;
-    machine.run(&["knockgated", "guard"])?;
-    expect(lab, &lab.stranger, &Reached::Silence).context("the guard alone shuts the gate")?;
-    let agent = start(lab, machine)?;
-    println!("configured: guarded, and the agent is up");
-    Ok(agent)
-}
-
-fn start(lab: &Lab, machine: &Machine<'_>) -> Result<Running> {
-    let mut agent =
-        Running::start(&mut machine.command(&lab.gate, &["knockgated", "run"]), &lab.log("agent"))?;
-    agent.wait_for_text("gate up", 0, START)?;
-    Ok(agent)
-}
-
-fn knock(lab: &Lab, machine: &Machine<'_>) -> Result<()> {
-    let client = |words: &[&str]| machine.run_at(&lab.client, words);
-    client(&["knockgate", "enroll", "/root/laptop.kgp", "--name", "home"])?;
-    expect(lab, &lab.client, &Reached::Silence).context("before the knock")?;
-    client(&["knockgate", "knock", "home", "ssh", "--seconds", "600"])?;
-    expect(lab, &lab.client, &greeting()).context("after the knock")?;
-    expect(lab, &lab.stranger, &Reached::Silence).context("for nobody else")?;
-    println!("knocked: open for the client, for nobody else");
-    Ok(())
-}
-
-/// Guard, grants, keys and roster outlive the change of the program, and the new one knows the client.
-fn upgrade(lab: &Lab, machine: &Machine<'_>, packages: &Packages, mut agent: Running) -> Result<Running> {
-    let before = STATE.map(|file| machine.read(file));
-    machine.install(packages)?;
-    ensure!(STATE.map(|file| machine.read(file)) == before, "the upgrade has changed the state");
-    expect(lab, &lab.stranger, &Reached::Silence).context("while it is upgraded")?;
-    expect(lab, &lab.client, &greeting()).context("a grant stays while it is upgraded")?;
-    // There is no service manager in this machine, so nobody has restarted it.
-    agent.terminate()?;
-    expect(lab, &lab.stranger, &Reached::Silence).context("between two agents")?;
-    let agent = start(lab, machine)?;
-    machine.run_at(&lab.client, &["knockgate", "close", "home"])?;
-    expect(lab, &lab.client, &Reached::Silence).context("closed")?;
-    machine.run_at(&lab.client, &["knockgate", "knock", "home", "ssh"])?;
-    expect(lab, &lab.client, &greeting()).context("with the profile from before")?;
-    println!("upgraded: state, guard and grants are kept");
-    Ok(agent)
-}
-
-/// What was open before is open again, and it is said.
-fn remove(lab: &Lab, machine: &Machine<'_>, mut agent: Running) -> Result<()> {
-    let said = machine.run(&["dpkg", "--remove", "knockgated"])?;
-    ensure!(said.contains("guarded no more"), "it does not say that nothing is guarded: {said}");
-    ensure!(said.contains("ssh (1): tcp/22"), "it does not say what was guarded: {said}");
-    ensure!(said.contains("are kept"), "it does not say that state is kept: {said}");
-    agent.wait().context("the agent ends by itself")?;
-    ensure!(!is_guarded(lab)?, "the guard is still there, with nobody to open it");
-    expect(lab, &lab.stranger, &greeting()).context("what was open before is open again")?;
-    for file in STATE {
-        ensure!(machine.has(file), "/{file} is gone before anybody has purged it");
-    }
-    println!("removed: open as before, state kept");
-    Ok(())
-}
-
-fn purge(machine: &Machine<'_>) -> Result<()> {
-    let said = machine.run(&["dpkg", "--purge", "knockgated", "knockgate", "knockgate-policy"])?;
-    ensure!(said.contains("keys and roster in /var/lib/knockgate"), "it does not say what goes: {said}");
-    for folder in ["etc/knockgate", "var/lib/knockgate", "var/log/knockgate", "etc/apparmor.d/knockgated"] {
-        ensure!(!machine.has(folder), "/{folder} is still there");
-    }
-    println!("purged: nothing is left");
-    Ok(())
-}
-
-fn greeting() -> Reached {
-    Reached::Greeting(GREETING.to_owned())
-}
-
-fn expect(lab: &Lab, from: &Host, wanted: &Reached) -> Result<()> {
-    let reached = reach(from, lab.gate.at(Family::V4, SSH))?;
-    ensure!(reached == *wanted, "expected {wanted:?}, got {reached:?}");
-    Ok(())
-}
-
-fn is_guarded(lab: &Lab) -> Result<bool> {
-    Ok(lab.gate.nft_ruleset()?.contains("table inet knockgate"))
+fn timed<T>(sentence: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let begun = Instant::now();
+    let done = work().with_context(|| format!("not so: {sentence}"))?;
+    println!("  {:5.1} s  {sentence}", begun.elapsed().as_secs_f64());
+    Ok(done)
 }

@@ -1,0 +1,91 @@
+//! What an administrator sees, and what he does when something is wrong.
+
+use anyhow::{Context, Result, ensure};
+use knockgate_tests::waiting;
+
+use crate::walk::{NOTICE, Walk};
+
+pub(crate) fn commands(walk: &mut Walk<'_>) -> Result<()> {
+    for (line, words) in [
+        ("knockgated status", ["guarded    ssh tcp/22", "2 clients"]),
+        ("knockgated grants", ["telephone", "10.77.2.2"]),
+        ("knockgated clients", ["laptop", "telephone"]),
+        ("knockgated lockouts", ["nobody", "locked out"]),
+        ("knockgated why telephone", ["open ssh: opened", "default: commit"]),
+    ] {
+        let told = walk.server.type_in(line)?;
+        for word in words {
+            ensure!(told.contains(word), "{line} does not tell of {word:?}: {told}");
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn report(walk: &mut Walk<'_>) -> Result<()> {
+    walk.server.type_in("knockgated report --since 1d --html page.html")?;
+    let page = String::from_utf8(walk.server.read("root/page.html")?)?;
+    for word in ["<svg", "laptop", "telephone"] {
+        ensure!(page.contains(word), "the page does not have {word:?}");
+    }
+    for word in ["<script", "src=\"http", "href=\"http", "url("] {
+        ensure!(!page.contains(word), "the page wants {word:?} from elsewhere");
+    }
+    let verified = walk.server.type_in("knockgated audit verify")?;
+    ensure!(verified.contains("whole"), "the audit log is not whole: {verified}");
+    Ok(())
+}
+
+pub(crate) fn trouble(walk: &mut Walk<'_>) -> Result<()> {
+    walk.client_gets_in()?;
+    walk.server.type_in("knockgated client expire laptop --at 2001-01-01")?;
+    let refused =
+        || walk.client.try_line("knockgate knock home ssh").ok().filter(|said| said.code != Some(0));
+    let said = waiting::until("the client is refused", NOTICE, refused)?;
+    said.complains_of(&["the enrolment of this client has ended"])?;
+    let why = walk.server.type_in("knockgated why laptop")?;
+    ensure!(why.contains("refused: expired"), "it does not know why: {why}");
+    let remedy = command_in_remedy(&why)?.replace("NAME", "laptop");
+    walk.server.type_in(&remedy)?;
+    walk.client_gets_in()
+}
+
+pub(crate) fn mistake(walk: &mut Walk<'_>) -> Result<()> {
+    const FILE: &str = "etc/knockgate/agent.toml";
+    let before = walk.server.read(FILE)?;
+    walk.server.type_in("sed -i 's/^ports = .*/ports = [70000]/' /etc/knockgate/agent.toml")?;
+    ensure!(walk.server.read(FILE)? != before, "the configuration has no line `ports = ` to change");
+    let said = walk.server.try_line("systemctl reload knockgated")?;
+    ensure!(said.code != Some(0), "a configuration with a mistake was reloaded: {said}");
+    let log = walk.server.type_in("journalctl --no-pager --unit knockgated --lines 20")?;
+    ensure!(
+        log.contains("agent.toml:") && log.contains("70000"),
+        "the log does not name line and value: {log}"
+    );
+    walk.server.unit_must_be("knockgated", "ActiveState", "active")?;
+    walk.client_gets_in()?;
+    walk.server.write(FILE, &before)?;
+    walk.server.type_in("systemctl reload knockgated").map(drop)
+}
+
+pub(crate) fn killed(walk: &mut Walk<'_>) -> Result<()> {
+    let before = walk.server.unit("knockgated", "MainPID")?;
+    walk.server.type_in("systemctl kill --signal KILL knockgated")?;
+    walk.must_greet(&walk.lab.client, "with the agent killed")?;
+    walk.must_be_shut("with the agent killed")?;
+    waiting::until_true("systemd has started another agent", NOTICE, || {
+        let unit = |property| walk.server.unit("knockgated", property);
+        unit("MainPID").is_ok_and(|pid| pid != before && pid != "0")
+            && unit("ActiveState").is_ok_and(|state| state == "active")
+    })?;
+    let grants = walk.server.type_in("knockgated grants")?;
+    ensure!(grants.contains("telephone"), "the new agent does not know the grant: {grants}");
+    Ok(())
+}
+
+/// The first command that the last attempt's remedy names.
+fn command_in_remedy(why: &str) -> Result<String> {
+    let remedy = why.lines().find(|line| line.trim_start().starts_with("=> "));
+    let remedy = remedy.with_context(|| format!("no remedy: {why}"))?;
+    let command = remedy.split('`').nth(1).with_context(|| format!("no command in {remedy:?}"))?;
+    Ok(command.to_owned())
+}
