@@ -122,7 +122,7 @@ fn heard(hearing: &Hearing) -> Line<'static> {
 
 fn guarded(services: &[Guarded]) -> Line<'static> {
     let service = |guarded: &Guarded| {
-        let Guarded { service, protocol, ports, grants } = guarded;
+        let Guarded { service, protocol, ports, grants, policies: _ } = guarded;
         let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
         format!("{} {}/{}: {}", plain(service), plain(protocol), ports.join(","), counted(*grants, "grant"))
     };
