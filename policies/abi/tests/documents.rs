@@ -63,8 +63,9 @@ fn the_guide_has_every_kind_of_parameter_and_its_keys() {
 
 #[test]
 fn the_guide_has_the_limits_of_both_profiles() {
-    for profile in [limits::EDGE, limits::SERVER] {
-        let deadline = profile.deadline_ms.map_or("none".to_owned(), |ms| format!("{ms} ms"));
+    let of = |limits: limits::Limits| limits.deadline_ms.map_or("none".to_owned(), |ms| format!("{ms} ms"));
+    let of_servers = format!("{}; interpreted, {}", of(limits::SERVER), of(limits::SERVER_INTERPRETED));
+    for (profile, deadline) in [(limits::EDGE, of(limits::EDGE)), (limits::SERVER, of_servers)] {
         expect(&format!(
             "| {} | {} kB | {} | {} | {} | {} | {} | {} |",
             profile.name,
