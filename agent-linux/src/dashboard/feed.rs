@@ -69,5 +69,5 @@ fn questions(agent: &mut Client) -> Result<Answers, NoAnswer> {
     };
     // They come in no order, and a list that is in another one every second cannot be read.
     lockouts.sort_by(|a, b| b.left_seconds.cmp(&a.left_seconds).then_with(|| a.who.cmp(&b.who)));
-    Ok(Answers { status: *status, grants, lockouts })
+    Ok(Answers { status, grants, lockouts })
 }

@@ -13,7 +13,7 @@ const FRESH: Duration = Duration::from_secs(3);
 /// What an agent has said within one second.
 #[derive(Clone, Debug)]
 pub(super) struct Answers {
-    pub(super) status: Status,
+    pub(super) status: Box<Status>,
     pub(super) grants: Vec<OpenGrant>,
     pub(super) lockouts: Vec<LockedOut>,
 }
@@ -111,7 +111,7 @@ pub(super) mod tests {
         let lockout =
             LockedOut { who: "198.51.100.0/24".to_owned(), kind: "source".to_owned(), left_seconds: 59 };
         Answers {
-            status: Status::example(),
+            status: Box::new(Status::example()),
             grants: vec![grant(17, "alice", 3599), grant(18, "bob", 61)],
             lockouts: vec![lockout],
         }

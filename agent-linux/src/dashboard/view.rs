@@ -95,6 +95,12 @@ fn draw_head(model: &Model, now: Instant, frame: &mut Frame<'_>, area: Rect) {
             let why = Paragraph::new(format!(" {}", plain(why))).wrap(Wrap { trim: false });
             frame.render_widget(why.style(Color::Red), both);
         }
+        (None, Some(Answers { status, .. })) if status.audit_failing => {
+            frame.render_widget(
+                Line::from(" the audit log cannot be written; the log says why").red(),
+                second,
+            );
+        }
         (None, Some(Answers { status, .. })) if status.audit_lost > 0 => {
             let lost = format!(" {} audit records could not be written; the log says why", status.audit_lost);
             frame.render_widget(Line::from(lost).red(), second);

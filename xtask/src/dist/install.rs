@@ -12,7 +12,7 @@ use super::FOLDER;
 use crate::{bare, tool};
 
 /// What a server has before anything of ours comes: a service manager with its bus, a firewall, and sshd, which is to be guarded.
-const PACKAGES: &str = "systemd-sysv,dbus,nftables,iproute2,openssh-server";
+const PACKAGES: &str = "systemd-sysv,dbus,nftables,iproute2,openssh-server,tmux";
 
 /// The suite that this machine runs, or the one that is stable.
 pub(super) fn root() -> Result<()> {

@@ -21,6 +21,21 @@ pub(crate) fn commands(walk: &mut Walk<'_>) -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn top(walk: &mut Walk<'_>) -> Result<()> {
+    walk.server.type_in("tmux new-session -d -x 80 -y 24 'knockgated top'")?;
+    let shown = || {
+        let screen = walk.server.type_in("tmux capture-pane -p").ok()?;
+        ["live", "ssh tcp/22", "telephone", "10.77.2.2"]
+            .iter()
+            .all(|text| screen.contains(text))
+            .then_some(())
+    };
+    waiting::until("the running gate on the terminal", NOTICE, shown)?;
+    walk.server.type_in("tmux send-keys q")?;
+    let has_ended = || walk.server.try_line("tmux has-session").is_ok_and(|said| said.code != Some(0));
+    waiting::until_true("`q` ends it", NOTICE, has_ended)
+}
+
 pub(crate) fn report(walk: &mut Walk<'_>) -> Result<()> {
     walk.server.type_in("knockgated report --since 1d --html page.html")?;
     let page = String::from_utf8(walk.server.read("root/page.html")?)?;

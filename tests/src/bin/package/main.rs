@@ -24,7 +24,7 @@ use walk::Walk;
 
 type Step = fn(&mut Walk<'_>) -> Result<()>;
 
-const STEPS: [(&str, Step); 16] = [
+const STEPS: [(&str, Step); 17] = [
     ("an installation guards nothing, starts nothing, and says what is next", first_day::install),
     (
         "configuration, keys and a client are made by what the quick start says, and nothing is shut yet",
@@ -34,6 +34,7 @@ const STEPS: [(&str, Step); 16] = [
     ("the client's quick start ends in a login at the server", first_day::knock),
     ("a second client is enrolled by the QR code on the screen", first_day::scan),
     ("`status`, `grants`, `clients` and `why` tell what has happened", looking::commands),
+    ("`top` shows the same on a terminal", looking::top),
     ("`report` makes a page that needs nothing from elsewhere", looking::report),
     (
         "a client whose enrolment has ended is refused, `why` knows it, and what it says to do helps",
