@@ -6,6 +6,7 @@ pub mod book;
 pub mod check;
 pub mod client;
 pub mod door;
+#[cfg(feature = "engine")]
 pub mod gateway;
 pub mod grants;
 pub mod guard;

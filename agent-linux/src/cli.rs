@@ -4,6 +4,7 @@
 
 mod audit;
 mod client;
+#[cfg(feature = "engine")]
 mod gateway;
 mod import;
 mod report;
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::audit::Audit;
 use self::client::{Client, Door};
+#[cfg(feature = "engine")]
 use self::gateway::Gateway;
 use self::import::Import;
 use self::report::Report;
@@ -75,6 +77,7 @@ enum Command {
     #[command(subcommand)]
     State(State),
     /// Make what a gateway needs: firmware in front of the machines to guard
+    #[cfg(feature = "engine")]
     #[command(subcommand)]
     Gateway(Gateway),
     #[command(flatten)]
@@ -205,6 +208,7 @@ fn dispatch(command: Command, config: PathBuf) -> anyhow::Result<String> {
         Command::Report(report) => report.run(&config),
         Command::State(State::Rebuild { yes: true }) => admin::state::rebuild(&config),
         Command::State(State::Rebuild { yes: false }) => admin::state::explain_rebuild(&config),
+        #[cfg(feature = "engine")]
         Command::Gateway(gateway) => gateway.run(&config),
         Command::Running(running) => running.run(&config),
         Command::Guard => admin::guard::run(&config),

@@ -11,6 +11,7 @@ mod changes;
 mod check;
 mod control;
 mod document;
+mod engine;
 mod error;
 mod for_core;
 mod gateway;

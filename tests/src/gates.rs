@@ -120,6 +120,7 @@ pub struct Gate<'lab> {
     lab: &'lab Lab,
     file: PathBuf,
     log: Log,
+    agent: PathBuf,
     clock: Option<Clock>,
     running: Option<Running>,
 }
@@ -131,7 +132,7 @@ impl<'lab> Gate<'lab> {
             init(lab)?;
         }
         let file = configuration.write()?.to_path_buf();
-        Ok(Self { lab, file, log: lab.log("knockgated"), clock: None, running: None })
+        Self::of(lab, file)
     }
 
     /// A gate whose configuration is there already.
@@ -140,7 +141,17 @@ impl<'lab> Gate<'lab> {
         if !file.exists() {
             bail!("{} is not there", file.display());
         }
-        Ok(Self { lab, file, log: lab.log("knockgated"), clock: None, running: None })
+        Self::of(lab, file)
+    }
+
+    fn of(lab: &'lab Lab, file: PathBuf) -> Result<Self> {
+        let agent = programs::ours("knockgated")?;
+        Ok(Self { lab, file, log: lab.log("knockgated"), agent, clock: None, running: None })
+    }
+
+    /// From its next start on the agent is another program.
+    pub fn set_agent(&mut self, program: PathBuf) {
+        self.agent = program;
     }
 
     /// From its next start on the agent has another clock.
@@ -269,12 +280,11 @@ impl<'lab> Gate<'lab> {
     }
 
     fn command_through(&self, program: &[&str], arguments: &[&str]) -> Result<Command> {
-        let ours = programs::ours("knockgated")?;
         let mut command = match program {
-            [] => self.lab.gate.command(ours),
+            [] => self.lab.gate.command(&self.agent),
             [first, rest @ ..] => {
                 let mut command = self.lab.gate.command(first);
-                command.args(rest).arg(ours);
+                command.args(rest).arg(&self.agent);
                 command
             }
         };

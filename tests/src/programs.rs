@@ -38,6 +38,17 @@ pub fn firmware() -> Result<PathBuf> {
     built("gateway/qemu-riscv32", "cargo xtask gateway build")
 }
 
+/// Builds it for tests; `--release` does for the benchmark.
+const WITHOUT_ENGINE: &str =
+    "cargo build -p knockgate-agent --no-default-features --target-dir target/without-engine";
+
+/// The agent that was built without the policy engine, with the profile of this program.
+pub fn agent_without_engine() -> Result<PathBuf> {
+    let profile = target_profile_folder()?;
+    let profile = profile.file_name().context("a profile has a name")?.display().to_string();
+    built(&format!("without-engine/{profile}/knockgated"), WITHOUT_ENGINE)
+}
+
 /// Something in cargo's target folder that cargo does not build by itself.
 fn built(name: &str, by: &str) -> Result<PathBuf> {
     let profile = target_profile_folder()?;

@@ -94,6 +94,7 @@ fn core_part(steps: &mut Steps, profile: Profile) -> Result<Value> {
 fn measure(steps: &mut Steps, run: &Run) -> Result<String> {
     steps.step("bench: build of agent, client and benchmark", || {
         build::programs(run.profile, &PROGRAMS)?;
+        build::without_engine(run.profile)?;
         // One of these enrols the many clients of a gate, too.
         core_alone::build(run.profile)
     })?;

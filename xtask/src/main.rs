@@ -13,6 +13,7 @@ mod gateway;
 mod lint;
 mod policies;
 mod setup;
+mod small_agent;
 mod step;
 mod test;
 mod tool;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{Steps, note};
-use crate::{bench, core_check, dist, gateway, lint, policies, setup, tool};
+use crate::{bench, core_check, dist, gateway, lint, policies, setup, small_agent, tool};
 
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     setup::run(steps)?;
@@ -11,6 +11,7 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     policies::run(steps)?;
     core_check::run(steps)?;
     build_binaries(steps)?;
+    steps.step("build: agent without the policy engine", || small_agent::build(&[]))?;
     // Tests start it in QEMU; boards that nobody can emulate are seen to compile.
     gateway::run(steps, &gateway::Wanted::Build(None))?;
     gateway::run(steps, &gateway::Wanted::Size)?;

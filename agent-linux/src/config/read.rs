@@ -28,7 +28,8 @@ use super::process::process;
 use super::service::{ServiceDraft, service};
 use super::static_sequence::{Others, statics};
 use super::{
-    Central, Config, DecoyAudience, Gate, Lockout, LockoutScope, Problem, Sequence, Service, check, value,
+    Central, Config, DecoyAudience, Gate, Lockout, LockoutScope, Problem, Sequence, Service, check, engine,
+    value,
 };
 
 const DEFAULT_CENTRAL_PORT: u16 = 62201;
@@ -83,6 +84,7 @@ fn read(path: &Path, text: &str, root: &Section<'_>) -> Option<Config> {
     let units = units(root);
     let channels = channels(root);
     let policy = policy(root, &Tables::new(&drafts, units.as_deref(), channels.as_deref()));
+    engine::refuse_what_needs_it(root, policy.as_ref());
     root.refuse_unknown_keys();
     if let (Some(Some(gateway)), Some(packet), Some(sequence), Some(policy)) =
         (&gateway, &packet, &sequence, &policy)

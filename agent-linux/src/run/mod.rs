@@ -88,7 +88,9 @@ use crate::broker::NewBroker;
 
 pub(crate) use listings::CONSOLE;
 pub use plan::{bare_plan, check_forwarding};
-pub use policy::{Compiled, Loaded, Loader, SUPPORTED};
+#[cfg(feature = "engine")]
+pub use policy::Compiled;
+pub use policy::{Loaded, Loader, SUPPORTED};
 pub use reload::would_change;
 
 /// Runs the agent until a signal ends it.

@@ -1,5 +1,7 @@
 //! From the configuration to policies that can be asked: each is read, verified, compiled and given its rights.
 
+#[cfg(feature = "engine")]
+mod compiled;
 mod seating;
 mod watch;
 
@@ -10,15 +12,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use knockgate_core::Name;
-use knockgate_policy_host::precompiled::{self, Target};
+#[cfg(not(feature = "engine"))]
+use knockgate_policy_host::NativePolicies as PolicyEngine;
+#[cfg(feature = "engine")]
+use knockgate_policy_host::PolicyEngine;
 use knockgate_policy_host::{
-    Capabilities, Capability, LoadError, Policy, PolicyEngine, Profile, Rights, ServiceRight, builtin,
-    signature,
+    Capabilities, Capability, LoadError, Policy, Rights, ServiceRight, builtin, signature,
 };
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, EVERYBODY_WRITES, ModuleSource, PolicyModule};
 
+#[cfg(feature = "engine")]
+pub use compiled::Compiled;
 pub(super) use seating::{Seated, Seating, seat};
 pub(super) use watch::{PolicyWatch, Watching};
 
@@ -38,14 +44,6 @@ pub struct Loaded {
     pub sha256: Option<String>,
 }
 
-/// A policy as a gateway runs it.
-pub struct Compiled {
-    /// What was compiled for gateways.
-    pub code: Vec<u8>,
-    /// What it may do there.
-    pub rights: Rights,
-}
-
 /// What a policy is made of.
 struct Source<'c> {
     /// None of the one that needs no definition.
@@ -63,11 +61,7 @@ impl Loader {
     /// # Errors
     /// If the engine cannot be set up.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        let engine = match config.gateway {
-            None => PolicyEngine::of_server(config.policy.engine, SUPPORTED)?,
-            Some(_) => PolicyEngine::on_pulley(Profile::Edge, Capabilities::GATEWAY)?,
-        };
-        Ok(Self { engine, config: config.clone() })
+        Ok(Self { engine: engine(config)?, config: config.clone() })
     }
 
     /// Loads the policy of that name in the configuration.
@@ -81,21 +75,6 @@ impl Loader {
             .load(name.as_str(), &source.bytes, &source.rights)
             .map_err(|error| self.cannot_be_used(name, &source, &error))?;
         Ok(Loaded { policy, sha256: source.sha256 })
-    }
-
-    /// Compiles the policy of that name for a gateway, after all that a gateway will look at.
-    ///
-    /// # Errors
-    /// As [`Loader::load`].
-    pub fn compile(&self, name: &Name) -> anyhow::Result<Compiled> {
-        let source = self.source(name)?;
-        let compiled = self
-            .engine
-            .load(name.as_str(), &source.bytes, &source.rights)
-            .and_then(|_| precompiled::precompile(&source.bytes, Target::Gateway));
-        let code = compiled.map_err(|error| self.cannot_be_used(name, &source, &error))?;
-        let capabilities = source.rights.capabilities.and(Capabilities::GATEWAY);
-        Ok(Compiled { code, rights: Rights { capabilities, ..source.rights } })
     }
 
     fn cannot_be_used(&self, name: &Name, source: &Source<'_>, error: &LoadError) -> anyhow::Error {
@@ -180,6 +159,21 @@ impl Loader {
         };
         Ok(signature::verify(&self.config.policy.keys, bytes, text.as_deref())?)
     }
+}
+
+#[cfg(feature = "engine")]
+fn engine(config: &Config) -> anyhow::Result<PolicyEngine> {
+    use knockgate_policy_host::Profile;
+    Ok(match config.gateway {
+        None => PolicyEngine::of_server(config.policy.engine, SUPPORTED)?,
+        Some(_) => PolicyEngine::on_pulley(Profile::Edge, Capabilities::GATEWAY)?,
+    })
+}
+
+/// The configuration names nothing that needs more, see `config/engine.rs`.
+#[cfg(not(feature = "engine"))]
+fn engine(_: &Config) -> anyhow::Result<PolicyEngine> {
+    Ok(PolicyEngine::new(SUPPORTED))
 }
 
 /// Where the signature of a module is.

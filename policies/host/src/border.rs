@@ -7,8 +7,7 @@ use core::fmt;
 use knockgate_policy_abi::interface::{self, Function, Type};
 use knockgate_policy_abi::{Manifest, Refusal};
 
-use crate::wasi::{self, Wasi};
-use crate::{LoadError, Profile};
+use crate::{LoadError, Profile, Wasi, wasi};
 
 /// What a name of a module stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]

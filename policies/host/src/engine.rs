@@ -1,5 +1,7 @@
 //! The engine: compiles and links policies under one profile.
 
+mod failure;
+
 use alloc::string::String;
 #[cfg(feature = "std")]
 use alloc::sync::Arc;
@@ -7,10 +9,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use knockgate_policy_abi::limits::{self, Limits};
+use knockgate_policy_abi::limits::Limits;
+#[cfg(all(feature = "compile", feature = "pulley"))]
+use knockgate_policy_abi::limits::SERVER_INTERPRETED;
 use knockgate_policy_abi::{Capabilities, Manifest};
 use wasmtime::{Config, Engine, Linker, Module};
 
+#[cfg(all(feature = "compile", feature = "pulley"))]
+use crate::Execution;
 use crate::border::{self, Answer, Rules};
 #[cfg(feature = "component")]
 use crate::component;
@@ -23,37 +29,8 @@ use crate::needs::Needs;
 use crate::policy::{Code, Parts};
 #[cfg(feature = "pulley")]
 use crate::precompiled::{self, Precompiled, Target, Trusted};
-use crate::{LoadError, Policy, Rights, Wasi, demands, settings};
-
-/// How much a policy may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// What a gateway can carry.
-    Edge,
-    /// What a Linux host can carry.
-    Server,
-}
-
-impl Profile {
-    /// The figures.
-    #[must_use]
-    pub const fn limits(self) -> Limits {
-        match self {
-            Profile::Edge => limits::EDGE,
-            Profile::Server => limits::SERVER,
-        }
-    }
-}
-
-/// How a server runs policies. Verdicts, acts and fuel are the same.
-#[cfg(all(feature = "compile", feature = "pulley"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Execution {
-    /// As Pulley's byte code, interpreted: no memory ever becomes executable.
-    Interpreted,
-    /// As machine code, which has to be in executable memory.
-    Compiled,
-}
+use crate::sandbox::{Guest, Sandbox};
+use crate::{LoadError, Policy, Profile, Rights, Wasi, demands, settings};
 
 /// The engine itself could not be set up.
 #[derive(Debug)]
@@ -114,7 +91,7 @@ impl PolicyEngine {
     pub fn of_server(execution: Execution, supported: Capabilities) -> Result<Self, EngineError> {
         let limits = match execution {
             Execution::Compiled => return Self::new(Profile::Server, supported),
-            Execution::Interpreted => limits::SERVER_INTERPRETED,
+            Execution::Interpreted => SERVER_INTERPRETED,
         };
         let config = settings::interpreted(&limits, Profile::Server, "pulley64");
         let mut config = config.map_err(|error| failed(&error))?;
@@ -193,10 +170,11 @@ impl PolicyEngine {
         found: &Inspected,
         rights: &Rights,
     ) -> Result<Policy, LoadError> {
-        found.needs.check(&Manifest::parse(&found.manifest)?, &self.limits)?;
+        let parsed = Manifest::parse(&found.manifest)?;
+        found.needs.check(&parsed, &self.limits)?;
         let module = Module::new(&self.engine, bytes).map_err(|error| self.not_compiled(&error))?;
-        let policy = self.link(name, &module, &found.manifest, rights)?;
-        Ok(policy.with_fitness(Fitness::of(bytes, found)))
+        let sandbox = self.sandbox(self.bind(&module, &parsed, rights.wasi)?);
+        self.finish(name, sandbox.with_fitness(Fitness::of(bytes, found)), &parsed, rights)
     }
 
     #[cfg(feature = "component")]
@@ -216,8 +194,8 @@ impl PolicyEngine {
             .map_err(|error| self.not_compiled(&error))?;
         component::check(&parsed, &component, &self.limits)?;
         let rules = Rules { manifest: &parsed, wasi: rights.wasi, profile: self.profile };
-        let code = Code::Component(component::bind(&self.components, &component, rules)?);
-        self.finish(name, code, &parsed, rights)
+        let guest = Guest::Component(component::bind(&self.components, &component, rules)?);
+        self.finish(name, self.sandbox(guest), &parsed, rights)
     }
 
     /// Whether it is this module that is not compiled, or any: then memory does not become executable here.
@@ -253,8 +231,8 @@ impl PolicyEngine {
         rights: &Rights,
     ) -> Result<Policy, LoadError> {
         let parsed = Manifest::parse(manifest)?;
-        let code = self.bind(module, &parsed, rights.wasi)?;
-        self.finish(name, code, &parsed, rights)
+        let guest = self.bind(module, &parsed, rights.wasi)?;
+        self.finish(name, self.sandbox(guest), &parsed, rights)
     }
 
     /// Links a module that was compiled ahead, for a host that has no compiler. Its code is copied.
@@ -322,7 +300,7 @@ impl PolicyEngine {
     }
 
     /// A module with an answer for each of its imports, if manifest, sizes, imports and exports are what they must be.
-    fn bind(&self, module: &Module, parsed: &Manifest<'_>, wasi: Wasi) -> Result<Code, LoadError> {
+    fn bind(&self, module: &Module, parsed: &Manifest<'_>, wasi: Wasi) -> Result<Guest, LoadError> {
         demands::check(parsed, &self.limits, self.supported)?;
         needs_of(module).check(parsed, &self.limits)?;
         let pointer = module.imports().find(|import| border::uses_memory(import.module(), import.name()));
@@ -332,24 +310,30 @@ impl PolicyEngine {
         )?;
         let rules = Rules { manifest: parsed, wasi, profile: self.profile };
         let linker = self.linker_for(module, rules)?;
-        linker.instantiate_pre(module).map(Code::Module).map_err(|error| refused(&error))
+        linker.instantiate_pre(module).map(Guest::Module).map_err(|error| refused(&error))
+    }
+
+    fn sandbox(&self, guest: Guest) -> Sandbox {
+        Sandbox::new(
+            guest,
+            #[cfg(feature = "std")]
+            self.ticker.clone(),
+        )
     }
 
     fn finish(
         &self,
         name: &str,
-        code: Code,
+        sandbox: Sandbox,
         manifest: &Manifest<'_>,
         rights: &Rights,
     ) -> Result<Policy, LoadError> {
         Ok(Policy::new(Parts {
             name: String::from(name),
-            code,
+            code: Code::Sandboxed(sandbox),
             manifest,
             rights: demands::rights(manifest, rights, self.supported)?,
             limits: self.limits,
-            #[cfg(feature = "std")]
-            ticker: self.ticker.clone(),
         }))
     }
 

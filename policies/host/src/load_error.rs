@@ -259,6 +259,12 @@ pub enum LoadError {
          from becoming executable (`MemoryDenyWriteExecute=` of its unit) and start it again"
     )]
     NoMachineCode(String),
+    /// It needs the engine, and this program was built without.
+    #[error(
+        "only the built-in policy `default` runs in a program that was built without the policy engine; use that, or a build \
+         with the engine"
+    )]
+    NoEngine,
     /// The engine refused it.
     #[error("the engine refused the module: {0}; rebuild it with current tools")]
     Engine(String),
@@ -277,6 +283,7 @@ impl From<(String, ParameterError)> for LoadError {
     }
 }
 
+#[cfg(feature = "engine")]
 impl LoadError {
     /// Tells an interface that this version does not have yet from one that never was.
     pub(crate) fn unknown_import(interface: &str, name: &str) -> Self {

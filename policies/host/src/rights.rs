@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 
 use knockgate_policy_abi::{Capabilities, Capability, Manifest, Refusal};
 
-use crate::Wasi;
 use crate::parameter::{Parameter, ParameterError, Parameters};
 
 /// What the configuration grants to a policy.
@@ -25,6 +24,16 @@ pub struct Rights {
     pub parameters: Vec<Parameter>,
     /// Whether its module may import an operating system.
     pub wasi: Wasi,
+}
+
+/// Whether a policy may import an operating system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wasi {
+    /// It may not: a module that imports WASI is refused.
+    #[default]
+    None,
+    /// It finds one in which nothing can be read, written or waited for.
+    Inert,
 }
 
 /// One service that a policy may open.

@@ -328,7 +328,7 @@ impl Transaction {
     }
 
     /// Whether [`Transaction::finish`] would wait for the host's store.
-    #[cfg(feature = "compile")]
+    #[cfg(feature = "std")]
     pub(crate) fn would_store(&self, outcome: Option<u32>) -> bool {
         outcome == Some(VERDICT_COMMIT) && !self.writes.is_empty()
     }

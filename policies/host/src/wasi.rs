@@ -3,19 +3,9 @@
 //! A policy sees nothing through it and can do nothing with it, and the answers are the same every time, so a decision can
 //! still be made again: the clock stands at 1 ns, random bytes are a fixed sequence, there are no arguments, no environment and
 //! no files, what is written to standard output and standard error is lost, and `proc_exit` ends the decision as a failure.
-//! Everything else answers `ENOSYS`. An administrator allows it for one policy ([`Wasi::Inert`]); a gateway never has it.
+//! Everything else answers `ENOSYS`. An administrator allows it for one policy ([`Wasi::Inert`](crate::Wasi::Inert)); a gateway never has it.
 //!
 //! Everything here works on numbers and bytes, so that every engine gives the same answers.
-
-/// Whether a policy may import an operating system.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wasi {
-    /// It may not: a module that imports WASI is refused.
-    #[default]
-    None,
-    /// It finds one in which nothing can be read, written or waited for.
-    Inert,
-}
 
 /// Name of the module that WASI preview 1 is imported from.
 pub(crate) const PREVIEW_1: &str = "wasi_snapshot_preview1";

@@ -23,6 +23,7 @@ mod roster;
 mod scans;
 mod tunnels;
 mod versions;
+mod without_engine;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         stories.extend(meddlers::stories());
         stories.extend(restarts::stories());
         stories.extend(versions::stories());
+        stories.extend(without_engine::stories());
         stories
     })
 }

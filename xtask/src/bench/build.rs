@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::step::note;
-use crate::tool;
+use crate::{small_agent, tool};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Profile {
@@ -32,6 +32,14 @@ pub(super) fn programs(profile: Profile, programs: &[&str]) -> Result<()> {
     let packages = ["-p", "knockgate-agent", "-p", "knockgate", "-p", "knockgate-tests"];
     let programs = programs.iter().flat_map(|program| ["--bin", program]);
     tool::run(cargo(profile).args(packages).args(programs))
+}
+
+/// The agent whose memory is measured beside that of the whole one.
+pub(super) fn without_engine(profile: Profile) -> Result<()> {
+    small_agent::build(match profile {
+        Profile::Release => &["--release"],
+        Profile::Dev => &[],
+    })
 }
 
 pub(super) fn cargo(profile: Profile) -> Command {

@@ -105,9 +105,6 @@ pub(super) struct Sources {
     pub(super) seconds: f64,
     /// Before, at even intervals meanwhile, after.
     pub(super) rss_mib: Vec<f64>,
-    /// Of that, what is not the text of programs.
-    #[serde(default)]
-    pub(super) own_mib: Vec<f64>,
     #[serde(default)]
     pub(super) logged_bytes_per_packet: Option<f64>,
 }

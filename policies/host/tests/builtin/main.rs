@@ -4,6 +4,7 @@
 
 mod hours;
 mod limit;
+mod native;
 mod networks;
 #[path = "../stage/mod.rs"]
 mod stage;

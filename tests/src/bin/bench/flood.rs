@@ -21,12 +21,14 @@ const SAMPLE: Duration = Duration::from_secs(10);
 /// For the others a fraction of the time shows that they grow: they keep what they have.
 const OTHERS_SHARE: u32 = 10;
 
-/// Ours for the whole time, half of it by SYNs to the first port and half by junk; the others after that for a tenth of it.
+/// Ours for the whole time, with the policy engine and without, half of it by SYNs to the first port and half by junk; the others
+/// after that for a tenth of it.
 pub(crate) fn measure(time: Duration) -> Result<Vec<Sources>> {
     let mut rows = Vec::new();
-    let lab = lab_on_disk()?;
-    rows.push(row(&mut ours::static_sequence(&lab)?, &[Kind::FirstPort, Kind::JunkOfKnockSize], time)?);
-    drop(lab);
+    for begin in [ours::static_sequence, ours::without_engine] {
+        let lab = lab_on_disk()?;
+        rows.push(row(&mut begin(&lab)?, &[Kind::FirstPort, Kind::JunkOfKnockSize], time)?);
+    }
     let lab = lab_on_disk()?;
     rows.push(row(
         &mut references::floor(&lab, floor::Kind::Static)?,

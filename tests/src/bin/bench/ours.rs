@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::packets::Hand;
-use knockgate_tests::{Family, Lab};
+use knockgate_tests::{Family, Lab, programs};
 
 use crate::direct::{Behind, Direct, Means};
 use crate::door;
@@ -54,12 +54,32 @@ pub(crate) fn by_hand<'lab>(lab: &'lab Lab, ready: Ready<'lab>) -> Result<Direct
 
 /// Static sequences; packet knocks are heard, too, as they are unless they are switched off.
 pub(crate) fn static_sequence(lab: &Lab) -> Result<Direct<'_>> {
+    let title = "Knockgate: static sequence of three SYNs, by the benchmark";
+    knocked_by_sequence(lab, "static", title, with_sequences(lab)?)
+}
+
+/// The same of the agent that was built without the policy engine.
+pub(crate) fn without_engine(lab: &Lab) -> Result<Direct<'_>> {
+    let mut ready = with_sequences(lab)?;
+    ready.gate.set_agent(programs::agent_without_engine()?);
+    let title = "Knockgate without the policy engine: static sequence of three SYNs, by the benchmark";
+    knocked_by_sequence(lab, "static-small", title, ready)
+}
+
+fn knocked_by_sequence<'lab>(
+    lab: &'lab Lab,
+    id: &'static str,
+    title: &str,
+    mut ready: Ready<'lab>,
+) -> Result<Direct<'lab>> {
+    ready.gate.start_as_installed(&[])?;
+    Direct::new(lab, id, title.to_owned(), Means::Syns, Behind::Agent(ready.gate))
+}
+
+fn with_sequences(lab: &Lab) -> Result<Ready<'_>> {
     let configuration =
         [("first", SEQUENCE), ("second", OTHER)].into_iter().fold(configuration(lab), with_sequence);
-    let mut ready = Ready::configured(lab, &configuration, |_| Ok(()))?;
-    ready.gate.start_as_installed(&[])?;
-    let title = "Knockgate: static sequence of three SYNs, by the benchmark".to_owned();
-    Direct::new(lab, "static", title, Means::Syns, Behind::Agent(ready.gate))
+    Ready::configured(lab, &configuration, |_| Ok(()))
 }
 
 fn configuration(lab: &Lab) -> Configuration {
