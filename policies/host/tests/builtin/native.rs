@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use knockgate_policy_abi::limits::Limits;
 use knockgate_policy_host::builtin::{self, DEFAULT};
 use knockgate_policy_host::{
     Capabilities, Capability, Cause, Decision, Event, LoadError, NativePolicies, Policy, PolicyEngine,
@@ -35,7 +36,8 @@ fn both_are_the_same_policy_to_their_host() {
     let about = |policy: &Policy| {
         let wanted: Vec<_> = Cause::ALL.iter().map(|cause| policy.asked_as(*cause)).collect();
         let title = policy.title().to_owned();
-        (title, wanted, policy.rights().clone(), policy.withheld(), *policy.limits())
+        let limits = Limits { deadline_ms: None, ..*policy.limits() };
+        (title, wanted, policy.rights().clone(), policy.withheld(), limits)
     };
     for rights in all_rights() {
         if let [Ok(native), Ok(module)] = both(&rights) {
@@ -56,7 +58,8 @@ fn no_other_policy_is_native() {
 }
 
 fn both(rights: &Rights) -> [Result<Policy, LoadError>; 2] {
-    let engine = PolicyEngine::new(Profile::Server, Capabilities::ALL).unwrap();
+    // Without a clock: a busy machine must not decide.
+    let engine = PolicyEngine::on_pulley(Profile::Server, Capabilities::ALL).unwrap();
     [
         NativePolicies::new(Capabilities::ALL).load("default", DEFAULT, rights),
         engine.load("default", DEFAULT, rights),
