@@ -30,11 +30,9 @@ fn opens(lab: &Lab) -> Result<()> {
 
     scene.must_be_open(&lab.client, SSH)?;
     scene.must_be_shut(&lab.stranger, SSH)?;
-    let opened = scene.gate.wait_for_audit("the decision", |record| record["event"] == "decision")?;
-    let [decision] = opened["policies"].as_array().map_or(&[][..], Vec::as_slice) else {
-        anyhow::bail!("one policy decides: {opened}")
-    };
-    ensure!((&decision["policy"], &decision["fuel"]) == (&Value::from("default"), &0.into()), "{opened}");
+    let decision = scene.gate.wait_for_audit("the decision", |record| record["event"] == "decision")?;
+    let told = (&decision["policy"], &decision["verdict"], &decision["fuel"]);
+    ensure!(told == (&"default".into(), &"commit".into(), &Value::from(0)), "{decision}");
     scene.must_be_healthy()
 }
 
