@@ -7,6 +7,10 @@ use crate::tool;
 /// Below cargo's target folder. Tests and benchmarks look for it there.
 const FOLDER: &str = "without-engine";
 
+/// For tests, where nothing depends on its speed: a third of the time to build.
+pub(crate) const UNOPTIMISED: &[&str] =
+    &["--config", "profile.dev.opt-level=0", "--config", "profile.dev.package.\"*\".opt-level=0"];
+
 /// `options` choose the profile.
 pub(crate) fn build(options: &[&str]) -> Result<()> {
     let target = tool::target().join(FOLDER);

@@ -11,7 +11,7 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     policies::run(steps)?;
     core_check::run(steps)?;
     build_binaries(steps)?;
-    steps.step("build: agent without the policy engine", || small_agent::build(&[]))?;
+    steps.step("build: agent without the policy engine", || small_agent::build(small_agent::UNOPTIMISED))?;
     // Tests start it in QEMU; boards that nobody can emulate are seen to compile.
     gateway::run(steps, &gateway::Wanted::Build(None))?;
     gateway::run(steps, &gateway::Wanted::Size)?;

@@ -52,7 +52,7 @@ fn refuses(lab: &Lab) -> Result<()> {
         let is_said = |line: &&str| {
             line.contains(&place) && line.contains(&sentence) && line.ends_with("that has the engine")
         };
-        ensure!(lines.iter().any(|line| is_said(line)), "no {place} {sentence} in {lines:?}");
+        ensure!(lines.iter().any(is_said), "no {place} {sentence} in {lines:?}");
     }
     ensure!(said.code == Some(1) && lines.len() == 2, "{said:?}");
     scene.must_be_healthy()
