@@ -9,10 +9,10 @@ use crate::{bench, core_check, demo, dist, gateway, lint, policies, setup, step:
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup       install what is missing: system packages, compile targets, compilers for policies
+  setup       install what is missing: system packages, compile targets, compilers for policies, programs that check
   policies    build the example policies of every language into target/policies
   check-core  prove that the core needs no std and no alloc, and that the client stays portable
-  lint        formatting, clippy, forbidden text; cargo deny and typos where installed
+  lint        formatting, clippy, forbidden text, spelling, and the dependencies: bans, licences, sources, advisories
   test        all of the above, then every test
   demo        two namespaces, a real gate, a knock, a replay, the closing; ends with `demo: ok`;
               [--policy FILE --key FILE] shows what this signed policy decides instead
@@ -79,7 +79,7 @@ fn plain_job_named(name: &str) -> Option<fn(&mut Steps) -> Result<()>> {
         "setup" => setup::run,
         "policies" => |steps| setup::run(steps).and_then(|()| policies::run(steps)),
         "check-core" => core_check::run,
-        "lint" => lint::run,
+        "lint" => |steps| setup::checkers(steps).and_then(|()| lint::run(steps)),
         "man" => dist::man,
         "test" => test::run,
         _ => return None,

@@ -1,14 +1,16 @@
-//! What is checked without running anything: formatting, clippy, text that does not belong in the tree.
+//! What is checked without running anything: formatting, clippy, text that does not belong in the tree, spelling, dependencies.
 
+mod dependencies;
 mod features;
 mod packaging;
 mod text;
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{bare, step::Steps, step::note, tool};
+use crate::{bare, setup::checkers, step::Steps, step::note, tool};
 
 /// Workspaces of their own that are excluded from the main one. One that does not exist yet is passed over.
 const OTHER_WORKSPACES: [&str; 4] =
@@ -17,14 +19,13 @@ const OTHER_WORKSPACES: [&str; 4] =
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     steps.step("lint: formatting", formatting)?;
     steps.step("lint: text that does not belong here", text::check)?;
+    steps.step("lint: spelling", spelling)?;
     steps.step("lint: units, profile and scripts of the packages", packaging::check)?;
     steps.step("lint: features of programs and tests", features::check)?;
+    steps.step("lint: bans, licences and sources of dependencies", dependencies::check)?;
+    steps.step("lint: advisories on dependencies", dependencies::advisories)?;
     steps.step("lint: clippy", clippy)?;
-    steps.step("lint: clippy on policies", clippy_on_guests)?;
-    steps.step("lint: licences and advisories", || {
-        optional("cargo-deny", &["deny", "--offline", "check", "bans", "licenses", "sources"])
-    })?;
-    steps.step("lint: spelling", spelling)
+    steps.step("lint: clippy on policies", clippy_on_guests)
 }
 
 fn formatting() -> Result<()> {
@@ -79,19 +80,7 @@ fn existing_workspaces() -> impl Iterator<Item = std::path::PathBuf> {
         .filter(|manifest| manifest.exists())
 }
 
-/// A cargo subcommand that not everybody has.
-fn optional(program: &str, arguments: &[&str]) -> Result<()> {
-    if tool::find(program).is_none() {
-        note(format_args!("skipped: {program} is not installed (`cargo install {program}`)"));
-        return Ok(());
-    }
-    tool::run(tool::cargo().args(arguments))
-}
-
+/// Exceptions stand in `_typos.toml`.
 fn spelling() -> Result<()> {
-    if tool::find("typos").is_none() {
-        note("skipped: typos is not installed (`cargo install typos-cli`)");
-        return Ok(());
-    }
-    tool::run(&mut std::process::Command::new("typos"))
+    tool::run(&mut Command::new(checkers::command("typos")?))
 }

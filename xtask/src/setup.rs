@@ -1,10 +1,12 @@
-//! Set-up of a fresh machine: what is missing among system packages, compile targets and compilers for policies, and
-//! nothing else.
+//! Set-up of a fresh machine: what is missing among system packages, compile targets, compilers for policies and programs that
+//! check, and nothing else.
 //!
 //! Where everything is present this starts no package tool and returns at once.
 
 mod apt;
+pub(crate) mod checkers;
 pub(crate) mod languages;
+mod once;
 
 use anyhow::{Result, bail};
 
@@ -17,7 +19,13 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
         note(format_args!("bare-metal and wasm32 builds use {toolchain}"));
         Ok(())
     })?;
-    steps.step("setup: languages of policies", || languages::install(&bare::toolchain()?))
+    steps.step("setup: languages of policies", || languages::install(&bare::toolchain()?))?;
+    checkers(steps)
+}
+
+/// What `lint` alone needs.
+pub(crate) fn checkers(steps: &mut Steps) -> Result<()> {
+    steps.step("setup: programs that check", checkers::install)
 }
 
 /// System packages alone, for what needs no policies in other languages.
@@ -128,7 +136,7 @@ const NEEDS: &[Need] = &[
         packages: &[&["clang-19", "lld-19"], &["clang", "lld"]],
     },
     Need {
-        what: "python3 with pip, which brings Zig and Go for policies",
+        what: "python3 with pip, which brings Zig and Go for policies, and programs that check",
         present: || tool::succeeds(std::process::Command::new("python3").args(["-m", "pip", "--version"])),
         packages: &[&["python3", "python3-pip"]],
     },

@@ -3,9 +3,6 @@
 //! Zig and Go come as Python packages (`policies/sdk/tools/requirements.txt`), AssemblyScript and the compiler for JavaScript
 //! as npm packages (`package.json` and its lock file there). `target/tools/bin` has their commands, with caches inside
 //! `target/tools`: it in front of PATH is all that a build needs. C and C++ use the system's clang.
-//!
-//! What was asked for stands in a stamp file beside what was installed, so nothing is fetched twice, and an installation that
-//! was cut short is made anew.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -14,20 +11,19 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::once;
 use crate::{bare, step::note, tool};
 
 /// What to install, by name and version.
 const WANTED: &str = "policies/sdk/tools";
-const TOOLS: &str = "target/tools";
 /// The oldest that the AssemblyScript compiler runs on.
 const OLDEST_NODE: u32 = 20;
 
 /// Installs what is missing. Fast when nothing is.
 pub(super) fn install(toolchain: &bare::Toolchain) -> Result<()> {
-    let tools = folder()?;
+    let tools = once::tools()?;
     fs::create_dir_all(tools.join("bin"))?;
-    let lock = fs::File::create(tools.join("lock"))?;
-    lock.lock().context("cannot wait for another xtask that installs the same compilers")?;
+    let _lock = once::lock(&tools)?;
     python_packages(&tools.join("python"))?;
     npm_packages(&tools.join("npm"))?;
     commands(&tools, toolchain)
@@ -35,36 +31,24 @@ pub(super) fn install(toolchain: &bare::Toolchain) -> Result<()> {
 
 /// The full path of a command that was installed here.
 pub(crate) fn command(name: &str) -> Result<PathBuf> {
-    let path = folder()?.join("bin").join(name);
+    let path = once::tools()?.join("bin").join(name);
     if !path.exists() {
-        bail!("no {name} in {TOOLS}/bin; run `cargo xtask setup`");
+        bail!("no {name} in {}/bin; run `cargo xtask setup`", once::TOOLS);
     }
     Ok(path)
 }
 
-fn folder() -> Result<PathBuf> {
-    Ok(std::env::current_dir()?.join(TOOLS))
-}
-
 fn python_packages(folder: &Path) -> Result<()> {
     let wanted = Path::new(WANTED).join("requirements.txt");
-    install_once(folder, &[&wanted], || {
+    once::install(folder, &[&wanted], || {
         note("Zig and Go, as Python packages");
-        let mut pip = Command::new("python3");
-        // It warns against installing into the system as root, which this does not.
-        pip.env("PIP_ROOT_USER_ACTION", "ignore");
-        pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input", "install"])
-            .args(["--no-deps", "--no-compile", "--only-binary", ":all:", "--target"])
-            .arg(folder)
-            .arg("--requirement")
-            .arg(&wanted);
-        tool::run(&mut pip)
+        once::python_packages(folder, &wanted)
     })
 }
 
 fn npm_packages(folder: &Path) -> Result<()> {
     let files = ["package.json", "package-lock.json", ".npmrc"].map(|name| Path::new(WANTED).join(name));
-    install_once(folder, &files.each_ref().map(PathBuf::as_path), || {
+    once::install(folder, &files.each_ref().map(PathBuf::as_path), || {
         check_node()?;
         note("AssemblyScript and the compiler for JavaScript, as npm packages");
         for file in &files {
@@ -88,24 +72,6 @@ fn check_node() -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Makes `folder` by `work`, unless it was made from the same files before.
-fn install_once(folder: &Path, files: &[&Path], work: impl FnOnce() -> Result<()>) -> Result<()> {
-    let mut wanted = String::new();
-    for file in files {
-        wanted += &fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    }
-    let stamp = folder.join("stamp");
-    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        return Ok(());
-    }
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder)?;
-    work()?;
-    Ok(fs::write(stamp, wanted)?)
 }
 
 /// Everything in `bin`, written anew each time: a clone that was moved must not call the old place.
