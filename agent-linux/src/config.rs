@@ -16,6 +16,7 @@ mod error;
 mod for_core;
 mod gateway;
 mod guard;
+mod metrics;
 mod module;
 mod packet;
 mod policy;
@@ -59,6 +60,7 @@ pub use guard::{Guard, OnChange};
 use knockgate_policy_host::builtin::BuiltIn;
 use knockgate_policy_host::signature::PublicKey;
 use knockgate_policy_host::{Execution, Parameter, Wasi};
+pub use metrics::Metrics;
 pub use process::Separation;
 pub use text::Text;
 
@@ -87,6 +89,7 @@ pub struct Config {
     pub packet: Packet,
     pub capture: Capture,
     pub control: Control,
+    pub metrics: Metrics,
     /// There if the agent is two processes: a worker, confined like this, and a broker.
     pub separation: Option<Separation>,
     /// The TCP central port, if there shall be one. Without it, clients knock with packets; one of the two there is.

@@ -21,10 +21,12 @@ mod sockets;
 mod status;
 mod why;
 
+pub(crate) use callers::Callers;
 pub use client::{AskError, Client, ask};
 pub use listing::{ClientSeen, LastKnock, LockedOut, OpenGrant};
 pub use protocol::{Need, Reply, Request, VERSION};
 pub use server::{Asked, Caller, Desk, serve};
+pub(crate) use sockets::listen_for_reading;
 pub use sockets::{Door, SocketError, Sockets};
 pub use status::{
     BookLevel, Counts, Guarded, Hearing, Knocks, LeaseState, ModuleInForce, PolicyFigures, Status, Strangers,

@@ -13,6 +13,7 @@ pub(crate) mod dashboard;
 pub mod firewall;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod metrics;
 pub(crate) mod report;
 pub mod run;
 pub mod state;

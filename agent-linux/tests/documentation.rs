@@ -10,7 +10,7 @@ use knockgate_agent::config::Config;
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/agent-toml.md");
 
 /// The tables of the file as the document's headings call them, and one of each with a key that nobody knows.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 19] = [
     ("gate", "[gate]\nno-such-key = 1"),
     ("gateway", "[gateway]\nno-such-key = 1"),
     ("gateway.console", "[gateway.console]\nno-such-key = 1"),
@@ -20,6 +20,7 @@ const TABLES: [(&str, &str); 18] = [
     ("packet", "[packet]\nno-such-key = 1"),
     ("capture", "[capture]\nno-such-key = 1"),
     ("control", "[control]\nno-such-key = 1"),
+    ("metrics", "[metrics]\nno-such-key = 1"),
     ("central", "[central]\nno-such-key = 1"),
     ("sequence", "[sequence]\nno-such-key = 1"),
     ("lockout", "[lockout]\nno-such-key = 1"),

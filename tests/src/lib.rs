@@ -38,6 +38,7 @@ pub mod programs;
 pub mod sandbox;
 pub mod scenarios;
 pub mod scenes;
+pub mod scrapes;
 pub mod sequences;
 pub mod terminals;
 pub mod tracing;

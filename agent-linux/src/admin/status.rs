@@ -37,6 +37,7 @@ fn text(status: &Status) -> String {
         ("strangers", strangers(status)),
         ("lease", vec![lease(&status.lease)]),
         ("audit log", vec![audit(status)]),
+        ("guard", vec![status.guard_trouble.clone().unwrap_or_else(|| "as it shall be".to_owned())]),
         ("policies", status.modules.iter().map(|module| policy(module, &status.policies)).collect()),
         ("books", none_if_empty(status.books.iter().map(book).collect())),
     ];

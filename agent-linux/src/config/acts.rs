@@ -231,7 +231,7 @@ fn file(section: &Section<'_>, key: &'static str) -> Option<Option<PathBuf>> {
     if section.has(key) { path.map(Some) } else { Some(None) }
 }
 
-fn socket_path(text: &str) -> Result<PathBuf, String> {
+pub(super) fn socket_path(text: &str) -> Result<PathBuf, String> {
     if text.len() > MAX_SOCKET || text.contains('\0') {
         return Err(format!(
             "{text:?} cannot be a socket: its path has at most {MAX_SOCKET} bytes; use a shorter one"

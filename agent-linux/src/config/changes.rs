@@ -3,6 +3,7 @@
 //! Every field is looked at: one that is added to a table and not here does not compile.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use humantime::format_duration;
@@ -12,8 +13,9 @@ use knockgate_core::message::Mode;
 use knockgate_policy_host::Execution;
 
 use super::{
-    AuditLog, Capture, Config, Control, DecoyAudience, Gate, Guard, Lockout, LockoutScope, OnFailure, Packet,
-    PacketMode, PacketPorts, Policy, PolicyModule, Sequence, Service, StaticSequence, Statics,
+    AuditLog, Capture, Config, Control, DecoyAudience, Gate, Guard, Lockout, LockoutScope, Metrics,
+    OnFailure, Packet, PacketMode, PacketPorts, Policy, PolicyModule, Sequence, Service, StaticSequence,
+    Statics,
 };
 
 /// One of them.
@@ -27,7 +29,7 @@ pub struct Change {
 /// What `new` has otherwise than `old`.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let Config { path: _, text: _, gate, gateway: _, packet, capture, central, sequence, lockout, .. } = old;
-    let Config { services, statics, policy, units, channels, control, audit, guard, .. } = old;
+    let Config { services, statics, policy, units, channels, control, metrics, audit, guard, .. } = old;
     let mut all = Changes::default();
     all.gate(gate, &new.gate);
     all.packet(packet, &new.packet);
@@ -45,6 +47,9 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let Control { directory, group } = control;
     all.note("the control sockets", directory, &new.control.directory, |path| path.display().to_string());
     all.note("the group of the status socket", group, &new.control.group, or_none);
+    let Metrics { listen, socket } = metrics;
+    all.note("the address of the metrics", listen, &new.metrics.listen, or_none);
+    all.note("the socket of the metrics", socket, &new.metrics.socket, or_no_path);
     let AuditLog { on_failure, rotation: _ } = audit;
     all.note("while the audit log cannot be written, knocks", on_failure, &new.audit.on_failure, |choice| {
         failure_words(*choice).to_owned()
@@ -79,9 +84,7 @@ impl Changes {
         let list = |names: &Vec<String>| if names.is_empty() { "all".to_owned() } else { names.join(", ") };
         self.note("the gate's address", address, &new.address, ToString::to_string);
         self.note("the state directory", state_dir, &new.state_dir, |path| path.display().to_string());
-        self.note("the audit log", audit_log, &new.audit_log, |path| {
-            path.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string())
-        });
+        self.note("the audit log", audit_log, &new.audit_log, or_no_path);
         self.note("the guarded interfaces", interfaces, &new.interfaces, list);
     }
 
@@ -304,6 +307,10 @@ fn chains_of<'c>(chains: impl Iterator<Item = (impl Display, &'c Vec<Name>)>) ->
 
 fn or_none<T: Display>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(|| "none".to_owned(), T::to_string)
+}
+
+fn or_no_path(path: &Option<PathBuf>) -> String {
+    path.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string())
 }
 
 fn or_any(port: &Option<u16>) -> String {

@@ -47,7 +47,7 @@ impl Role {
 }
 
 /// Keys that only a server understands, and what a gateway has instead; `*` is any name.
-const SERVERS_ALONE: [(&[&str], &str); 22] = [
+const SERVERS_ALONE: [(&[&str], &str); 23] = [
     (&["gate", "audit-log"], "its log is read with `knockgate log --remote`"),
     (&["audit"], "it keeps its records in memory, and never waits for a disk"),
     (&["guard"], "its filter is its own"),
@@ -55,6 +55,7 @@ const SERVERS_ALONE: [(&[&str], &str); 22] = [
     (&["packet", "lease"], "each counter is stored before it counts"),
     (&["capture"], "every packet passes through it"),
     (&["control"], "it is looked into at its console"),
+    (&["metrics"], "it counts for its console alone"),
     (&["process"], "it has one program and no processes"),
     (&["sequence", "listener"], "its decoys need no port"),
     (&["service", "*", "forward"], "it passes on what it admits; name the machines in hosts"),

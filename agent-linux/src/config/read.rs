@@ -21,6 +21,7 @@ use super::control::control;
 use super::document::{At, Problems, Section};
 use super::gateway::{GatewayDraft, Parts, Role, fit, gateway};
 use super::guard::guard;
+use super::metrics::metrics;
 use super::module::Tables;
 use super::packet::packet;
 use super::policy::policy;
@@ -60,6 +61,7 @@ fn read(path: &Path, text: &str, root: &Section<'_>) -> Option<Config> {
     let packet = packet(root);
     let capture = capture(root);
     let control = control(root);
+    let metrics = metrics(root);
     let separation = process(root);
     let central = central(root);
     let sequence = sequence(&root.section("sequence"));
@@ -104,6 +106,7 @@ fn read(path: &Path, text: &str, root: &Section<'_>) -> Option<Config> {
         packet: packet?,
         capture: capture?,
         control: control?,
+        metrics: metrics?,
         separation: separation?,
         central: central?,
         sequence: sequence?,

@@ -205,7 +205,7 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         // Syntax and structure.
         (1, "[central\nport = 1", 5, "not valid TOML"),
         (2, "[central]\nport = 1\nport = 2", 7, "not valid TOML: duplicate key; correct this line"),
-        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, gateway, guard, audit, packet, capture, control, process, central, sequence, lockout, service"),
+        (3, "[centrall]\nport = 1", 5, "centrall is not known; known here: gate, gateway, guard, audit, packet, capture, control, metrics, process, central, sequence, lockout, service"),
         (4, "central = 7", 5, "gate.central is not known"),
         (5, "[central]\nPort = 1", 6, "central.Port is not known; known here: port"),
         (6, "[[central]]\nport = 1", 5, "central is a list; write a table [central]"),
@@ -224,6 +224,13 @@ fn every_wrong_value_is_named_with_its_line_and_remedy() {
         (24, "[central]\nport = 1.5", 6, "central.port is a number with a fraction; write a whole number"),
         (25, "[central]\nport = 99999999999999999999", 6, "central.port is 9223372036854775807; it must be 1 to 65535"),
         (26, "[central]\nport = 22", 10, "service ssh guards tcp port 22, which is the central port; set [central] port"),
+        // [metrics]
+        (260, "[metrics]\nlisten = 9191", 6, "metrics.listen is a number; write a text in quotes"),
+        (261, "[metrics]\nlisten = \"0.0.0.0:9191\"", 6, "metrics.listen: \"0.0.0.0:9191\" is for others than this host"),
+        (262, "[metrics]\nlisten = \"localhost:9191\"", 6, "metrics.listen: \"localhost:9191\" is no address with port; write"),
+        (263, "[metrics]\nlisten = \"[::1]:0\"", 6, "metrics.listen: \"[::1]:0\" has port 0; ports are 1 to 65535"),
+        (264, "[metrics]\nsocket = \"metrics\"", 6, "metrics.socket: \"metrics\" is a relative path"),
+        (265, "[metrics]\nport = 9191", 6, "metrics.port is not known; known here: listen, socket"),
         // [packet]
         (300, "[packet]\nmode = \"listen\"", 6, "packet.mode is \"listen\"; it must be \"watch\" or \"socket\" or \"off\""),
         (301, "[packet]\nmode = \"off\"", 6, "there is no [central], so nobody could knock; add [central]"),

@@ -106,6 +106,22 @@ pub(super) fn inner_host(text: &str) -> Result<SocketAddr, String> {
     Ok(address)
 }
 
+/// A port that nobody but this host reaches.
+pub(super) fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        return Err(format!(r#"{text:?} is no address with port; write "127.0.0.1:9191" or "[::1]:9191""#));
+    };
+    if address.port() == 0 {
+        return Err(format!("{text:?} has port 0; ports are 1 to 65535"));
+    }
+    if !address.ip().is_loopback() {
+        return Err(format!(
+            "{text:?} is for others than this host, and what is told there is not theirs; write 127.0.0.1 or [::1]"
+        ));
+    }
+    Ok(address)
+}
+
 /// A SHA-256 in hexadecimal digits.
 pub(super) fn sha256(text: &str) -> Result<[u8; 32], String> {
     let wrong =
@@ -152,6 +168,19 @@ mod tests {
         ];
         for (case, text, good) in cases {
             assert_eq!(inner_host(text).is_ok(), good, "case {case}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_address_is_of_this_host_alone() {
+        #[rustfmt::skip]
+        let cases = [
+            (1, "127.0.0.1:9191", true), (2, "[::1]:9191", true), (3, "127.1.2.3:1", true), (4, "0.0.0.0:9191", false),
+            (5, "[::]:9191", false), (6, "192.0.2.1:9191", false), (7, "127.0.0.1", false), (8, "localhost:9191", false),
+            (9, "127.0.0.1:0", false), (10, "[::ffff:127.0.0.1]:9191", false), (11, "9191", false), (12, ":9191", false),
+        ];
+        for (case, text, good) in cases {
+            assert_eq!(loopback(text).is_ok(), good, "case {case}: {text}");
         }
     }
 

@@ -12,13 +12,13 @@ pub(super) const MOST_OF_ONE: usize = 8;
 
 /// They, the oldest first.
 #[derive(Default)]
-pub(super) struct Callers {
+pub(crate) struct Callers {
     there: VecDeque<(u32, AbortHandle)>,
 }
 
 impl Callers {
     /// Runs `talk` until it ends or has to make room.
-    pub(super) fn spawn(&mut self, uid: u32, talk: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&mut self, uid: u32, talk: impl Future<Output = ()> + Send + 'static) {
         self.there.retain(|(_, task)| !task.is_finished());
         if self.of(uid) >= MOST_OF_ONE {
             self.send_away(uid);

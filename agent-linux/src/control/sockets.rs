@@ -65,7 +65,7 @@ pub(super) struct Place {
 /// Why there can be no sockets.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    #[error("{}: {what}: {error}; correct its permissions, or choose another place with `directory` in [control]", path.display())]
+    #[error("{}: {what}: {error}; correct permissions there, or choose another place in the configuration", path.display())]
     Io { path: PathBuf, what: &'static str, error: io::Error },
     #[error("{}: others can put files there (mode {mode:04o}); `chmod go-w {}`", path.display(), path.display())]
     Exposed { path: PathBuf, mode: u32 },
@@ -87,10 +87,23 @@ impl Sockets {
     pub fn open(control: &Control) -> Result<Self, SocketError> {
         let group = control.group.as_deref().map(group).transpose()?;
         let place = Place::take(&control.directory)?;
-        let status = listen(&control.directory, Door::Status, group)?;
-        let control = listen(&control.directory, Door::Control, None)?;
+        let status = door(&control.directory, Door::Status, group)?;
+        let control = door(&control.directory, Door::Control, None)?;
         Ok(Self { status, control, place })
     }
+}
+
+/// Makes another socket for those who may look. Whatever has its name is taken away.
+///
+/// # Errors
+/// If there is no such group, or it cannot be made; then also why.
+pub(crate) fn listen_for_reading(path: &Path, control: &Control) -> Result<UnixListener, SocketError> {
+    let group = control.group.as_deref().map(group).transpose()?;
+    listen(path, Door::Status.mode(), group)
+}
+
+fn door(directory: &Path, door: Door, group: Option<Gid>) -> Result<UnixListener, SocketError> {
+    listen(&door.path(directory), door.mode(), group)
 }
 
 impl Place {
@@ -125,15 +138,14 @@ impl Drop for Place {
     }
 }
 
-fn listen(directory: &Path, door: Door, group: Option<Gid>) -> Result<UnixListener, SocketError> {
-    let path = door.path(directory);
+fn listen(path: &Path, mode: Mode, group: Option<Gid>) -> Result<UnixListener, SocketError> {
     let failed = |what| {
-        let path = path.clone();
+        let path = path.to_owned();
         move |error: rustix::io::Errno| SocketError::Io { path, what, error: error.into() }
     };
-    match fs::remove_file(&path) {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(SocketError::Io { path, what: "cannot be replaced", error });
+            return Err(SocketError::Io { path: path.to_owned(), what: "cannot be replaced", error });
         }
         Ok(()) | Err(_) => {}
     }
@@ -141,13 +153,13 @@ fn listen(directory: &Path, door: Door, group: Option<Gid>) -> Result<UnixListen
     let socket: OwnedFd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
         .map_err(failed("cannot be made"))?;
     // Before it has a name: nobody can open it in between. Linux gives the name what the socket has, less the umask.
-    rustix::fs::fchmod(&socket, door.mode()).map_err(failed("cannot be given its mode"))?;
-    let address = SocketAddrUnix::new(&path).map_err(failed("is no name for a socket"))?;
+    rustix::fs::fchmod(&socket, mode).map_err(failed("cannot be given its mode"))?;
+    let address = SocketAddrUnix::new(path).map_err(failed("is no name for a socket"))?;
     rustix::net::bind(&socket, &address).map_err(failed("cannot be made"))?;
     // What an unusual umask has taken away.
-    rustix::fs::chmod(&path, door.mode()).map_err(failed("cannot be given its mode"))?;
+    rustix::fs::chmod(path, mode).map_err(failed("cannot be given its mode"))?;
     if let Some(group) = group {
-        rustix::fs::chown(&path, None, Some(group)).map_err(failed("cannot be given to its group"))?;
+        rustix::fs::chown(path, None, Some(group)).map_err(failed("cannot be given to its group"))?;
     }
     rustix::net::listen(&socket, BACKLOG).map_err(failed("cannot be listened at"))?;
     Ok(UnixListener::from(socket))

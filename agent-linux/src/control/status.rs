@@ -26,6 +26,9 @@ pub struct Status {
     /// The last try to write the audit log has failed.
     #[serde(default)]
     pub audit_failing: bool,
+    /// What is wrong with the guard, as the log has it; none if it is as it shall be.
+    #[serde(default)]
+    pub guard_trouble: Option<String>,
     pub policies: Vec<PolicyFigures>,
     /// What the policies in use decide with, by their names.
     #[serde(default)]

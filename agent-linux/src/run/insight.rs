@@ -41,6 +41,7 @@ impl Driver {
             lease: self.lease_state(),
             audit_lost: health.lost,
             audit_failing: !health.is_writable,
+            guard_trouble: self.upkeep.trouble().map(str::to_owned),
             policies: self.figures.policies(),
             modules: self.court.modules(),
             books: Vec::new(),

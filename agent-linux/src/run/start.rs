@@ -19,6 +19,7 @@ use crate::broker::NewBroker;
 use crate::capture::opener::{Here, Opener};
 use crate::config::Config;
 use crate::control::{self, Sockets};
+use crate::metrics::{self, Listener};
 use crate::state::{GateIdentity, IdentityWatch, LiveRoster, RosterWatch, StateDir, Store, system_rng};
 
 use super::adopt::adopt;
@@ -55,6 +56,7 @@ pub(super) struct Ready {
     visits: Visits,
     signals: Signals,
     sockets: Sockets,
+    scrapers: Vec<Listener>,
     beside: Beside,
     sole: Sole,
     notify: Arc<Notify>,
@@ -71,8 +73,8 @@ struct Beside {
 
 /// Brings the gate up and runs it.
 pub(super) async fn start(path: &Path, broker: Option<NewBroker>) -> anyhow::Result<()> {
-    let Ready { driver, ears, ways, visits, signals, sockets, beside, notify, sole: _sole } =
-        make_ready(path, broker)?;
+    let ready = make_ready(path, broker)?;
+    let Ready { driver, ears, ways, visits, signals, sockets, scrapers, beside, notify, sole: _sole } = ready;
     let Ways { inputs, calls, received } = ways;
     announce(&driver, &ears);
     let (packets, ears) = ears.listen(Visitors { calls, visits, holders: driver.holders.clone() })?;
@@ -80,6 +82,7 @@ pub(super) async fn start(path: &Path, broker: Option<NewBroker>) -> anyhow::Res
     beside.reloader(&driver, ears, &inputs, &notify).start(orders)?;
     let desk = FrontDesk::new(inputs.clone(), reloads.clone());
     control::serve(sockets, &desk).context("cannot serve the control sockets")?;
+    metrics::serve(scrapers, &desk).context("cannot serve the metrics")?;
     tokio::spawn(signals.report(inputs, reloads));
     notify.ready();
     GateThread::new(driver, packets, received, notify).run().await
@@ -101,6 +104,7 @@ pub(super) fn make_ready(path: &Path, broker: Option<NewBroker>) -> anyhow::Resu
     let (ears, mouth) = Ears::open(&config, &identity.decoys(), opener)?;
     let plan = plan::of(&config, &identity.decoys(), ears.decoy_port()?, ears.means());
     let sockets = Sockets::open(&config.control)?;
+    let scrapers = Listener::open(&config.metrics, &config.control)?;
     // Connected before it is confined: afterwards it can connect to no abstract socket.
     let notify = Arc::new(Notify::from_environment());
     let (guard, flows) = apart::divide(&config, &dir, &plan, broker)?;
@@ -153,7 +157,7 @@ pub(super) fn make_ready(path: &Path, broker: Option<NewBroker>) -> anyhow::Resu
     driver.tell(clock::now(), &Happening::start_up());
     let vigil = vigil::start(roster_file, identity_file, inputs.clone())?;
     let beside = Beside { dir, identity, seated: seating.seated, watching, vigil };
-    Ok(Ready { driver, ears, ways, visits, signals, sockets, beside, notify, sole })
+    Ok(Ready { driver, ears, ways, visits, signals, sockets, scrapers, beside, notify, sole })
 }
 
 impl Beside {

@@ -55,6 +55,11 @@ impl Upkeep {
         Self { plan, told: None }
     }
 
+    /// What is wrong with the guard, while it is.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.told.as_deref()
+    }
+
     /// Restores a guard that somebody else has removed or altered, and the grants with it, or tells of it, as is wanted. Only its
     /// owner's order lets it go.
     pub(super) fn firewall(

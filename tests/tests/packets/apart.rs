@@ -1,7 +1,9 @@
 //! The agent as two processes: what each may, what becomes of the gate when one of them dies.
 
 use std::fs;
+use std::net::{Ipv6Addr, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +12,7 @@ use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, KNOCK, is_granted};
 use knockgate_tests::peers::Reached;
 use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::scrapes::Scrape;
 use knockgate_tests::{Family, Lab, programs, waiting};
 
 pub(crate) fn stories() -> Vec<Story> {
@@ -141,7 +144,7 @@ fn as_a_user(lab: &Lab) -> Result<()> {
     if !has_users()? {
         return Ok(());
     }
-    let mut gate = gate_of_nobody(lab)?;
+    let mut gate = gate_of_nobody(lab, "")?;
     let refused = gate.tell(&["run"])?.expect(1)?;
     ensure!(refused.err.contains("chown -R 65534"), "no remedy: {refused}");
     give_to_nobody(lab)?;
@@ -158,7 +161,11 @@ fn as_the_unit(lab: &Lab) -> Result<()> {
     if !has_users()? {
         return Ok(());
     }
-    let mut gate = gate_of_nobody(lab)?;
+    let metrics = lab.path("run/metrics");
+    let mut gate = gate_of_nobody(
+        lab,
+        &format!("[metrics]\nlisten = \"[::1]:{METRICS}\"\nsocket = \"{}\"", metrics.display()),
+    )?;
     give_to_nobody(lab)?;
     // As systemd makes them: nobody makes a folder in these places.
     for run in [lab.path("run"), "/run/knockgate".into()] {
@@ -194,18 +201,23 @@ fn as_the_unit(lab: &Lab) -> Result<()> {
     opens_for_carol(lab, &gate)?;
     gate.tell(&["reload"])?.expect(0)?;
     opens_for_carol(lab, &gate)?;
+    let scrape = Scrape::over(UnixStream::connect(metrics)?)?;
+    ensure!(scrape.value("knockgate_grants_opened_total")? >= 1.0, "{scrape:?}");
+    Scrape::over(lab.gate.inside(|| Ok(TcpStream::connect((Ipv6Addr::LOCALHOST, METRICS))?))?)?;
     gate.stop()?;
     gone(broker_of(worker).ok())
 }
 
+const METRICS: u16 = 9191;
 const NOBODY: u32 = 65534;
 
 /// A gate that is still root's, whose worker shall be nobody.
-fn gate_of_nobody(lab: &Lab) -> Result<Gate<'_>> {
+fn gate_of_nobody<'lab>(lab: &'lab Lab, more: &str) -> Result<Gate<'lab>> {
     let address = lab.gate.ip(Family::V4).to_string();
     let configuration = Configuration::for_packets(lab, &address)
         .with_services()
         .with(&format!("{APART}\nuser = \"nobody\""))
+        .with(more)
         .replacing("audit.jsonl", "logs/audit.jsonl")?;
     fs::create_dir(lab.path("logs"))?;
     fs::set_permissions(lab.path(""), fs::Permissions::from_mode(0o755))?;

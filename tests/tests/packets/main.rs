@@ -15,6 +15,7 @@ mod faults;
 mod lasting;
 mod links;
 mod meddlers;
+mod metrics;
 mod opening;
 mod reconfigure;
 mod replay;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         stories.extend(disk::stories());
         stories.extend(links::stories());
         stories.extend(meddlers::stories());
+        stories.extend(metrics::stories());
         stories.extend(restarts::stories());
         stories.extend(versions::stories());
         stories.extend(without_engine::stories());

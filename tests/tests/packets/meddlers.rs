@@ -87,6 +87,9 @@ fn reported(lab: &Lab) -> Result<()> {
 
     // It is as whoever has done that wanted it, and nobody is promised what is not so.
     must_be_reached(&scene, &lab.stranger)?;
+    let status = scene.gate.tell(&["status", "--json"])?.expect(0)?.json()?;
+    let trouble = status["guard_trouble"].as_str();
+    ensure!(trouble.is_some_and(|trouble| trouble.contains("its table is gone")), "{status}");
     scene.alice.knock("web")?.expect(REFUSED)?;
     ensure!(changes(&scene, "reported")? == 3, "the same is told again and again");
     scene.gate.stop()?;

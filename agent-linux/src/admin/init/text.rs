@@ -158,6 +158,11 @@ const SERVER_CAPTURE: &str = r#"
 [control]
 # directory = "/run/knockgate"
 # group = "adm"    # whose members may look; default: root alone
+
+# Where Prometheus can ask for figures, on this host alone.
+[metrics]
+# listen = "127.0.0.1:9191"    # default: nowhere
+# socket = "/run/knockgate/metrics"    # default: nowhere. For those who may look by [control]
 "#;
 
 /// Two processes, if this host has a user for the one.

@@ -112,6 +112,11 @@ impl Reloader {
                 "{file}: [control] cannot change while the agent runs; restart it, or set the table back"
             ));
         }
+        if config.metrics != self.config.metrics {
+            return Err(anyhow!(
+                "{file}: [metrics] cannot change while the agent runs; restart it, or set the table back"
+            ));
+        }
         if config.separation != self.config.separation {
             return Err(anyhow!(
                 "{file}: [process] cannot change while the agent runs; restart it, or set the table back"
