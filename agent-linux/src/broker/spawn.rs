@@ -21,8 +21,8 @@ const OURSELVES: &str = "/proc/self/exe";
 /// The subcommands that are in no help text.
 const BROKER: &str = "broker";
 const WORKER: &str = "worker";
-/// What of the environment is the broker's business: where `nft` is, and what to log.
-const ENVIRONMENT: [&str; 2] = ["PATH", "RUST_LOG"];
+/// What of the environment is the broker's business: where `nft` is, what to log, and whether standard error leads to the journal.
+const ENVIRONMENT: [&str; 3] = ["PATH", "RUST_LOG", "JOURNAL_STREAM"];
 
 /// There is no broker.
 #[derive(Debug, thiserror::Error)]

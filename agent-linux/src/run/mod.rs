@@ -26,7 +26,7 @@
 //! | [`upkeep`], [`doors`] | what is looked after every second; what is open, compared with what should be |
 //! | [`descriptors`], [`sole`] | that it may open enough, and that there is no other agent |
 //! | [`reload`] | another configuration for the running agent |
-//! | [`notify`] | what the service manager is told |
+//! | [`notify`], [`journal`] | what the service manager is told, and its log |
 
 mod adopt;
 #[cfg(test)]
@@ -52,6 +52,7 @@ mod hearing;
 mod holders;
 mod input;
 mod insight;
+mod journal;
 mod keeper;
 mod lease;
 mod ledger;
@@ -83,9 +84,12 @@ use std::path::Path;
 
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::broker::NewBroker;
 
+use journal::Journal;
 pub(crate) use listings::CONSOLE;
 pub use plan::{bare_plan, check_forwarding};
 #[cfg(feature = "engine")]
@@ -98,7 +102,7 @@ pub use reload::would_change;
 /// # Errors
 /// Whatever keeps the gate from going up, or something that it cannot do without has broken. The guard stays.
 pub fn run(config: &Path) -> anyhow::Result<()> {
-    log_to_stderr();
+    begin_to_log();
     descriptors::ensure()?;
     apart::shed_rights(config)?;
     serve(config, None)
@@ -109,7 +113,7 @@ pub fn run(config: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`], and if there is no broker.
 pub fn worker(config: &Path) -> anyhow::Result<()> {
-    log_to_stderr();
+    begin_to_log();
     take_the_programs_name();
     let broker = NewBroker::inherited().context("only `knockgated run` starts a worker")?;
     serve(config, Some(broker))
@@ -131,7 +135,7 @@ fn serve(config: &Path, broker: Option<NewBroker>) -> anyhow::Result<()> {
 /// # Errors
 /// No agent is at the other end, or it does not keep to the words.
 pub fn broker() -> anyhow::Result<()> {
-    log_to_stderr();
+    begin_to_log();
     take_the_programs_name();
     crate::broker::main()
 }
@@ -143,10 +147,14 @@ fn take_the_programs_name() {
 }
 
 /// What happens, for the journal or a terminal. `RUST_LOG=debug` also tells every refusal, `trace` every probe.
-fn log_to_stderr() {
+fn begin_to_log() {
     let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
     // The policy engine's compiler explains every instruction; who wants that names it.
     let filter = EnvFilter::new(format!("cranelift=warn,wasmtime=warn,{wanted}"));
+    if let Some(journal) = Journal::behind_stderr() {
+        tracing_subscriber::registry().with(filter).with(journal).init();
+        return;
+    }
     let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -51,6 +51,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("[sequence]\nmode = \"open\"", "mode = \"open\"", "mode"),
     ("[sequence]\ndecoys = \"never\"", "never", "decoys"),
     ("[lockout]\nscope = \"client\"", "scope", "scope"),
+    ("[metrics]\nlisten = \"0.0.0.0:9191\"", "0.0.0.0", "127.0.0.1"),
+    ("[metrics]\nsocket = \"metrics\"", "socket = \"metrics\"", "begins with /"),
     // Services.
     ("[service.db]\nid = 1\nprotocol = \"tcp\"\nports = [5432]", "id = 1", "id"),
     ("[service.db]\nid = 0\nprotocol = \"tcp\"\nports = [5432]", "id = 0", "id"),

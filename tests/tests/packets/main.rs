@@ -12,6 +12,7 @@ mod dashboard;
 mod descriptors;
 mod disk;
 mod faults;
+mod journal;
 mod lasting;
 mod links;
 mod meddlers;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         stories.extend(dashboard::stories());
         stories.extend(clocks::stories());
         stories.extend(faults::stories());
+        stories.extend(journal::stories());
         stories.extend(lasting::stories());
         stories.extend(reconfigure::stories());
         stories.extend(roster::stories());
