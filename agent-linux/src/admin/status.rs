@@ -38,6 +38,7 @@ fn text(status: &Status) -> String {
         ("lease", vec![lease(&status.lease)]),
         ("audit log", vec![audit(status)]),
         ("guard", vec![status.guard_trouble.clone().unwrap_or_else(|| "as it shall be".to_owned())]),
+        ("engine", vec![engine(&status.engine)]),
         ("policies", status.modules.iter().map(|module| policy(module, &status.policies)).collect()),
         ("books", none_if_empty(status.books.iter().map(book).collect())),
     ];
@@ -98,6 +99,13 @@ fn audit(status: &Status) -> String {
         (true, lost) => format!("cannot be written, {lost} records are missing so far; the log says why"),
         (false, 0) => "nothing was lost".to_owned(),
         (false, lost) => format!("{lost} records could not be written; the log says why"),
+    }
+}
+
+fn engine(word: &str) -> String {
+    match word {
+        "none" => "none; this agent was built without".to_owned(),
+        word => word.to_owned(),
     }
 }
 

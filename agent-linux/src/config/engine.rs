@@ -1,10 +1,23 @@
 //! What only an agent with the policy engine can do, and so no other one may be configured to.
 
+use knockgate_policy_host::Execution;
+
 use super::document::{At, Section};
 use super::{BUILT_IN, ModuleSource, Policy};
 
 /// Whether this agent was built with the feature `engine`.
 const HERE: bool = cfg!(feature = "engine");
+
+impl Policy {
+    /// What runs modules here.
+    pub(crate) fn engine_in_use(&self) -> &'static str {
+        match self.engine {
+            _ if !HERE => "none",
+            Execution::Interpreted => "interpreter",
+            Execution::Compiled => "compiler",
+        }
+    }
+}
 
 /// Notes what this agent would have to leave undone.
 pub(super) fn refuse_what_needs_it(root: &Section<'_>, policy: Option<&Policy>) {

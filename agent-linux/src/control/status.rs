@@ -30,6 +30,9 @@ pub struct Status {
     #[serde(default)]
     pub guard_trouble: Option<String>,
     pub policies: Vec<PolicyFigures>,
+    /// What runs their modules: `interpreter` or `compiler`; `none` in an agent that was built without.
+    #[serde(default)]
+    pub engine: String,
     /// What the policies in use decide with, by their names.
     #[serde(default)]
     pub modules: Vec<ModuleInForce>,

@@ -95,6 +95,10 @@ fn draw_head(model: &Model, now: Instant, frame: &mut Frame<'_>, area: Rect) {
             let why = Paragraph::new(format!(" {}", plain(why))).wrap(Wrap { trim: false });
             frame.render_widget(why.style(Color::Red), both);
         }
+        (None, Some(Answers { status, .. })) if status.guard_trouble.is_some() => {
+            let why = " somebody else has changed the guard, or it cannot be looked at; the log says why";
+            frame.render_widget(Line::from(why).red(), second);
+        }
         (None, Some(Answers { status, .. })) if status.audit_failing => {
             frame.render_widget(
                 Line::from(" the audit log cannot be written; the log says why").red(),

@@ -43,6 +43,7 @@ impl Driver {
             audit_failing: !health.is_writable,
             guard_trouble: self.upkeep.trouble().map(str::to_owned),
             policies: self.figures.policies(),
+            engine: self.config.policy.engine_in_use().to_owned(),
             modules: self.court.modules(),
             books: Vec::new(),
         }

@@ -39,6 +39,7 @@ fn grants(lab: &Lab) -> Result<()> {
     let status = told(&scene, &["status"])?;
     ensure!(status["counts"]["grants"] == 1 && status["knocks"]["opened"] == 1, "{status}");
     ensure!(status["policies"][0]["policy"] == "default" && status["lease"]["wanted"] == true, "{status}");
+    ensure!(status["engine"] == "interpreter" && status["guard_trouble"].is_null(), "{status}");
     let clients = told(&scene, &["clients"])?;
     ensure!(clients["clients"][0]["last"]["outcome"] == "opened", "{clients}");
     for command in ["status", "grants", "lockouts", "clients"] {

@@ -151,6 +151,13 @@ const SERVER_CAPTURE: &str = r#"
 [capture]
 # via = "auto"    # packet sockets, or NFLOG without CAP_NET_RAW; or say which: "packet-sockets", "nflog"
 
+# How the audit log is kept.
+[audit]
+# rotate-mib = 16
+# rotate-age = "30d"    # put away at this age as well; default: never
+# keep = 15    # files that were put away
+# on-failure = "count"    # or "refuse": while it cannot be written, nothing is opened
+
 [guard]
 # on-change = "restore"    # or "report": when somebody else changes Knockgate's table
 

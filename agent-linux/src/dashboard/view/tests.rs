@@ -110,6 +110,13 @@ fn audit_records_that_were_lost_are_not_overlooked() {
 }
 
 #[test]
+fn a_guard_that_somebody_has_changed_is_not_overlooked() {
+    let mut answers = answers();
+    answers.status.guard_trouble = Some("told".to_owned());
+    shows(&drawn(&of(answers), Instant::now(), 80, 24), &["somebody else has changed the guard"]);
+}
+
+#[test]
 fn the_latest_second_of_noise_is_at_the_right_and_a_gap_is_marked() {
     let mut model = of(answers());
     model.take(Err("gone".to_owned()), Instant::now());
