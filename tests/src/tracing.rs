@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::programs::{Log, Running};
 
@@ -43,9 +43,20 @@ pub struct Tracer {
 
 impl Tracer {
     pub fn attach(pid: u32, interference: Interference<'_>) -> Result<Self> {
-        let log = Log::default();
         let mut command = Command::new("strace");
         command.args(["--follow-forks", "--attach", &pid.to_string()]);
+        Self::start(command, interference)
+    }
+
+    /// Takes hold of the one thread that has this name, and of nothing that it starts.
+    pub fn attach_to_thread(pid: u32, name: &str, interference: Interference<'_>) -> Result<Self> {
+        let mut command = Command::new("strace");
+        command.args(["--attach", &thread(pid, name)?]);
+        Self::start(command, interference)
+    }
+
+    fn start(mut command: Command, interference: Interference<'_>) -> Result<Self> {
+        let log = Log::default();
         match interference {
             Interference::Nothing => {}
             Interference::Kill { call, nth } => {
@@ -83,6 +94,19 @@ impl Drop for Tracer {
             let _ = self.running.interrupt();
         }
     }
+}
+
+/// The number of a thread, as text.
+fn thread(pid: u32, name: &str) -> Result<String> {
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?;
+        // A thread that has ended meanwhile has no name.
+        let comm = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        if comm.trim_end() == name {
+            return Ok(task.file_name().to_string_lossy().into_owned());
+        }
+    }
+    bail!("process {pid} has no thread \"{name}\"")
 }
 
 /// `[pid 123] recvmsg(3, ...` or `recvmsg(3, ...`; a call that went on behind another one is `<... recvmsg resumed>`.

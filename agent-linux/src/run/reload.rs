@@ -142,7 +142,7 @@ impl Reloader {
         // The gate's thread has everything by now, so there is no way back.
         if let Err(error) = self.ears.take(taken) {
             tracing::error!("the new configuration is in force, but not all of it is heard: {error:#}");
-            news.push(format!("but not all of it is heard: {error:#}; restart the agent"));
+            news.push(format!("but not all of it is heard: {error:#}; reload again, and restart the agent if that does not help"));
         }
         loaded.iter().filter_map(title).for_each(|policy| news.push(policy));
         loaded.into_iter().for_each(|record| self.audit.write(record));

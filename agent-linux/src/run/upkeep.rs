@@ -142,8 +142,9 @@ impl Upkeep {
         }
     }
 
-    /// Tells it once, and returns whether it was new.
-    fn tell(&mut self, what: String) -> bool {
+    /// Tells it once, and returns whether it was new. Until all is found as it shall be, it is looked at every second, whoever has
+    /// changed it.
+    pub(super) fn tell(&mut self, what: String) -> bool {
         if self.told.as_ref() == Some(&what) {
             return false;
         }
@@ -159,8 +160,11 @@ impl Upkeep {
         gate: &LinuxGate,
         config: &Config,
     ) -> Result<(), FirewallError> {
-        firewall.reinstall(&self.plan)?;
-        Meddling::find(now, gate, config, firewall.grants()?).undo(firewall)
+        let rules = firewall.reinstall(&self.plan);
+        // Rules that could not be put back may still be there. What is open is put right either way.
+        let found = firewall.grants();
+        let doors = found.and_then(|found| Meddling::find(now, gate, config, found).undo(firewall));
+        rules.and(doors)
     }
 }
 

@@ -12,6 +12,7 @@ mod dashboard;
 mod descriptors;
 mod disk;
 mod faults;
+mod hindered;
 mod journal;
 mod lasting;
 mod links;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         stories.extend(dashboard::stories());
         stories.extend(clocks::stories());
         stories.extend(faults::stories());
+        stories.extend(hindered::stories());
         stories.extend(journal::stories());
         stories.extend(lasting::stories());
         stories.extend(reconfigure::stories());

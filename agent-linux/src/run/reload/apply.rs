@@ -129,7 +129,7 @@ impl Driver {
         }
         let Err(error) = changed else { return Ok(()) };
         if let Err(error) = self.upkeep.restore(clock::now(), &mut self.firewall, &self.gate, &self.config) {
-            tracing::error!("the guard could not be restored, trying again in a second: {error}");
+            self.upkeep.tell(format!("the guard could not be restored, trying again in a second: {error}"));
         }
         Err(error)
     }
