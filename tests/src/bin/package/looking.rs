@@ -1,7 +1,8 @@
 //! What an administrator sees, and what he does when something is wrong.
 
 use anyhow::{Context, Result, ensure};
-use knockgate_tests::waiting;
+use knockgate_tests::peers::{Reached, reach};
+use knockgate_tests::{Family, waiting};
 
 use crate::walk::{NOTICE, Walk};
 
@@ -34,6 +35,35 @@ pub(crate) fn top(walk: &mut Walk<'_>) -> Result<()> {
     walk.server.type_in("tmux send-keys q")?;
     let has_ended = || walk.server.try_line("tmux has-session").is_ok_and(|said| said.code != Some(0));
     waiting::until_true("`q` ends it", NOTICE, has_ended)
+}
+
+pub(crate) fn journal(walk: &mut Walk<'_>) -> Result<()> {
+    const LINES: &str = "journalctl --no-pager --unit knockgated --output json KNOCKGATE_CLIENT=telephone";
+    const FIELDS: [&str; 2] = ["\"KNOCKGATE_SERVICE\":\"ssh\"", "\"PRIORITY\":\"6\""];
+    let has_line = || {
+        let said = walk.server.type_in(LINES).ok()?;
+        said.lines().any(|line| FIELDS.iter().all(|field| line.contains(field))).then_some(())
+    };
+    waiting::until("the line with its fields", NOTICE, has_line)
+}
+
+pub(crate) fn metrics(walk: &mut Walk<'_>) -> Result<()> {
+    const FILE: &str = "etc/knockgate/agent.toml";
+    const PORT: u16 = 9191;
+    let ask = format!(
+        "exec 3<>/dev/tcp/127.0.0.1/{PORT} && printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3 && timeout 5 cat <&3"
+    );
+    let with_metrics =
+        [&walk.server.read(FILE)?, format!("\n[metrics]\nlisten = \"127.0.0.1:{PORT}\"\n").as_bytes()];
+    walk.server.write(FILE, &with_metrics.concat())?;
+    walk.server.type_in("systemctl restart knockgated")?;
+    let told = walk.server.type_in(&format!("bash -c \"{ask}\""))?;
+    for begin in ["HTTP/1.1 200 ", "knockgate_guard_whole 1", "knockgate_grants{service=\"ssh\"} "] {
+        ensure!(told.lines().any(|line| line.starts_with(begin)), "no {begin:?}: {told}");
+    }
+    let reached = reach(&walk.lab.stranger, walk.lab.gate.at(Family::V4, PORT))?;
+    ensure!(reached == Reached::Refused, "a stranger should meet a reset, and there was {reached:?}");
+    Ok(())
 }
 
 pub(crate) fn report(walk: &mut Walk<'_>) -> Result<()> {
@@ -71,11 +101,11 @@ pub(crate) fn mistake(walk: &mut Walk<'_>) -> Result<()> {
     ensure!(walk.server.read(FILE)? != before, "the configuration has no line `ports = ` to change");
     let said = walk.server.try_line("systemctl reload knockgated")?;
     ensure!(said.code != Some(0), "a configuration with a mistake was reloaded: {said}");
-    let log = walk.server.type_in("journalctl --no-pager --unit knockgated --lines 20")?;
-    ensure!(
-        log.contains("agent.toml:") && log.contains("70000"),
-        "the log does not name line and value: {log}"
-    );
+    let is_named = || {
+        let log = walk.server.type_in("journalctl --no-pager --unit knockgated --priority warning").ok()?;
+        (log.contains("agent.toml:") && log.contains("70000")).then_some(())
+    };
+    waiting::until("a warning that names line and value", NOTICE, is_named)?;
     walk.server.unit_must_be("knockgated", "ActiveState", "active")?;
     walk.client_gets_in()?;
     walk.server.write(FILE, &before)?;

@@ -24,7 +24,7 @@ use walk::Walk;
 
 type Step = fn(&mut Walk<'_>) -> Result<()>;
 
-const STEPS: [(&str, Step); 17] = [
+const STEPS: [(&str, Step); 19] = [
     ("an installation guards nothing, starts nothing, and says what is next", first_day::install),
     (
         "configuration, keys and a client are made by what the quick start says, and nothing is shut yet",
@@ -35,6 +35,8 @@ const STEPS: [(&str, Step); 17] = [
     ("a second client is enrolled by the QR code on the screen", first_day::scan),
     ("`status`, `grants`, `clients` and `why` tell what has happened", looking::commands),
     ("`top` shows the same on a terminal", looking::top),
+    ("the journal finds what was opened for a client", looking::journal),
+    ("Prometheus is answered on the server itself, and nobody else is", looking::metrics),
     ("`report` makes a page that needs nothing from elsewhere", looking::report),
     (
         "a client whose enrolment has ended is refused, `why` knows it, and what it says to do helps",
