@@ -32,14 +32,14 @@ pub enum ListenerError {
 }
 
 impl Listener {
-    /// Opens what the configuration names. A Unix socket is for root and for the group that may look.
-    ///
-    /// # Errors
-    /// If that cannot be done, or somebody else listens there.
-    pub fn open(metrics: &Metrics, control: &Control) -> Result<Vec<Self>, ListenerError> {
+    /// Opens what the configuration names. A Unix socket is for root and for the group that may look. What cannot be opened is told of
+    /// and left out: whoever wants to come in does not need figures.
+    #[must_use]
+    pub fn open(metrics: &Metrics, control: &Control) -> Vec<Self> {
         let port = metrics.listen.map(Self::at_port);
         let socket = metrics.socket.as_deref().map(|path| Self::at_path(path, control));
-        port.into_iter().chain(socket).collect()
+        let told = |error: &ListenerError| tracing::error!("no figures there: {error}");
+        port.into_iter().chain(socket).filter_map(|opened| opened.inspect_err(told).ok()).collect()
     }
 
     fn at_port(address: SocketAddr) -> Result<Self, ListenerError> {
@@ -78,35 +78,38 @@ mod tests {
 
     use super::*;
 
-    fn open(metrics: &Metrics) -> Result<Vec<Listener>, ListenerError> {
-        Listener::open(metrics, &Control { directory: "/nowhere".into(), group: None })
+    fn at(path: &Path) -> Result<Listener, ListenerError> {
+        Listener::at_path(path, &control())
     }
 
-    fn at(path: &Path) -> Metrics {
-        Metrics { socket: Some(path.to_owned()), ..Metrics::default() }
+    fn control() -> Control {
+        Control { directory: "/nowhere".into(), group: None }
     }
 
     #[test]
     fn what_a_killed_agent_has_left_is_replaced_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics");
-        let first = open(&at(&path)).unwrap();
+        let first = at(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o660);
-        assert!(matches!(open(&at(&path)), Err(ListenerError::Taken(_))));
+        assert!(matches!(at(&path), Err(ListenerError::Taken(_))));
         drop(first);
-        open(&at(&path)).unwrap();
+        at(&path).unwrap();
 
         let file = folder.path().join("precious");
         fs::write(&file, "kept").unwrap();
-        assert!(matches!(open(&at(&file)), Err(ListenerError::NoSocket(_))));
+        assert!(matches!(at(&file), Err(ListenerError::NoSocket(_))));
         assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
     }
 
     #[test]
-    fn a_port_that_is_taken_is_named_with_the_remedy() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let metrics = Metrics { listen: Some(taken.local_addr().unwrap()), ..Metrics::default() };
-        let refused = open(&metrics).map(drop).unwrap_err();
+    fn a_port_that_is_taken_is_named_with_the_remedy_and_costs_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = holder.local_addr().unwrap();
+        let refused = Listener::at_port(taken).map(drop).unwrap_err();
         assert!(refused.to_string().contains("choose another port"), "{refused}");
+        let metrics = Metrics { listen: Some(taken), socket: Some(folder.path().join("metrics")) };
+        assert!(matches!(Listener::open(&metrics, &control()).as_slice(), [Listener::Unix(_)]));
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn make_ready(path: &Path, broker: Option<NewBroker>) -> anyhow::Resu
     let (ears, mouth) = Ears::open(&config, &identity.decoys(), opener)?;
     let plan = plan::of(&config, &identity.decoys(), ears.decoy_port()?, ears.means());
     let sockets = Sockets::open(&config.control)?;
-    let scrapers = Listener::open(&config.metrics, &config.control)?;
+    let scrapers = Listener::open(&config.metrics, &config.control);
     // Connected before it is confined: afterwards it can connect to no abstract socket.
     let notify = Arc::new(Notify::from_environment());
     let (guard, flows) = apart::divide(&config, &dir, &plan, broker)?;

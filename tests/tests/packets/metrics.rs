@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub(crate) fn stories() -> Vec<Story> {
             "scrapers who ask for nonsense, too much or nothing keep no knock and no scrape waiting",
             abuse,
         ),
+        story("a port of the metrics that another program has costs the figures and not the gate", taken),
     ]
 }
 
@@ -90,6 +91,22 @@ fn from_a_real_address(gate: &Host, own: IpAddr) -> Result<()> {
     })?;
     ensure!(answer.0.is_empty(), "a stranger was answered: {answer:?}");
     Ok(())
+}
+
+fn taken(lab: &Lab) -> Result<()> {
+    let holder = lab.gate.inside(|| Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, PORT))?))?;
+    let mut scene =
+        Scene::by_packet(lab, Family::V4, &format!("[metrics]\nlisten = \"127.0.0.1:{PORT}\"\n"))?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+    let log = scene.gate.log();
+    ensure!(
+        log.contains("metrics.listen: cannot listen at 127.0.0.1:9191")
+            && log.contains("choose another port"),
+        "{log}"
+    );
+    drop(holder);
+    scene.must_be_healthy()
 }
 
 fn abuse(lab: &Lab) -> Result<()> {
