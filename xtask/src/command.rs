@@ -26,8 +26,8 @@ usage: cargo xtask COMMAND
   gateway run       a gateway in QEMU, somebody in front of it and a machine behind it; says how to reach whom
   gateway size      bytes of firmware and memory, instructions of a frame; fails if they are over the budget
   gateway flash     write a site to a board: --board qemu-riscv32|stm32h743 FILE.kgi [--public-key KEY]
-  bench       Knockgate beside the floor, and beside knockd and fwknop if installed: time, noise, faults, memory, clients; about an
-              hour, best on a quiet machine; [--reps N] [--flood-seconds N] [--only PART] [--profile release|dev]
+  bench       Knockgate beside the floor, and beside knockd and fwknop if installed: time, noise, faults, memory, clients; about
+              forty minutes once built, best on a quiet machine; [--reps N] [--flood-seconds N] [--only PART] [--profile release|dev]
   bench --short   a minute of it, which fails only on ratios; part of `test`
   bench --render  page and plots once more, from docs/benchmarks/results.json
   bench profile   the functions in which the gate's thread spends a knock, if `perf` is installed; [--reps N]

@@ -10,7 +10,6 @@ use humantime::format_duration;
 use knockgate_core::Name;
 use knockgate_core::book::Order;
 use knockgate_core::message::Mode;
-use knockgate_policy_host::Execution;
 
 use super::{
     AuditLog, Capture, Config, Control, DecoyAudience, Gate, Guard, Lockout, LockoutScope, Metrics,
@@ -179,7 +178,9 @@ impl Changes {
 
     fn policy(&mut self, old: &Policy, new: &Policy) {
         let Policy { engine, chain, services, clients, shadow, time_zone, keys, modules } = old;
-        self.note("policies are run by", engine, &new.engine, |engine| engine_word(*engine).to_owned());
+        self.note("policies are run by", engine, &new.engine, |engine| {
+            format!("the {}", super::engine::word(*engine))
+        });
         self.note("the policy chain", chain, &new.chain, |chain| names(chain));
         self.note("policy chains of services", services, &new.services, |chains| chains_of(chains.iter()));
         self.note("policy chains of clients", clients, &new.clients, |chains| chains_of(chains.iter()));
@@ -264,13 +265,6 @@ fn failure_words(on_failure: OnFailure) -> &'static str {
     match on_failure {
         OnFailure::Count => "open all the same",
         OnFailure::Refuse => "open nothing",
-    }
-}
-
-fn engine_word(engine: Execution) -> &'static str {
-    match engine {
-        Execution::Interpreted => "the interpreter",
-        Execution::Compiled => "the compiler",
     }
 }
 

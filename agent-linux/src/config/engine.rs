@@ -1,4 +1,4 @@
-//! What only an agent with the policy engine can do, and so no other one may be configured to.
+//! The policy engine: its words, and what only an agent that has it can be configured to.
 
 use knockgate_policy_host::Execution;
 
@@ -8,14 +8,23 @@ use super::{BUILT_IN, ModuleSource, Policy};
 /// Whether this agent was built with the feature `engine`.
 const HERE: bool = cfg!(feature = "engine");
 
+/// What the configuration can choose, and a status tells.
+pub(super) const WORDS: [(&str, Execution); 2] = [
+    (word(Execution::Interpreted), Execution::Interpreted),
+    (word(Execution::Compiled), Execution::Compiled),
+];
+
+pub(super) const fn word(engine: Execution) -> &'static str {
+    match engine {
+        Execution::Interpreted => "interpreter",
+        Execution::Compiled => "compiler",
+    }
+}
+
 impl Policy {
     /// What runs modules here.
     pub(crate) fn engine_in_use(&self) -> &'static str {
-        match self.engine {
-            _ if !HERE => "none",
-            Execution::Interpreted => "interpreter",
-            Execution::Compiled => "compiler",
-        }
+        if HERE { word(self.engine) } else { "none" }
     }
 }
 

@@ -13,17 +13,14 @@ use knockgate_policy_host::signature::PublicKey;
 use super::document::{At, Section, TextList};
 use super::module::{Tables, module};
 use super::read::{accept, or_default};
-use super::{BUILT_IN, Policy, PolicyModule, value};
+use super::{BUILT_IN, Policy, PolicyModule, engine, value};
 
 /// Policies in use at the same time: each has a thread, and a place among the decisions that the engine can make at once.
 const MAX_IN_USE: usize = 16;
 
-const ENGINES: [(&str, Execution); 2] =
-    [("interpreter", Execution::Interpreted), ("compiler", Execution::Compiled)];
-
 pub(super) fn policy(root: &Section<'_>, tables: &Tables<'_>) -> Option<Policy> {
     let section = root.section("policy");
-    let engine = section.choice("engine", &ENGINES);
+    let engine = section.choice("engine", &engine::WORDS);
     let engine = or_default(&section, "engine", engine, Execution::Interpreted);
     let defined: Vec<_> = root.named_sections("policy-module");
     let names = Names(defined.iter().map(|(name, _)| name.value).collect());

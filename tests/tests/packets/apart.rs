@@ -11,7 +11,7 @@ use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, KNOCK, is_granted};
 use knockgate_tests::peers::Reached;
-use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::scenes::{APART, SSH, Scene, WEB};
 use knockgate_tests::scrapes::Scrape;
 use knockgate_tests::{Family, Lab, programs, waiting};
 
@@ -34,7 +34,6 @@ pub(crate) fn stories() -> Vec<Story> {
     ]
 }
 
-const APART: &str = "[process]\nseparate = true\nsandbox = \"require\"\nforbidden = \"kill\"";
 /// A second of the agent's own, and a busy machine.
 const NOTICED_WITHIN: Duration = Duration::from_secs(5);
 /// CAP_NET_ADMIN is number 12.

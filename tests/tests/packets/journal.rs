@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use knockgate_tests::harness::{Story, story};
-use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::scenes::{APART, SSH, Scene, WEB};
 use knockgate_tests::{Family, Lab, waiting};
 
 pub(crate) fn stories() -> Vec<Story> {
@@ -22,7 +22,6 @@ const SOCKET: &str = "/run/systemd/journal/socket";
 /// As systemd starts a service: device and inode of its standard error.
 const UNIT: [&str; 4] =
     ["sh", "-c", "JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec \"$@\"", "knockgated.service"];
-const APART: &str = "[process]\nseparate = true\nsandbox = \"require\"\nforbidden = \"kill\"";
 const WITHIN: Duration = Duration::from_secs(10);
 
 type Entry = BTreeMap<String, String>;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::peers::{Reached, reach};
-use knockgate_tests::scenes::{SSH, Scene};
+use knockgate_tests::scenes::{APART, SSH, Scene};
 use knockgate_tests::scrapes::{Scrape, connect};
 use knockgate_tests::{Family, Host, Lab, packets, waiting};
 
@@ -27,7 +27,6 @@ pub(crate) fn stories() -> Vec<Story> {
 const PORT: u16 = 9191;
 /// The page is a second old at most, and the machine busy.
 const WITHIN: Duration = Duration::from_secs(10);
-const APART: &str = "[process]\nseparate = true\nsandbox = \"require\"\nforbidden = \"kill\"";
 /// More than the agent talks to at the same time, and fewer than wait to be accepted.
 const CROWD: usize = 60;
 
