@@ -25,10 +25,13 @@ use super::sys::{self, Batch, EtherType, KEPT};
 use super::trouble::Trouble;
 use super::watch::{Counts, Seen, Taken, Wanted};
 
-/// Room in each socket, which the kernel doubles because it counts its own bookkeeping: about a dozen thousand packets. On a host
-/// with few processors a flood keeps a thread like ours waiting for tens of milliseconds at times; whatever gathers meanwhile is
-/// read faster than it came, so a client's packet among it still is in time.
-const QUEUE_BYTES: usize = 8 * 1024 * 1024;
+/// Most room that each socket asks for, in bytes. The kernel doubles it because it counts its own bookkeeping, and then it holds about
+/// 25 000 packets of a knock's size, 80 ms of the most that was sent in the benchmark. On a host with few processors such a flood
+/// keeps a thread like ours waiting for 45 ms at times; whatever gathers meanwhile is read faster than it came, so a client's packet
+/// among it still is in time.
+const MAX_QUEUE: u64 = 16 * 1024 * 1024;
+/// One part of so many of the host's memory is most for a socket: both, doubled, take a thirty-second of a small router's.
+const QUEUE_SHARE: u64 = 128;
 
 /// Why packet sockets cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -211,10 +214,17 @@ impl Ear {
 /// One that hears nothing yet.
 pub(super) fn socket() -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::PACKET, Type::DGRAM, None)?;
+    let bytes = queue(sys::memory());
     // Beyond the system's limit where we may; what is refused there is asked for plainly.
-    sockopt::set_socket_recv_buffer_size_force(&socket, QUEUE_BYTES)
-        .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, QUEUE_BYTES))?;
+    sockopt::set_socket_recv_buffer_size_force(&socket, bytes)
+        .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, bytes))?;
     Ok(socket.into())
+}
+
+/// Bytes of a socket's queue on a host with so many bytes of memory.
+fn queue(memory: Option<u64>) -> usize {
+    let share = memory.map_or(MAX_QUEUE, |memory| memory / QUEUE_SHARE);
+    usize::try_from(share.min(MAX_QUEUE)).unwrap_or(usize::MAX)
 }
 
 fn blame(error: io::Error) -> PacketSocketError {
@@ -229,4 +239,28 @@ fn is_passing(error: &io::Error) -> bool {
     use Errno as E;
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(E::AGAIN | E::INTR | E::NETDOWN | E::NOBUFS | E::NOMEM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn a_flood_takes_little_of_a_small_routers_memory() {
+        let both_doubled = 4 * queue(Some(64 * MIB)) as u64;
+        assert_eq!(both_doubled, 2 * MIB);
+    }
+
+    #[test]
+    fn a_server_has_the_whole_queue() {
+        assert_eq!(queue(Some(4096 * MIB)) as u64, MAX_QUEUE);
+        assert_eq!(queue(None) as u64, MAX_QUEUE);
+    }
+
+    #[test]
+    fn this_host_says_how_much_memory_it_has() {
+        assert!(sys::memory().is_some_and(|memory| memory > 64 * MIB));
+    }
 }

@@ -1,4 +1,5 @@
-//! Packet sockets, as far as no safe interface knows them: their address, reading many packets at once, and what was lost.
+//! Packet sockets, as far as no safe interface knows them: their address, reading many packets at once, what was lost, and how much
+//! memory the host has for them.
 //!
 //! The crate's only unsafe code. Every structure that the kernel reads or fills is a plain value of the C library's own
 //! type or a buffer of ours that outlives the call, and its length is given beside it. `packet(7)`, `recvmmsg(2)`.
@@ -119,6 +120,17 @@ pub(crate) fn ask_strictly(netlink: impl AsFd) -> io::Result<()> {
         )
     };
     checked(set).map(drop)
+}
+
+/// Memory of the host, in bytes, if it says. `sysconf(3)`.
+pub(crate) fn memory() -> Option<u64> {
+    system(libc::_SC_PHYS_PAGES)?.checked_mul(system(libc::_SC_PAGESIZE)?)
+}
+
+fn system(asked: libc::c_int) -> Option<u64> {
+    // SAFETY: a question about one number, which touches nothing of ours.
+    let answer = unsafe { libc::sysconf(asked) };
+    u64::try_from(answer).ok()
 }
 
 fn link_address() -> libc::sockaddr_ll {
