@@ -45,7 +45,7 @@ fn build_there(folder: &Path, build: Build, time: u64) -> Result<()> {
     let mut cargo = tool::cargo();
     cargo.current_dir(folder).env_remove("CARGO_TARGET_DIR").env("SOURCE_DATE_EPOCH", time.to_string());
     // A release build says so itself. What tests are run with has the paths of its machine in it, and shall have.
-    cargo.env("RUSTFLAGS", stage::remaps(folder)?.join(" ")).env("CARGO_INCREMENTAL", "0");
+    cargo.env("RUSTFLAGS", stage::flags(folder)?.join(" ")).env("CARGO_INCREMENTAL", "0");
     tool::run(cargo.args(["xtask", "dist", "--profile", build.profile()]))
 }
 

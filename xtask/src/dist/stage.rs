@@ -12,6 +12,8 @@ use crate::{bare, tool};
 const PROGRAMS: [&str; 3] = ["knockgated", "knockgate", "knockgate-policy"];
 /// A client for this target needs no library at all: musl is linked into it.
 const STATIC: &str = "x86_64-unknown-linux-musl";
+/// As in `.cargo/config.toml`, which says why: RUSTFLAGS take the place of what stands there.
+const AS_EVER: &str = "--cfg=poly1305_force_soft";
 
 /// Programs, man pages, completions and changelogs.
 pub(super) fn all(build: Build, last_change: u64) -> Result<()> {
@@ -83,16 +85,16 @@ fn cargo_for_people(arguments: &[&str]) -> Result<()> {
 
 /// A release build in which no path of this machine is left.
 fn release_cargo(more: &[String]) -> Result<Command> {
-    let mut flags = remaps(&std::env::current_dir()?)?;
+    let mut flags = flags(&std::env::current_dir()?)?;
     flags.extend_from_slice(more);
     let mut cargo = tool::cargo();
     cargo.env("RUSTFLAGS", flags.join(" ")).args(["build", "--quiet", "--release", "--locked"]);
     Ok(cargo)
 }
 
-/// Compiler flags by which a build of these sources has no path of the machine in it.
-pub(super) fn remaps(sources: &Path) -> Result<Vec<String>> {
-    let mut flags = vec![remap(sources, "/knockgate")];
+/// Compiler flags by which a build of these sources has no path of the machine in it, and is otherwise as ever.
+pub(super) fn flags(sources: &Path) -> Result<Vec<String>> {
+    let mut flags = vec![AS_EVER.to_owned(), remap(sources, "/knockgate")];
     if let Some(home) = cargo_home() {
         flags.push(remap(&home, "/cargo"));
     }
@@ -132,4 +134,15 @@ fn day(seconds: u64) -> Result<String> {
     let mut date = Command::new("date");
     date.args(["--utc", "+%Y-%m-%d", "--date"]).arg(format!("@{seconds}"));
     Ok(tool::output(&mut date)?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_built_with_the_flags_of_every_build() {
+        let everywhere = include_str!("../../../.cargo/config.toml");
+        assert!(everywhere.contains(&format!("rustflags = [\"{AS_EVER}\"]")));
+    }
 }
