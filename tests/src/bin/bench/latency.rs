@@ -11,6 +11,7 @@ use crate::floor::Kind;
 use crate::fwknop::{self, Ear, Fwknop};
 use crate::packet_client::PacketClient;
 use crate::peer::{Knock, Peer, Rest};
+use crate::processors::{self, End};
 use crate::results::{Latency, Phase, Phases};
 use crate::sequence::{Network, Sequence};
 use crate::state::put_on_disk;
@@ -29,13 +30,13 @@ const TOO_MANY: u32 = 3;
 pub(crate) fn measure(repetitions: u32) -> Result<(Vec<Latency>, Vec<Phases>)> {
     let labs = Labs::build()?;
     let _delay = DelayLine::cut_into(&labs.far, ONE_WAY)?;
-    let mut peers = peers(&labs, repetitions)?;
+    let mut peers = processors::on(End::Gate, || peers(&labs, repetitions))?;
     let mut rows: Vec<Row> = peers.iter().map(|peer| Row::of(peer.as_ref())).collect();
     for repetition in 0..repetitions {
         for turn in 0..peers.len() {
             let place = (turn + repetition as usize) % peers.len();
             let peer = &mut peers[place];
-            let knock = peer.knock(Watching::new(repetition, peer.pace()));
+            let knock = peer.knock(Watching::new(repetition, peer.pace()).apart());
             rows[place].note(knock);
         }
         peers.iter_mut().try_for_each(|peer| peer.wait_until_shut())?;
@@ -58,7 +59,7 @@ fn cost(peer: &mut dyn Peer) -> Result<Option<f64>> {
     let before = process.processor_time()?;
     let mut failed = 0;
     for repetition in 0..COSTED {
-        failed += u32::from(peer.knock(Watching::new(repetition, Pace::Coarse)).is_err());
+        failed += u32::from(peer.knock(Watching::new(repetition, Pace::Coarse).apart()).is_err());
         if failed == TOO_MANY {
             return Ok(None);
         }

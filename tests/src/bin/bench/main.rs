@@ -29,6 +29,7 @@ mod phases;
 mod policy;
 mod priority;
 mod process;
+mod processors;
 mod references;
 mod results;
 mod segment;

@@ -11,6 +11,7 @@ use crate::figures::Figures;
 use crate::floor;
 use crate::noise::{Kind, Noise};
 use crate::peer::Peer;
+use crate::processors::{self, End};
 use crate::survival::{self, Tally};
 use crate::wire::{Pace, Watching};
 use crate::{knockd, ours, references};
@@ -23,11 +24,11 @@ const NOISE: u32 = 10_000;
 
 pub(crate) fn run() -> Result<()> {
     let labs = [Lab::build()?, Lab::build()?, Lab::build()?, Lab::build()?, Lab::build()?];
-    let mut peers = peers(&labs)?;
+    let mut peers = processors::on(End::Gate, || peers(&labs))?;
     let mut calm: Vec<Tally> = peers.iter().map(|_| Tally::default()).collect();
     for repetition in 0..KNOCKS {
         for ((peer, _), tally) in peers.iter_mut().zip(&mut calm) {
-            tally.note(peer.knock(Watching::new(repetition, Pace::Fine)).map(|knock| knock.to_open));
+            tally.note(peer.knock(Watching::new(repetition, Pace::Fine).apart()).map(|knock| knock.to_open));
         }
     }
     let rows = peers.iter_mut().zip(calm).map(|((peer, kind), calm)| row(peer.as_mut(), *kind, calm));

@@ -6,6 +6,7 @@ use knockgate_tests::{Lab, programs};
 use crate::ours::{self, Ready};
 use crate::peer::Peer as _;
 use crate::process::Process;
+use crate::processors::{self, End};
 use crate::results::Clients;
 use crate::segment::Moment;
 use crate::state::lab_on_disk;
@@ -29,11 +30,11 @@ pub(crate) fn measure(repetitions: u32) -> Result<Vec<Clients>> {
 fn row(lab: &Lab, clients: u32, knocks: u32) -> Result<Clients> {
     let mut ready = Ready::set(lab, |lab| enrol_all_but_one(lab, clients - 1))?;
     let begun = Moment::now();
-    ready.gate.start_as_installed(&[])?;
+    processors::on(End::Gate, || ready.gate.start_as_installed(&[]))?;
     let start_ms = said_at(&ready.gate.log(), "gate up")?.since(begun);
     let memory = Process(ready.gate.pid()?).memory()?;
     let mut peer = ours::by_hand(lab, ready)?;
-    let knocks = (0..knocks).map(|repetition| peer.knock(Watching::new(repetition, Pace::Fine)));
+    let knocks = (0..knocks).map(|repetition| peer.knock(Watching::new(repetition, Pace::Fine).apart()));
     let ms = knocks.map(|knock| Ok(knock?.to_open)).collect::<Result<_>>()?;
     Ok(Clients { clients, ms, start_ms, rss_mib: memory.now, rss_at_most_mib: memory.at_most })
 }

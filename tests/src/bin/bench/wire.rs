@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::link::{self, EVERY_PROTOCOL};
+use crate::processors::{self, End};
 use crate::segment::{Moment, Segment, parse, syn};
 use crate::sys;
 
@@ -56,11 +57,17 @@ pub(crate) struct Watching {
     pub(crate) pace: Pace,
     /// A knock that has not opened the port by then has failed.
     pub(crate) patience: Duration,
+    /// Whoever knocks, and his probes, are on a processor of their own: then the gate was started on the others.
+    pub(crate) is_apart: bool,
 }
 
 impl Watching {
     pub(crate) fn new(repetition: u32, pace: Pace) -> Self {
-        Self { repetition, pace, patience: PATIENCE }
+        Self { repetition, pace, patience: PATIENCE, is_apart: false }
+    }
+
+    pub(crate) fn apart(self) -> Self {
+        Self { is_apart: true, ..self }
     }
 
     /// Between 5 and 54 milliseconds.
@@ -133,6 +140,17 @@ impl Wire {
     /// Probes the port a while, makes sure that it is shut, begins the knock, and probes on until the port is open. For a thread
     /// inside the client's namespace.
     pub(crate) fn observe<T>(
+        &mut self,
+        watching: Watching,
+        begin: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<(T, Result<Seen>)> {
+        if watching.is_apart {
+            return processors::on(End::Client, || self.watch(watching, begin));
+        }
+        self.watch(watching, begin)
+    }
+
+    fn watch<T>(
         &mut self,
         watching: Watching,
         begin: impl FnOnce(&mut Self) -> Result<T>,
