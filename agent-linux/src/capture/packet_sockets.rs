@@ -26,11 +26,10 @@ use super::trouble::Trouble;
 use super::watch::{Counts, Seen, Taken, Wanted};
 
 /// Most room that each socket asks for, in bytes. The kernel doubles it because it counts its own bookkeeping, and then it holds about
-/// 25 000 packets of a knock's size, 80 ms of the most that was sent in the benchmark. On a host with few processors such a flood
-/// keeps a thread like ours waiting for 45 ms at times; whatever gathers meanwhile is read faster than it came, so a client's packet
-/// among it still is in time.
+/// 25 000 packets of a knock's size. On a host with few processors a flood keeps a thread like ours waiting for tens of milliseconds
+/// at times; whatever gathers meanwhile is read faster than it came, so a client's packet among it still is in time.
 const MAX_QUEUE: u64 = 16 * 1024 * 1024;
-/// One part of so many of the host's memory is most for a socket: both, doubled, take a thirty-second of a small router's.
+/// Each socket asks for this part of the host's memory at most, one in so many: both, doubled, take a thirty-second.
 const QUEUE_SHARE: u64 = 128;
 
 /// Why packet sockets cannot be used.

@@ -145,4 +145,13 @@ mod tests {
         let everywhere = include_str!("../../../.cargo/config.toml");
         assert!(everywhere.contains(&format!("rustflags = [\"{AS_EVER}\"]")));
     }
+
+    #[test]
+    fn the_flag_is_that_of_the_library_in_use() {
+        let locked = include_str!("../../../Cargo.lock");
+        assert!(
+            locked.contains("name = \"poly1305\"\nversion = \"0.8."),
+            "see with `packet_cost` whether a newer one needs the flag, and by what name"
+        );
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Client and gate of a knock are two machines, but in a benchmark they are one. Left to itself the kernel wakes the gate's thread
 //! where the packet has come from, on the processor of whoever knocks, and he finds out that the port is open when the gate has
-//! nothing left to do. So each end has processors that the other one cannot take, where there are two or more.
+//! nothing left to do. So each end's threads have processors that those of the other one cannot take, where there are two or more.
+//! What the kernel does with a packet on its way, it still does on the processor of the sender.
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -65,7 +66,9 @@ mod tests {
     #[test]
     fn afterwards_the_thread_may_run_anywhere_again() {
         let before = sched_getaffinity(None).unwrap();
-        on(End::Client, || Ok(())).unwrap();
+        let meanwhile = on(End::Client, || Ok(sched_getaffinity(None)?)).unwrap();
+        assert!(meanwhile == of(End::Client, &before));
+        on(End::Client, || -> Result<()> { anyhow::bail!("a knock that fails") }).unwrap_err();
         assert!(sched_getaffinity(None).unwrap() == before);
     }
 }

@@ -24,6 +24,7 @@ const NOISE: u32 = 10_000;
 
 pub(crate) fn run() -> Result<()> {
     let labs = [Lab::build()?, Lab::build()?, Lab::build()?, Lab::build()?, Lab::build()?];
+    // They stay there under noise, too, which may come from any processor.
     let mut peers = processors::on(End::Gate, || peers(&labs))?;
     let mut calm: Vec<Tally> = peers.iter().map(|_| Tally::default()).collect();
     for repetition in 0..KNOCKS {

@@ -15,7 +15,7 @@ pub(super) struct Row {
 const PAIRS: [(&str, &str); 2] = [("static", "floor"), ("packet", "floor-packet")];
 /// A release build on a quiet machine is below half of it.
 const FLOORS: f64 = 6.0;
-/// knockd waits for its timer and starts a process; it is 80 times slower on a quiet machine.
+/// knockd waits for its timer and starts a process; it is a hundred times slower on a quiet machine.
 const KNOCKD: f64 = 5.0;
 /// Knocks that a busy machine may lose, of ours and not of the floor's.
 const UNLUCKY: u32 = 2;
