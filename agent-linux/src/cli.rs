@@ -83,6 +83,8 @@ enum Command {
     #[command(flatten)]
     Running(Running),
     /// Guard the configured services without an agent, for the start of the machine; nobody can knock until `run`
+    ///
+    /// With a configuration that is wrong or cannot be read it guards what the last agent guarded, says what is wrong, and fails.
     Guard,
     /// Remove Knockgate's own firewall table, so that nothing is guarded any more; a running agent stops
     Unguard,

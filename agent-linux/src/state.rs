@@ -6,6 +6,7 @@
 //! | `roster` | [`roster_file`]: clients and books | admin commands, under `roster.lock`, each time as a whole |
 //! | `site-serial` | [`site_serial`]: the number of a gateway's last image | `gateway image`, under `site-serial.lock` |
 //! | `state.redb` | [`store`]: counters, positions in books, numbers of policies | the running agent |
+//! | `last-guard` | [`last_guard`]: what was guarded last | the running agent, each time as a whole |
 //!
 //! The directory is 0700 and the files 0600, or they are refused: they hold keys.
 
@@ -14,6 +15,7 @@ pub mod enrolment;
 mod error;
 mod file_stamp;
 pub mod identity;
+pub mod last_guard;
 pub mod live_roster;
 pub mod policy_state;
 pub mod private_file;

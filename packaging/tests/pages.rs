@@ -129,6 +129,21 @@ fn every_message_that_is_explained_is_one_that_the_programs_have() {
     }
 }
 
+#[test]
+fn every_test_that_the_table_of_faults_names_is_there() {
+    let sources = sources(&["../agent-linux/src", "../tests/tests", "../tests/src"]);
+    let document = include_str!("../../docs/operations.md");
+    let table = document.split("| --- |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let proofs = table.lines().filter_map(|row| row.split('|').nth(3));
+    let names: Vec<_> = proofs.flat_map(|proof| proof.split('"').skip(1).step_by(2)).collect();
+
+    assert!(names.len() > 40, "{} names", names.len());
+    for name in names {
+        let function = format!("fn {}(", name.replace([' ', '-'], "_"));
+        assert!(sources.contains(name) || sources.contains(&function), "no test is called {name:?}");
+    }
+}
+
 /// The text of all sources in these folders, with texts that go over several lines in one.
 fn sources(folders: &[&str]) -> String {
     let mut waiting: Vec<_> =

@@ -12,6 +12,7 @@ use crate::firewall::{
     self, Access, FirewallError, Forward, Mode, Packets, Plan, PortRange, Prefixes, Report, ReturnPath,
     Statics, forwarding,
 };
+use crate::state::{StateDir, last_guard};
 
 use super::statics;
 
@@ -78,6 +79,15 @@ pub fn bare_plan(config: &Config) -> Plan {
         // An agent that is not there yet must not be missed: the ports of packet knocks stay as silent as they will be.
         packets: packets(config, Report::Unneeded),
         statics: Statics::none(),
+    }
+}
+
+/// Keeps that for a start of the machine at which the configuration cannot be read. Without it the gate is as good today.
+pub(super) fn keep(dir: &StateDir, config: &Config) {
+    if let Err(error) = last_guard::keep(dir, &bare_plan(config)) {
+        tracing::warn!(
+            "should the configuration be broken at the next boot, nothing will be guarded: {error}"
+        );
     }
 }
 

@@ -32,6 +32,7 @@ use super::court::Seats;
 use super::ears::InUse;
 use super::input::{Input, Inputs};
 use super::notify::Notify;
+use super::plan;
 use super::policy::{Seated, Watching};
 use super::vigil::Vigil;
 
@@ -139,6 +140,7 @@ impl Reloader {
         *files = watch;
         (self.seats, self.seated) = (seats, seated);
         (self.config, self.plan) = (config, plan);
+        plan::keep(&self.dir, &self.config);
         // The gate's thread has everything by now, so there is no way back.
         if let Err(error) = self.ears.take(taken) {
             tracing::error!("the new configuration is in force, but not all of it is heard: {error:#}");

@@ -116,6 +116,7 @@ pub(super) fn make_ready(path: &Path, broker: Option<NewBroker>) -> anyhow::Resu
     seating.loaded.into_iter().for_each(|record| audit.write(record));
     let signals = Signals::catch()?;
     let mut firewall = guard.install().context("the gate cannot be shut")?;
+    plan::keep(&dir, &config);
 
     let ways = input::open().context("cannot wake the gate's thread")?;
     let inputs = &ways.inputs;

@@ -1,5 +1,6 @@
 //! The firewall beside other people's rules.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -14,6 +15,10 @@ pub(crate) fn stories() -> Vec<Story> {
         story("other people's tables are never touched", other_tables),
         story("ports stay shut when the agent is dead", shut_when_dead),
         story("guard shuts the gate before the agent is there, and the agent takes over", guard_at_boot),
+        story(
+            "guard with a broken configuration shuts what was shut before, and says what is wrong",
+            guard_as_before,
+        ),
         story("unguard removes the guard and nothing else", unguard),
         story("unguard opens everything while the agent runs, and the agent stops", unguard_while_running),
         story("a flushed rule set is restored with the open grants and stays shut for strangers", |lab| {
@@ -78,6 +83,37 @@ fn guard_at_boot(lab: &Lab) -> Result<()> {
     scene.alice.knock("ssh")?.expect(0)?;
     scene.must_be_open(&lab.client, SSH)?;
     scene.must_be_shut(&lab.stranger, SSH)
+}
+
+fn guard_as_before(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::set(lab, Family::V4)?;
+    let file = scene.gate.file().to_owned();
+    let right = fs::read_to_string(&file)?;
+    scene.gate.stop()?;
+    let wrong = [right.replacen("\nports", "\nprots", 1), right.replacen("[service.ssh]", "[service.ssh", 1)];
+    for text in wrong {
+        ensure!(text != right, "nothing was broken");
+        fs::write(&file, text)?;
+        lab.gate.nft("flush ruleset")?;
+        scene.must_be_open(&lab.stranger, SSH)?;
+
+        let said = scene.gate.tell(&["guard"])?.expect(1)?;
+
+        said.complains_of(&["agent.toml:", "guarding 2 services as before", "last-guard"])?;
+        for port in [SSH, WEB] {
+            scene.must_be_shut(&lab.stranger, port)?;
+        }
+    }
+    // Where no agent has ever run there is nothing to go by, and that is said.
+    let (kept, away) = (lab.path("state/last-guard"), lab.path("away"));
+    fs::rename(&kept, &away)?;
+    scene.gate.tell(&["guard"])?.expect(1)?.complains_of(&["agent.toml:", "nothing is guarded"])?;
+    fs::rename(&away, &kept)?;
+
+    fs::write(&file, right)?;
+    scene.gate.start()?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)
 }
 
 fn unguard(lab: &Lab) -> Result<()> {
