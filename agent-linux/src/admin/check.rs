@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use anyhow::bail;
 use humantime::format_duration;
 use knockgate_core::Client;
 use knockgate_core::book::Order;
@@ -89,9 +90,24 @@ fn process(config: &Config) -> anyhow::Result<String> {
     };
     let worker = match user.as_deref().map(User::named).transpose()? {
         None => "a worker without rights".to_owned(),
-        Some(user) => format!("a worker without rights, user {}", user.name),
+        Some(user) => {
+            must_read(&user, &config.path)?;
+            format!("a worker without rights, user {}", user.name)
+        }
     };
     Ok(format!("process   {worker}, and a broker\n"))
+}
+
+/// Started as that user, as the packaged units are, the agent reads the configuration; and at every reload.
+fn must_read(user: &User, file: &Path) -> anyhow::Result<()> {
+    if user.can_read(file)? {
+        return Ok(());
+    }
+    let (file, user) = (file.display(), &user.name);
+    bail!(
+        "{file}: [process] user: \"{user}\" cannot read this file, so no start as that user and no reload works; \
+         `chgrp {user} {file}` and `chmod g+r {file}`, and look after the folders that lead there"
+    )
 }
 
 fn describe(config: &Config) -> String {

@@ -210,7 +210,7 @@ fn write(config: &Config, text: Option<&str>, identity: &GateIdentity) -> anyhow
     let user = worker_of(config)?;
     if let Some(user) = &user {
         let folders = [Some(state.as_path()), config.gate.audit_log.as_deref().map(parent_of)];
-        folders.into_iter().flatten().try_for_each(|folder| user.give(folder))?;
+        folders.into_iter().flatten().try_for_each(|folder| undo.give(folder, user))?;
     }
     let dir = StateDir::open(state)?;
     undo.file(dir.identity_file(), |_| Ok(identity.create(&dir)?))?;
@@ -218,9 +218,13 @@ fn write(config: &Config, text: Option<&str>, identity: &GateIdentity) -> anyhow
     undo.file(dir.store_file(), |_| Ok(Store::create(&dir, identity.id)?))?;
     if let Some(text) = text {
         undo.file(config.path.clone(), |path| {
-            crate::state::private_file::create(path, text.as_bytes())?;
-            user.map_or(Ok(()), |user| user.let_read(path))
+            Ok(crate::state::private_file::create(path, text.as_bytes())?)
         })?;
+    }
+    if let Some(user) = &user
+        && !user.can_read(&config.path)?
+    {
+        user.let_read(&config.path)?;
     }
     undo.keep();
     Ok(())
@@ -256,6 +260,21 @@ impl Undo {
             self.made.push(directory.to_owned());
         }
         Ok(())
+    }
+
+    /// Makes a folder a user's. One that was there before may be for others too, and stays whose it is.
+    fn give(&self, folder: &Path, user: &User) -> anyhow::Result<()> {
+        if self.made.iter().any(|made| made == folder) {
+            return user.give(folder);
+        }
+        if user.owns(folder)? {
+            return Ok(());
+        }
+        let (folder, name) = (folder.display(), &user.name);
+        bail!(
+            "{folder}: is not user \"{name}\"'s, who writes there by [process] user; nothing was written. Choose a folder \
+             that is for this gate alone, or `chown {name} {folder}` if it is"
+        )
     }
 
     fn file(&mut self, path: PathBuf, make: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
@@ -307,6 +326,9 @@ fn report(config: &Config) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
     use super::*;
 
     #[test]
@@ -319,6 +341,43 @@ mod tests {
         ];
         for (case, text, good) in cases {
             assert_eq!(text.parse::<NewService>().is_ok(), good, "case {case}");
+        }
+    }
+
+    #[test]
+    fn no_folder_is_given_away_that_was_there_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = || std::fs::metadata(dir.path()).unwrap().uid();
+        let (before, nobody) = (owner(), User::named("nobody").unwrap());
+
+        let refused = Undo::default().give(dir.path(), &nobody).unwrap_err().to_string();
+
+        assert_eq!(owner(), before);
+        assert!(refused.contains("nothing was written") && refused.contains("chown nobody"), "{refused}");
+    }
+
+    #[test]
+    fn a_configuration_that_is_there_can_be_read_by_the_agents_user_when_the_rest_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        // Only root can give something away, and in a sandbox not even root.
+        if std::os::unix::fs::chown(dir.path(), Some(65534), None).is_err() {
+            return;
+        }
+        let (path, place) = (dir.path().join("agent.toml"), dir.path().display());
+        let text = format!(
+            "[gate]\naddress = \"g\"\nstate-dir = \"{place}/state\"\naudit-log = \"{place}/log/audit.jsonl\"\n\
+             [process]\nseparate = true\nuser = \"nobody\"\n[service.web]\nid = 1\nprotocol = \"tcp\"\nports = [80]\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+
+        complete(&path, Consent::Given).unwrap();
+
+        let nobody = User::named("nobody").unwrap();
+        assert!(nobody.can_read(&path).unwrap() && !nobody.owns(&path).unwrap());
+        for made in ["state", "state/gate.key", "log"] {
+            assert!(nobody.owns(&dir.path().join(made)).unwrap(), "{made}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why a configuration is refused, as a person reads it.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// Why a configuration was refused. Shown as one line for every problem.
@@ -25,18 +26,34 @@ pub struct Problem {
     pub text: String,
 }
 
+impl ConfigError {
+    /// Whether there is no configuration at all.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Unreadable { error, .. } if error.kind() == ErrorKind::NotFound)
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable { path, error } if error.kind() == std::io::ErrorKind::NotFound => {
+            Self::Unreadable { path, .. } if self.is_missing() => {
                 let path = path.display();
                 write!(
                     f,
                     "{path}: there is no such file; `knockgated init --config {path} --address HOST` makes one"
                 )
             }
+            Self::Unreadable { path, error } if error.kind() == ErrorKind::PermissionDenied => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: cannot be read: {error}; run as root, or let the agent's user read it: \
+                     `chgrp knockgate {path}` and `chmod g+r {path}`"
+                )
+            }
             Self::Unreadable { path, error } => {
-                write!(f, "{}: cannot be read: {error}; run as the user that owns it", path.display())
+                write!(f, "{}: cannot be read: {error}; name a file, or look after the disk", path.display())
             }
             Self::Exposed { path, mode } => {
                 let path = path.display();

@@ -1,5 +1,8 @@
 //! Whose process it is.
 
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
@@ -9,6 +12,10 @@ use rustix::process::{Gid, Uid, getegid, geteuid, getgid, getuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 const USERS: &str = "/etc/passwd";
+/// Of three bits in a mode.
+const READ: u32 = 0o4;
+/// Likewise, of a folder.
+const SEARCH: u32 = 0o1;
 
 /// A user of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +65,40 @@ impl User {
         chown(file, None, Some(Gid::from_raw(self.gid)))
             .and_then(|()| chmod(file, Mode::RUSR | Mode::WUSR | Mode::RGRP))
             .map_err(|error| self.cannot("be made readable for", file, error))
+    }
+
+    /// Whether that user can read a file, by its permissions and those of the folders that lead there.
+    ///
+    /// # Errors
+    /// This process cannot look there.
+    pub fn can_read(&self, file: &Path) -> io::Result<bool> {
+        let folders = file.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+        for folder in folders {
+            if !self.has(SEARCH, &std::fs::metadata(folder)?) {
+                return Ok(false);
+            }
+        }
+        Ok(self.has(READ, &std::fs::metadata(file)?))
+    }
+
+    /// Whether a file is that user's.
+    ///
+    /// # Errors
+    /// This process cannot look there.
+    pub fn owns(&self, file: &Path) -> io::Result<bool> {
+        Ok(std::fs::metadata(file)?.uid() == self.uid)
+    }
+
+    /// As `path_resolution(7)` has it, for a user in no other group than its own.
+    fn has(&self, right: u32, of: &Metadata) -> bool {
+        let shift = if of.uid() == self.uid {
+            6
+        } else if of.gid() == self.gid {
+            3
+        } else {
+            0
+        };
+        of.mode() >> shift & right == right
     }
 
     fn cannot(&self, what: &str, path: &Path, error: Errno) -> anyhow::Error {
@@ -121,6 +162,33 @@ mod tests {
         assert_eq!(read(line, "knock"), None);
         assert_eq!(read("knockgate:x:many:980", "knockgate"), None);
         assert_eq!(read("knockgate:x", "knockgate"), None);
+    }
+
+    #[test]
+    fn who_may_read_a_file_is_said_by_its_mode_and_by_those_of_its_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, file) = (dir.path().join("folder"), dir.path().join("folder/agent.toml"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(&file, "").unwrap();
+        let made = std::fs::metadata(&file).unwrap();
+        let mode = |path: &Path, mode| chmod(path, Mode::from_raw_mode(mode)).unwrap();
+        mode(dir.path(), 0o755);
+        let user = |uid, gid| User { name: "u".to_owned(), uid, gid };
+        let (owner, other) = (user(made.uid(), 4711), user(4711, 4711));
+        let member = user(4711, made.gid());
+        #[rustfmt::skip]
+        let cases = [
+            (1, 0o755, 0o600, [true, false, false]), (2, 0o755, 0o640, [true, true, false]), (3, 0o755, 0o644, [true, true, true]),
+            (4, 0o755, 0o044, [false, true, true]), (5, 0o755, 0o604, [true, false, true]), (6, 0o750, 0o644, [true, true, false]),
+            (7, 0o700, 0o644, [true, false, false]), (8, 0o755, 0o620, [true, false, false]),
+        ];
+        for (case, of_folder, of_file, expected) in cases {
+            mode(&folder, of_folder);
+            mode(&file, of_file);
+            let can = [&owner, &member, &other].map(|user| user.can_read(&file).unwrap());
+            assert_eq!(can, expected, "case {case}");
+        }
+        assert!(owner.owns(&file).unwrap() && !other.owns(&file).unwrap());
     }
 
     #[test]
