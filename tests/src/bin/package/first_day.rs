@@ -53,7 +53,7 @@ pub(crate) fn knock(walk: &mut Walk<'_>) -> Result<()> {
     // "By a way that you trust".
     walk.client.write("root/laptop.kgp", &walk.server.read("root/laptop.kgp")?)?;
     walk.must_meet_silence(&walk.lab.client, "before the knock")?;
-    let [lines] = document::blocks("A client")?
+    let [lines] = document::blocks(document::INSTALL, "A client")?
         .try_into()
         .ok()
         .context("the client's chapter has another number of blocks")?;
@@ -81,7 +81,7 @@ pub(crate) fn scan(walk: &mut Walk<'_>) -> Result<()> {
 
 /// A block of commands of the document, at the server.
 fn type_block(walk: &Walk<'_>, chapter: &str, number: usize) -> Result<String> {
-    let blocks = document::blocks(chapter)?;
+    let blocks = document::blocks(document::INSTALL, chapter)?;
     let lines = blocks.get(number).with_context(|| format!("{chapter:?} has no block {number}"))?;
     lines.iter().map(|line| walk.server.type_in(line)).collect()
 }

@@ -1,9 +1,16 @@
 //! What lasts and what does not: over a power cut, an upgrade, a removal and a purge.
 
 use anyhow::{Result, ensure};
+use knockgate_tests::programs::Said;
+use knockgate_tests::{Family, waiting};
 
-use crate::walk::Walk;
+use crate::document;
+use crate::walk::{NOTICE, Walk};
 
+/// As Debian's package has it, with a time after which the door is shut again.
+const KNOCKD: &str = "[options]\n\tUseSyslog\n\n[openSSH]\n\tsequence    = 7000,8000,9000\n\tseq_timeout = 5\n\t\
+                      start_command = /sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n\tcmd_timeout = 60\n\t\
+                      stop_command = /sbin/iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n\ttcpflags    = syn\n";
 const STATE: [&str; 2] = ["var/lib/knockgate/roster", "etc/knockgate/agent.toml"];
 
 pub(crate) fn power_cut(walk: &mut Walk<'_>) -> Result<()> {
@@ -14,6 +21,25 @@ pub(crate) fn power_cut(walk: &mut Walk<'_>) -> Result<()> {
     walk.server.unit_must_be("knockgated-guard", "ActiveState", "active")?;
     walk.server.unit_must_be("knockgated", "ActiveState", "active")?;
     walk.must_meet_silence(&walk.lab.client, "grants do not outlive a kernel")?;
+    walk.client_gets_in()
+}
+
+/// The night's power cut, after the evening's mistake.
+pub(crate) fn mistake_and_power_cut(walk: &mut Walk<'_>) -> Result<()> {
+    let [_, configuration] = STATE;
+    let right = walk.server.read(configuration)?;
+    walk.server.type_in("sed -i 's/^ports = .*/prots = [22]/' /etc/knockgate/agent.toml")?;
+    ensure!(walk.server.read(configuration)? != right, "the configuration has no line `ports = ` to change");
+    walk.server.cut_power()?;
+    walk.server.boot()?;
+    walk.must_be_shut("after the start, with a mistake in the configuration")?;
+    walk.server.unit_must_be("knockgated-guard", "ActiveState", "failed")?;
+    let said = walk.server.type_in("journalctl --no-pager --boot --unit knockgated-guard")?;
+    for word in ["agent.toml:", "prots", "guarding 1 service as before"] {
+        ensure!(said.contains(word), "the journal does not tell of {word:?}: {said}");
+    }
+    walk.server.write(configuration, &right)?;
+    walk.server.type_in("systemctl start knockgated")?;
     walk.client_gets_in()
 }
 
@@ -66,6 +92,33 @@ pub(crate) fn come_back(walk: &mut Walk<'_>) -> Result<()> {
     walk.server.type_in("systemctl enable --now knockgated")?;
     walk.must_be_shut("guarded again")?;
     walk.client_gets_in()
+}
+
+/// docs/migrating.md, typed as it stands there.
+pub(crate) fn move_from_knockd(walk: &mut Walk<'_>) -> Result<()> {
+    walk.server.type_in("apt purge --yes knockgated")?;
+    install_next(walk)?;
+    walk.server.write("etc/knockd.conf", KNOCKD.as_bytes())?;
+    for line in document::blocks(document::MIGRATING, "From knockd")?.concat() {
+        walk.server.type_in(line)?;
+    }
+    let checked = walk.server.type_in("knockgated check")?;
+    ensure!(checked.contains("user knockgate, and a broker"), "not as a new gate is: {checked}");
+    walk.must_be_open("prepared, and not started")?;
+
+    walk.server.type_in("systemctl enable --now knockgated")?;
+
+    walk.must_be_shut("moved")?;
+    walk.server.unit_must_be("knockgated", "NRestarts", "0")?;
+    waiting::until_true("the client gets in with `knock`", NOTICE, || {
+        let mut knock = walk.lab.client.command("knock");
+        knock.args(["--delay", "50", &walk.lab.gate.ip(Family::V4).to_string()]);
+        let knocked = Said::by(knock.args(["7000", "8000", "9000"]));
+        knocked.is_ok_and(|said| said.code == Some(0))
+            && walk.must_greet(&walk.lab.client, "after a sequence").is_ok()
+    })?;
+    walk.must_be_shut("for a stranger, while it is open to who has knocked")?;
+    walk.server.type_in("rm /etc/knockd.conf").map(drop)
 }
 
 pub(crate) fn purge(walk: &mut Walk<'_>) -> Result<()> {

@@ -24,7 +24,7 @@ use walk::Walk;
 
 type Step = fn(&mut Walk<'_>) -> Result<()>;
 
-const STEPS: [(&str, Step); 19] = [
+const STEPS: [(&str, Step); 21] = [
     ("an installation guards nothing, starts nothing, and says what is next", first_day::install),
     (
         "configuration, keys and a client are made by what the quick start says, and nothing is shut yet",
@@ -51,6 +51,10 @@ const STEPS: [(&str, Step); 19] = [
         "after a power cut the gate is shut before anybody has done anything, and the client gets in",
         leaving::power_cut,
     ),
+    (
+        "after a power cut with a mistake in the configuration the gate is shut all the same, and says why",
+        leaving::mistake_and_power_cut,
+    ),
     ("an upgrade keeps configuration, roster, guard and grants, and restarts the agent", leaving::upgrade),
     ("an upgrade leaves an agent alone that was stopped", leaving::upgrade_of_a_stopped_agent),
     (
@@ -58,6 +62,10 @@ const STEPS: [(&str, Step); 19] = [
         leaving::remove,
     ),
     ("installed again it guards nothing until it is told to, and then knows its clients", leaving::come_back),
+    (
+        "a door of knockd's is taken over by what the guide says, and the real `knock` opens it",
+        leaving::move_from_knockd,
+    ),
     ("a purge says what goes, and leaves nothing", leaving::purge),
 ];
 
