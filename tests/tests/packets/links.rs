@@ -44,8 +44,14 @@ fn moves(lab: &Lab, sections: &str) -> Result<()> {
              addr add 10.77.1.{new}/24 dev eth0\naddr add fd77:1::{new}/64 dev eth0\n\
              route add default via 10.77.1.1\nroute add ::/0 via fd77:1::1"
         ))?;
+        let has_grants = old != ADDRESSES[0];
         for to in [IpAddr::from([10, 77, 1, new]), IpAddr::from([0xfd77, 1, 0, 0, 0, 0, 0, u16::from(new)])] {
             let ssh = SocketAddr::new(to, SSH);
+            if has_grants {
+                waiting::until_true(&format!("what was open before is open at {to}"), UP_WITHIN, || {
+                    is_open(&lab.visitor, ssh).unwrap_or(false)
+                })?;
+            }
             waiting::until_true(&format!("a knock at {to} is heard"), UP_WITHIN, || {
                 let answer = bob.ask(&lab.visitor, SocketAddr::new(to, KNOCK), &bob.open_ssh(600));
                 answer.is_ok_and(|answer| is_granted(answer.as_ref()))
