@@ -75,7 +75,7 @@ pub(crate) fn run(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
 
 /// Man pages and completions alone, into `target/dist/stage/papers`.
 pub(crate) fn man(steps: &mut Steps) -> Result<()> {
-    steps.step("man: pages and completions", || stage::papers(last_change()?))?;
+    steps.step("man: pages and completions", || stage::papers(Build::Dev, last_change()?))?;
     note(format_args!("try: man -l {FOLDER}/stage/papers/man/knockgated/knockgated.8"));
     Ok(())
 }

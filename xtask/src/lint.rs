@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{bare, setup::checkers, step::Steps, step::note, tool};
+use crate::{bare, setup::checkers, step::Steps, step::skipped, tool};
 
 /// Workspaces of their own that are excluded from the main one. One that does not exist yet is passed over.
 const OTHER_WORKSPACES: [&str; 4] =
@@ -55,7 +55,7 @@ fn clippy() -> Result<()> {
 /// Guests have no host target; Debian's toolchain has no clippy, and then this is left to machines with rustup's.
 fn clippy_on_guests() -> Result<()> {
     if !bare::has_core(bare::WASM) {
-        note("skipped: the toolchain in use has no wasm32 library");
+        skipped("the toolchain in use has no wasm32 library");
         return Ok(());
     }
     for workspace in existing_workspaces().filter(|path| path.starts_with("policies")) {

@@ -115,6 +115,16 @@ const NEEDS: &[Need] = &[
         packages: &[&["mmdebstrap"]],
     },
     Need {
+        what: "systemd-analyze, which says how exposed a unit is",
+        present: || tool::find("systemd-analyze").is_some(),
+        packages: &[&["systemd"]],
+    },
+    Need {
+        what: "apparmor_parser, which reads the packages' profile",
+        present: || tool::find("apparmor_parser").is_some(),
+        packages: &[&["apparmor"]],
+    },
+    Need {
         what: "zbarimg, a telephone in front of a QR code",
         present: || tool::find("zbarimg").is_some(),
         packages: &[&["zbar-tools"]],

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::step::{Steps, note};
+use crate::step::{Steps, skipped};
 use crate::{bench, core_check, dist, gateway, lint, policies, setup, small_agent, tool};
 
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
@@ -27,7 +27,7 @@ pub(crate) fn run(steps: &mut Steps) -> Result<()> {
 /// What the packages do to a machine, with the programs that have been tested.
 fn walk(steps: &mut Steps) -> Result<()> {
     if !tool::is_root() {
-        note("skipped: only root can start the machines of the walk with the packages");
+        skipped("only root can start the machines of the walk with the packages");
         return Ok(());
     }
     dist::test(steps, dist::Build::Dev)

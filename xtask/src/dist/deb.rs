@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::{Build, FOLDER};
-use crate::step::note;
+use crate::step::{note, skipped};
 use crate::tool;
 
 /// The version that `packaging/Cargo.toml` was written for.
@@ -72,7 +72,7 @@ pub(super) fn make(build: Build, last_change: u64, output: &Output) -> Result<Ve
 /// What Debian's own checker finds in them. What it may find, and why, is in `packaging/lintian`.
 pub(super) fn check(packages: &[PathBuf]) -> Result<()> {
     if tool::find("lintian").is_none() {
-        note("skipped: lintian is not installed (Debian's package lintian)");
+        skipped("lintian is not installed (Debian's package lintian)");
         return Ok(());
     }
     let mut lintian = Command::new("lintian");

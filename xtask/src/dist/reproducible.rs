@@ -15,13 +15,15 @@ const PLACES: [&str; 2] = ["one", "another-place"];
 pub(super) fn check(steps: &mut Steps, build: Build) -> Result<()> {
     let time = last_change()?;
     steps.step("dist: cargo-deb", deb::install)?;
+    // Somebody may commit while the first one is built.
+    let commit = tool::output(Command::new("git").args(["rev-parse", "HEAD"]))?;
     let mut made = Vec::new();
     for place in PLACES {
         let folder = std::path::absolute(Path::new(FOLDER).join("twice").join(place))?;
         steps.step(
             &format!("dist: a copy of the sources in {}, and its packages", folder.display()),
             || {
-                copy_sources(&folder)?;
+                copy_sources(&folder, commit.trim())?;
                 build_there(&folder, build, time)
             },
         )?;
@@ -31,10 +33,10 @@ pub(super) fn check(steps: &mut Steps, build: Build) -> Result<()> {
 }
 
 /// What is committed, and nothing else.
-fn copy_sources(folder: &Path) -> Result<()> {
+fn copy_sources(folder: &Path, commit: &str) -> Result<()> {
     empty(folder)?;
     let tar = folder.with_extension("tar");
-    tool::run(Command::new("git").args(["archive", "--output"]).arg(&tar).arg("HEAD"))?;
+    tool::run(Command::new("git").args(["archive", "--output"]).arg(&tar).arg(commit))?;
     tool::run(Command::new("tar").arg("--extract").arg("--file").arg(&tar).arg("--directory").arg(folder))?;
     std::fs::create_dir_all(folder.join("target/tools/bin"))?;
     std::fs::copy("target/tools/bin/cargo-deb", folder.join("target/tools/bin/cargo-deb"))?;

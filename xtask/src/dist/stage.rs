@@ -10,6 +10,8 @@ use crate::step::note;
 use crate::{bare, tool};
 
 const PROGRAMS: [&str; 3] = ["knockgated", "knockgate", "knockgate-policy"];
+/// Knows all command lines, and writes their man pages and completions.
+const WRITER: &str = "knockgate-packaging";
 /// A client for this target needs no library at all: musl is linked into it.
 const STATIC: &str = "x86_64-unknown-linux-musl";
 /// As in `.cargo/config.toml`, which says why: RUSTFLAGS take the place of what stands there.
@@ -25,22 +27,26 @@ pub(super) fn all(build: Build, last_change: u64) -> Result<()> {
     if build == Build::Release {
         check_static(&bin.join("knockgate"))?;
     }
-    papers(last_change)
+    papers(build, last_change)
 }
 
-/// Man pages and completions, by the program that knows all command lines, and changelogs.
-pub(super) fn papers(last_change: u64) -> Result<()> {
-    tool::run(tool::cargo().args([
-        "build",
-        "--quiet",
-        "--workspace",
-        "--bin",
-        "knockgate-packaging",
-        "--locked",
-    ]))?;
+/// Man pages and completions, and changelogs.
+pub(super) fn papers(build: Build, last_change: u64) -> Result<()> {
+    let built = match build {
+        Build::Dev => {
+            let writer = ["build", "--quiet", "--workspace", "--bin", WRITER, "--locked"];
+            tool::run(tool::cargo().args(writer))?;
+            "debug"
+        }
+        // As the programs that it describes, or everything would be compiled a second time.
+        Build::Release => {
+            cargo_for_people(&["-p", WRITER, "--bins"])?;
+            "release"
+        }
+    };
     let folder = Path::new(FOLDER).join("stage/papers");
     empty(&folder)?;
-    let mut writer = Command::new(tool::target().join("debug/knockgate-packaging"));
+    let mut writer = Command::new(tool::target().join(built).join(WRITER));
     tool::run(writer.arg(&folder).arg(day(last_change)?))?;
     changelog::write(&folder.join("changelog"), &deb::NAMES, last_change)
 }

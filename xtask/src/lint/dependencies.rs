@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::existing_workspaces;
-use crate::{setup::checkers, step::note, tool};
+use crate::{setup::checkers, step::skipped, tool};
 
 /// Seconds for the advisories, a few megabytes. Where a firewall swallows what is sent, git waits for minutes.
 const PATIENCE: &str = "60";
@@ -27,7 +27,7 @@ pub(super) fn advisories() -> Result<()> {
     let mut fetch = Command::new("timeout");
     fetch.arg(PATIENCE).arg(checkers::command("cargo-deny")?).args(["--locked", "fetch", "db"]);
     if !tool::succeeds(fetch.env("GIT_TERMINAL_PROMPT", "0")) && !has_a_copy()? {
-        note("skipped: the advisory database cannot be reached, and there is no copy of it");
+        skipped("the advisory database cannot be reached, and there is no copy of it");
         return Ok(());
     }
     for workspace in [PathBuf::from("Cargo.toml")].into_iter().chain(existing_workspaces()) {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::step::note;
+use crate::step::skipped;
 use crate::tool;
 
 /// Each unit and the exposure that it may have at most, in tenths as `systemd-analyze security --threshold` counts; 0 would be none.
@@ -25,7 +25,7 @@ pub(super) fn check() -> Result<()> {
 
 fn units() -> Result<()> {
     if tool::find("systemd-analyze").is_none() {
-        note("units skipped: systemd-analyze is not installed (Debian's package systemd)");
+        skipped("units: systemd-analyze is not installed (Debian's package systemd)");
         return Ok(());
     }
     for (unit, most) in UNITS {
@@ -44,7 +44,7 @@ fn units() -> Result<()> {
 /// The parser alone; the kernel need not have AppArmor.
 fn profile() -> Result<()> {
     let Some(parser) = tool::find("apparmor_parser") else {
-        note("profile skipped: apparmor_parser is not installed (Debian's package apparmor)");
+        skipped("AppArmor profile: apparmor_parser is not installed (Debian's package apparmor)");
         return Ok(());
     };
     let mut parse = Command::new(parser);

@@ -7,13 +7,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{step::note, tool};
+use crate::{step::skipped, tool};
 
 const LIST: &str = "xtask/forbidden-text.txt";
 
 pub(crate) fn check() -> Result<()> {
     if !Path::new(".git").exists() {
-        note("skipped: this is not a git checkout, so nothing tells which files are tracked");
+        skipped("text: this is not a git checkout, so nothing tells which files are tracked");
         return Ok(());
     }
     let list = std::fs::read_to_string(LIST).with_context(|| format!("cannot read {LIST}"))?;
