@@ -1,7 +1,7 @@
 //! Landlock: its own folders to write, what it is told by to read, and nothing else of the file system. No TCP port that it
 //! has not opened before.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use landlock::{
@@ -9,7 +9,9 @@ use landlock::{
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
 };
 
-/// The newest rules that are used. An older kernel restricts what it can.
+use super::Extent;
+
+/// The newest rules that are used, those of Linux 6.12. An older kernel restricts what it can.
 const NEWEST: ABI = ABI::V6;
 
 /// Files of the system, each with the reason. What a host does not have is left out. A file that is replaced later is not
@@ -55,8 +57,13 @@ const PROGRAMS: [&str; 12] = [
 /// Where what it says to nobody goes.
 const NOWHERE: &str = "/dev/null";
 
+/// Whether every confined process may read there.
+pub fn is_of_the_system(file: &Path) -> bool {
+    SYSTEM.iter().any(|(path, _)| file.starts_with(path))
+}
+
 /// Keeps this thread, and those that it starts, to these.
-pub(super) fn restrict(writes: &[PathBuf], reads: &[PathBuf]) -> anyhow::Result<()> {
+pub(super) fn restrict(writes: &[PathBuf], reads: &[PathBuf]) -> anyhow::Result<Extent> {
     let all = AccessFs::from_all(NEWEST);
     let mut rules = rules()?;
     for folder in writes {
@@ -70,7 +77,7 @@ pub(super) fn restrict(writes: &[PathBuf], reads: &[PathBuf]) -> anyhow::Result<
 }
 
 /// Keeps the broker to running `nft`.
-pub(super) fn restrict_broker() -> anyhow::Result<()> {
+pub(super) fn restrict_broker() -> anyhow::Result<Extent> {
     let mut rules = rules()?;
     for path in PROGRAMS {
         rules = allow(rules, &PathBuf::from(path), READING | AccessFs::Execute)?;
@@ -85,16 +92,12 @@ fn rules() -> anyhow::Result<RulesetCreated> {
     Ok(rules.scope(Scope::AbstractUnixSocket | Scope::Signal)?.create()?)
 }
 
-fn enforce(rules: RulesetCreated) -> anyhow::Result<()> {
-    let status = rules.restrict_self()?;
-    match status.ruleset {
-        RulesetStatus::FullyEnforced => {}
-        RulesetStatus::PartiallyEnforced => {
-            tracing::info!("this kernel's Landlock is older than the one wanted and restricts a part of it");
-        }
+fn enforce(rules: RulesetCreated) -> anyhow::Result<Extent> {
+    match rules.restrict_self()?.ruleset {
+        RulesetStatus::FullyEnforced => Ok(Extent::Whole),
+        RulesetStatus::PartiallyEnforced => Ok(Extent::Part),
         RulesetStatus::NotEnforced => bail!("the kernel has no Landlock"),
     }
-    Ok(())
 }
 
 /// What is not there cannot be allowed, and need not be.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use calls::{Forbidden, MachineCode};
 pub use capabilities::{has_capabilities_of_a_user, leave_none_to_the_next_program};
+pub use files::is_of_the_system;
 pub use user::User;
 
 /// What to do where the kernel cannot confine a process to files and system calls.
@@ -28,6 +29,14 @@ pub enum Sandbox {
     BestEffort,
     /// Do not even try.
     Off,
+}
+
+/// How much of a restriction the kernel knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    /// It is older than the rules that are wanted.
+    Part,
 }
 
 /// What is left to the process.
@@ -88,24 +97,30 @@ impl BrokersSandbox {
 impl Sandbox {
     fn enter(
         self,
-        files: impl FnOnce() -> anyhow::Result<()>,
+        files: impl FnOnce() -> anyhow::Result<Extent>,
         calls: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         if self == Self::Off {
             return Ok(());
         }
         self.settle("Landlock, which keeps it to its own files", files())?;
-        self.settle("seccomp, which keeps it to the system calls it needs", calls())
+        let calls = calls().map(|()| Extent::Whole);
+        self.settle("seccomp, which keeps it to the system calls it needs", calls)
     }
 
-    fn settle(self, what: &str, result: anyhow::Result<()>) -> anyhow::Result<()> {
-        let Err(error) = result else { return Ok(()) };
+    fn settle(self, what: &str, result: anyhow::Result<Extent>) -> anyhow::Result<()> {
+        let lacking = match &result {
+            Ok(Extent::Whole) => return Ok(()),
+            Ok(Extent::Part) => "this kernel is too old for all of",
+            Err(_) => "this kernel has no usable",
+        };
+        let reason = result.err().map_or_else(String::new, |error| format!(" ({error:#})"));
         match self {
-            Sandbox::Require => Err(error).with_context(|| {
-                format!("this kernel has no usable {what}; boot one that has, or set [process] sandbox = \"best-effort\"")
-            }),
+            Sandbox::Require => bail!(
+                "{lacking} {what}{reason}; boot one that has it, or set sandbox = \"best-effort\" in [process]"
+            ),
             Sandbox::BestEffort | Sandbox::Off => {
-                tracing::warn!("going on without {what}: {error:#}");
+                tracing::warn!("{lacking} {what}{reason}; going on with what there is");
                 Ok(())
             }
         }
@@ -121,4 +136,36 @@ fn check_that_there_is_no_other_thread() -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn what_a_kernel_lacks_stops_only_who_requires_it() {
+        let older = "this kernel is too old for all of Landlock; boot one that has it, or set sandbox = \"best-effort\"";
+        let none = "this kernel has no usable Landlock (not there); boot one that has it, or set sandbox";
+        #[rustfmt::skip]
+        let cases = [
+            (1, Sandbox::Require, Ok(Extent::Whole), None),
+            (2, Sandbox::Require, Ok(Extent::Part), Some(older)),
+            (3, Sandbox::Require, Err(anyhow!("not there")), Some(none)),
+            (4, Sandbox::BestEffort, Ok(Extent::Whole), None),
+            (5, Sandbox::BestEffort, Ok(Extent::Part), None),
+            (6, Sandbox::BestEffort, Err(anyhow!("not there")), None),
+        ];
+        for (case, sandbox, result, expected) in cases {
+            let refused = sandbox.settle("Landlock", result).err().map(|error| error.to_string());
+            match (&refused, expected) {
+                (None, None) => {}
+                (Some(refused), Some(expected)) => {
+                    assert!(refused.starts_with(expected), "case {case}: {refused}")
+                }
+                _ => panic!("case {case}: {refused:?}"),
+            }
+        }
+    }
 }

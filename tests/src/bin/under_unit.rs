@@ -36,6 +36,10 @@ fn apply(setting: (&str, &str)) -> Result<()> {
     match setting {
         ("MemoryDenyWriteExecute", "yes") => Ok(seccompiler::apply_filter(&deny_write_execute()?)?),
         ("SystemCallFilter", "~capset") => Ok(seccompiler::apply_filter(&deny(libc::SYS_capset)?)?),
+        // As a kernel answers that was built without Landlock.
+        ("SystemCallFilter", "~landlock_create_ruleset:ENOSYS") => {
+            Ok(seccompiler::apply_filter(&lacking(libc::SYS_landlock_create_ruleset)?)?)
+        }
         (name, value) => bail!("{name}={value} is not known here"),
     }
 }
@@ -59,8 +63,16 @@ fn deny(call: i64) -> Result<BpfProgram> {
     refusing(BTreeMap::from([(call, Vec::new())]))
 }
 
+fn lacking(call: i64) -> Result<BpfProgram> {
+    answering(libc::ENOSYS, BTreeMap::from([(call, Vec::new())]))
+}
+
 fn refusing(rules: BTreeMap<i64, Vec<SeccompRule>>) -> Result<BpfProgram> {
-    let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    answering(libc::EPERM, rules)
+}
+
+fn answering(error: i32, rules: BTreeMap<i64, Vec<SeccompRule>>) -> Result<BpfProgram> {
+    let refused = SeccompAction::Errno(error.unsigned_abs());
     let machine = TargetArch::try_from(std::env::consts::ARCH)?;
     Ok(SeccompFilter::new(rules, SeccompAction::Allow, refused, machine)?.try_into()?)
 }
