@@ -113,10 +113,20 @@ mod tests {
     }
 
     #[test]
-    fn without_a_watchdog_or_a_socket_nothing_is_said() {
-        Notify::default().ready();
-        let manager = UnixDatagram::unbound().unwrap();
+    fn without_a_watchdog_no_beat_is_said_and_without_a_socket_nothing() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("notify").to_str().unwrap().to_owned();
+        let manager = UnixDatagram::bind(&path).unwrap();
         manager.set_nonblocking(true).unwrap();
-        assert!(way("").is_none() || manager.recv(&mut [0]).is_err());
+        let unwatched = Notify { way: way(&path), watched: false };
+        unwatched.alive();
+        unwatched.ready();
+        assert_eq!(heard(&manager), "READY=1");
+        for deaf in [Notify::default(), Notify { way: way(""), watched: true }] {
+            deaf.alive();
+            deaf.ready();
+            assert!(deaf.way.is_none());
+            assert_eq!(manager.recv(&mut [0; 16]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        }
     }
 }
