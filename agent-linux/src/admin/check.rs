@@ -1,5 +1,7 @@
 //! `knockgated check`: would the agent start, and what would it do?
 
+mod reload;
+
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -17,7 +19,6 @@ use crate::config::{
     Config, DecoyAudience, LockoutScope, Packet, PacketMode, PacketPorts, Separation, Service, StaticSequence,
 };
 use crate::confine::User;
-use crate::control::{self, AskError, Reply, Request};
 use crate::state::{RosterFile, Store};
 
 /// Checks everything that a start would, without touching the firewall.
@@ -40,7 +41,7 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
     writeln!(text, "policy    {}", policies.lines.join("\n          "))?;
     let (clients, books) = (counted(roster.clients().len(), "client"), counted(roster.books().len(), "book"));
     writeln!(text, "roster    {clients}, {books}")?;
-    let running = running(&config)?;
+    let running = reload::lines(&config, &identity.decoys());
     if !running.is_empty() {
         writeln!(text, "running   {}", running.join("\n          "))?;
     }
@@ -55,29 +56,6 @@ pub fn run(config: &Path) -> anyhow::Result<String> {
         writeln!(text, "warning: {warning}")?;
     }
     Ok(text)
-}
-
-/// What a running agent would change if it read this file again; nothing if there is none, or one with another file.
-fn running(config: &Config) -> anyhow::Result<Vec<String>> {
-    if config.gateway.is_some() {
-        return Ok(Vec::new());
-    }
-    let in_force = match control::ask(&config.control.directory, &Request::InForce) {
-        Ok(Reply::InForce { path, text, grants }) if is_same(&path, &config.path) => (text, grants),
-        Ok(_) | Err(AskError::NoAgent(_)) => return Ok(Vec::new()),
-        Err(error) => return Ok(vec![format!("it is unknown what a running agent would change: {error}")]),
-    };
-    let (text, grants) = in_force;
-    let changes = crate::run::would_change(&Config::parse(&config.path, &text)?, config, &grants);
-    match changes.is_empty() {
-        true => Ok(vec!["an agent runs by this very configuration".to_owned()]),
-        false => Ok(changes),
-    }
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    let whole = |path: &Path| std::fs::canonicalize(path).ok();
-    one == other || whole(one).is_some_and(|one| whole(other) == Some(one))
 }
 
 /// With which rights it runs.

@@ -224,7 +224,7 @@ impl Watch {
 }
 
 impl Wanted {
-    fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         self.packets == WantedPackets::None && self.probes.is_empty() && self.statics.is_empty()
     }
 }

@@ -108,6 +108,9 @@ pub enum Reply {
         /// The file that it was read from.
         path: PathBuf,
         text: String,
+        /// What the agent was started with, if that is another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started: Option<String>,
         /// The numbers of services, and how many grants are open for each.
         grants: Vec<(u16, usize)>,
     },
@@ -211,12 +214,18 @@ mod tests {
 
     #[test]
     fn a_configuration_in_force_comes_over_as_it_is() {
-        let reply = Reply::InForce {
-            path: "/etc/a".into(),
-            text: "x = \"1\"\n".to_owned(),
-            grants: vec![(1, 2), (300, 1)],
-        };
-        assert_eq!(decode::<Reply>(&encode(&reply).unwrap()).unwrap(), reply);
+        // An older agent does not say what it was started with.
+        for started in [None, Some("x = \"0\"\n".to_owned())] {
+            let reply = Reply::InForce {
+                path: "/etc/a".into(),
+                text: "x = \"1\"\n".to_owned(),
+                started,
+                grants: vec![(1, 2), (300, 1)],
+            };
+            assert_eq!(decode::<Reply>(&encode(&reply).unwrap()).unwrap(), reply);
+        }
+        let older: &[u8] = br#"{"version":1,"reply":"in-force","path":"/etc/a","text":"","grants":[]}"#;
+        assert!(matches!(decode::<Reply>(older), Ok(Reply::InForce { started: None, .. })));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::Context;
 use knockgate_policy_host::Execution;
 
 use crate::broker::{Bounds, BrokerError, FlowLever, NewBroker, Prepared};
-use crate::config::{Config, Destination, ModuleSource, Separation};
+use crate::config::{Config, Destination, ModuleSource, PolicyModule, Separation};
 use crate::confine::{self, BrokersSandbox, Confinement, MachineCode, User};
 use crate::firewall::Plan;
 use crate::state::{StateDir, private_file};
@@ -64,35 +64,70 @@ pub(super) fn divide(
 }
 
 /// How long the broker opens at most.
-fn bounds(config: &Config) -> Bounds {
+pub(super) fn bounds(config: &Config) -> Bounds {
     let longest = config.services.iter().map(|service| (service.id, service.max_open));
     Bounds { longest: longest.collect(), hold: config.sequence.hold }
 }
 
 fn confinement(config: &Config, separation: &Separation) -> anyhow::Result<Confinement> {
     let user = separation.user.as_deref().map(User::named).transpose()?;
-    let writes =
-        [Some(config.gate.state_dir.as_path()), config.gate.audit_log.as_deref().and_then(Path::parent)];
     let &Separation { sandbox, forbidden, .. } = separation;
-    let writes = writes.into_iter().flatten().map(Path::to_path_buf).collect();
-    let code = match config.policy.engine {
+    Ok(Confinement {
+        user,
+        sandbox,
+        forbidden,
+        code: machine_code(config),
+        writes: writes(config),
+        reads: reads(config),
+    })
+}
+
+/// Whether the worker can make code.
+pub(super) fn machine_code(config: &Config) -> MachineCode {
+    match config.policy.engine {
         Execution::Interpreted => MachineCode::Never,
         Execution::Compiled => MachineCode::Made,
-    };
-    Ok(Confinement { user, sandbox, forbidden, code, writes, reads: reads(config) })
+    }
+}
+
+fn writes(config: &Config) -> Vec<PathBuf> {
+    let audit_log = config.gate.audit_log.as_deref().and_then(Path::parent);
+    [Some(config.gate.state_dir.as_path()), audit_log].into_iter().flatten().map(Path::to_path_buf).collect()
 }
 
 /// Folders and not files: what is replaced by another file of its name is read anew.
 fn reads(config: &Config) -> Vec<PathBuf> {
-    let modules = config.policy.modules.iter().filter_map(|module| match &module.source {
+    let modules = config.policy.modules.iter().filter_map(file_of);
+    let files = [config.path.as_path()].into_iter().chain(modules).chain(secrets(config));
+    files.filter_map(Path::parent).map(Path::to_path_buf).collect()
+}
+
+/// What `config` wants read that a worker cannot read which was started with another one, as far as the paths tell.
+pub(super) fn out_of_reach(started: &Config, config: &Config) -> Vec<PathBuf> {
+    let folders = [reads(started), writes(started)].concat();
+    let in_use = config.policy.in_use().into_iter().filter_map(|name| config.policy.module(name));
+    let wanted = in_use.filter_map(file_of).chain(secrets(config));
+    let is_out = |file: &&Path| !confine::is_of_the_system(file) && !is_in_one_of(file, &folders);
+    wanted.filter(is_out).map(Path::to_path_buf).collect()
+}
+
+fn is_in_one_of(file: &Path, folders: &[PathBuf]) -> bool {
+    folders.iter().any(|folder| file.starts_with(folder))
+}
+
+fn file_of(module: &PolicyModule) -> Option<&Path> {
+    match &module.source {
         ModuleSource::File { path, .. } => Some(path.as_path()),
         ModuleSource::BuiltIn(_) => None,
-    });
+    }
+}
+
+/// Files that webhooks need.
+fn secrets(config: &Config) -> impl Iterator<Item = &Path> {
     let webhooks = config.channels.iter().filter_map(|channel| match &channel.to {
         Destination::Webhook(webhook) => Some(webhook),
         Destination::Socket(_) => None,
     });
-    let secrets = webhooks.flat_map(|webhook| [&webhook.header_file, &webhook.ca_file]).flatten();
-    let files = [config.path.as_path()].into_iter().chain(modules).chain(secrets.map(PathBuf::as_path));
-    files.filter_map(Path::parent).map(Path::to_path_buf).collect()
+    let files = webhooks.flat_map(|webhook| [&webhook.header_file, &webhook.ca_file]);
+    files.flatten().map(PathBuf::as_path)
 }

@@ -22,7 +22,7 @@ use crate::audit::{Audit, AuditRecord};
 use crate::broker::Lever;
 use crate::capture::ProbeSeen;
 use crate::capture::watch::{Counts, Seen};
-use crate::config::{Config, OnFailure};
+use crate::config::{Config, OnFailure, Text};
 use crate::state::{LiveRoster, Store};
 
 use super::budgets::Budgets;
@@ -63,6 +63,8 @@ pub(super) type LinuxGate = Gate<LiveRoster, UnwrapErr<SysRng>, EXCHANGES, HOLDS
 /// The gate and all that it acts upon.
 pub(super) struct Driver {
     pub(super) config: Config,
+    /// The text of the one that the agent was started with.
+    pub(super) started: Text,
     /// The one before: what it named is named in records still.
     pub(super) former: Option<Config>,
     pub(super) gate: Box<LinuxGate>,

@@ -95,7 +95,7 @@ pub use plan::{bare_plan, check_forwarding};
 #[cfg(feature = "engine")]
 pub use policy::Compiled;
 pub use policy::{Loaded, Loader, SUPPORTED};
-pub use reload::would_change;
+pub use reload::{Forecast, Running, forecast};
 
 /// Runs the agent until a signal ends it.
 ///

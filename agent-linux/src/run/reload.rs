@@ -5,14 +5,16 @@
 //! which takes it between two batches of packets. The one step that can fail there, to change the guard, comes first and is undone
 //! then. Whatever has come to a socket that goes is heard before it goes.
 //!
-//! Not without a restart: another state directory, for it has the gate's identity and what was used; and another identity.
+//! Not without a restart: what [`fixed`] lists, and another identity.
 //!
 //! | module | what it does |
 //! | --- | --- |
 //! | [`prepare`] | looks at everything, on the thread beside |
 //! | [`apply`] | changes everything, on the gate's thread |
+//! | [`fixed`] | knows what only a restart changes |
 
 mod apply;
+mod fixed;
 mod prepare;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,8 +39,9 @@ use super::policy::{Seated, Watching};
 use super::vigil::Vigil;
 
 use apply::with_fate;
-pub use apply::would_change;
 pub(super) use apply::{Fates, Turnover};
+pub use apply::{Forecast, forecast};
+pub use fixed::Running;
 pub(super) use prepare::Prepared;
 
 /// As much as the thread has that compiles policies at the start: what could be loaded then must be loadable now.
@@ -64,6 +67,8 @@ struct Order {
 
 /// What the thread knows of the agent, and by what it changes it.
 pub(super) struct Reloader {
+    /// What the agent was started with, for what lasts as long as it runs.
+    pub(super) started: Config,
     /// In force.
     pub(super) config: Config,
     /// Likewise.

@@ -151,6 +151,7 @@ pub(super) fn make_ready(path: &Path, broker: Option<NewBroker>) -> anyhow::Resu
         trails: Trails::new(),
         since: SystemTime::now(),
         heard_by: ears.means().to_string(),
+        started: config.text.clone(),
         config,
         former: None,
     };
@@ -165,6 +166,7 @@ impl Beside {
     fn reloader(self, driver: &Driver, ears: InUse, inputs: &Inputs, notify: &Arc<Notify>) -> Reloader {
         let Self { dir, identity, seated, watching, vigil } = self;
         Reloader {
+            started: driver.config.clone(),
             config: driver.config.clone(),
             plan: driver.upkeep.plan.clone(),
             dir,

@@ -17,6 +17,8 @@ use crate::run::driver::{CoreConfig, Driver};
 use crate::run::input::Input;
 use crate::run::packets::{NewPackets, Packets};
 
+use super::fixed::{Running, only_by_a_restart};
+
 /// All that changes on the gate's thread.
 pub(in crate::run) struct Turnover {
     pub(super) config: Config,
@@ -26,6 +28,8 @@ pub(in crate::run) struct Turnover {
     pub(super) court: Court,
     pub(super) successors: Vec<Successor>,
     pub(super) witness: Witness,
+    /// By which means packets are heard, for people.
+    pub(super) heard_by: String,
     /// `None` if they stay.
     pub(super) acts: Option<Acts>,
     /// Roster and keys, if they are new as well.
@@ -72,13 +76,24 @@ impl Driver {
             return Err(error);
         }
         let before = self.open_now();
-        let Turnover { config, core, plan, packets: new_packets, court, successors, witness, acts, news } =
-            change;
+        let Turnover {
+            config,
+            core,
+            plan,
+            packets: new_packets,
+            court,
+            successors,
+            witness,
+            heard_by,
+            acts,
+            news,
+        } = change;
         self.upkeep.plan = plan;
         successors.into_iter().for_each(Successor::take_over);
         // What the policies have been asked that are asked no more, they still answer.
         self.former_court = Some((Instant::now(), std::mem::replace(&mut self.court, court)));
         self.witness = witness;
+        self.heard_by = heard_by;
         self.statics.change(&config.statics);
         if let Some(acts) = acts {
             self.acts = acts;
@@ -138,7 +153,8 @@ impl Driver {
     pub(in crate::run) fn in_force(&self) -> Reply {
         let grants = self.open_now().into_iter().map(|(service, grants)| (service, grants.len())).collect();
         let Config { path, text, .. } = &self.config;
-        Reply::InForce { path: path.clone(), text: text.to_string(), grants }
+        let started = (**text != *self.started).then(|| self.started.to_string());
+        Reply::InForce { path: path.clone(), text: text.to_string(), started, grants }
     }
 
     fn open_now(&self) -> BTreeMap<u16, Vec<GrantId>> {
@@ -160,14 +176,27 @@ impl Driver {
     }
 }
 
-/// What a running agent would change, a line for each thing, with what becomes of so many grants of each service.
-pub fn would_change(in_force: &Config, new: &Config, grants: &[(u16, usize)]) -> Vec<String> {
+/// What a running agent would make of another configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// Why a reload would be refused and a restart is needed, a line for each thing. Empty: it would not be.
+    pub restart: Vec<String>,
+    /// What would be otherwise, a line for each thing.
+    pub changes: Vec<String>,
+}
+
+/// Without a restart it is known what becomes of so many grants of each service.
+pub fn forecast(running: &Running<'_>, new: &Config, grants: &[(u16, usize)]) -> Forecast {
+    let restart = only_by_a_restart(running, new);
+    let in_force = running.in_force;
     let fate = |&(service, count): &(u16, usize)| {
         let stays = ports(in_force, new, service) != Ports::Moved;
         (service, (count, if stays { count } else { 0 }))
     };
-    let fates = Fates(grants.iter().map(fate).collect());
-    changes(in_force, new).iter().map(|change| with_fate(change, &fates)).collect()
+    let known = if restart.is_empty() { grants } else { &[] };
+    let fates = Fates(known.iter().map(fate).collect());
+    let changes = changes(in_force, new).iter().map(|change| with_fate(change, &fates)).collect();
+    Forecast { restart, changes }
 }
 
 /// What has become of the grants of a service stands with its change.

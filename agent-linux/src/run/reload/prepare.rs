@@ -1,7 +1,5 @@
 //! Looks at everything that a new configuration needs, and makes it ready, without touching anything that is in use.
 
-use std::path::Path;
-
 use anyhow::{Context, anyhow};
 use knockgate_core::replay::Burnt;
 
@@ -15,10 +13,11 @@ use crate::run::ears::{NewEars, TakenOver};
 use crate::run::input::Input;
 use crate::run::policy::{self, PolicyWatch, Seated, Seating};
 use crate::run::{plan, start};
-use crate::state::{GateIdentity, RosterFile};
+use crate::state::{Changes, GateIdentity, RosterFile};
 
-use super::Reloader;
 use super::apply::Turnover;
+use super::fixed::{Running, only_by_a_restart};
+use super::{Reloader, lines};
 
 /// Ready to be applied.
 pub(in crate::run) struct Prepared {
@@ -34,7 +33,6 @@ pub(in crate::run) struct Prepared {
 }
 
 /// What is wrong, all of it.
-#[derive(Default)]
 struct Problems(Vec<String>);
 
 impl Problems {
@@ -53,7 +51,13 @@ impl Reloader {
     /// # Errors
     /// All that is wrong, a line for each.
     pub(super) fn prepare(&self, config: Config) -> Result<Prepared, Vec<String>> {
-        let mut problems = Problems::default();
+        config.of_a_server().map_err(|error| lines(&error))?;
+        let restart = self.only_by_a_restart(&config);
+        // A process without rights cannot judge the rest of what it cannot have. `knockgated check` can.
+        if self.config.separation.is_some() && !restart.is_empty() {
+            return Err(restart);
+        }
+        let mut problems = Problems(restart);
         let identity = problems.note(self.check_state(&config));
         let seating = problems.note(policy::seat(&config, &self.seated, &self.store, &self.audit));
         let acts = problems.note(self.acts(&config));
@@ -74,6 +78,7 @@ impl Reloader {
             self.pass_on(look.news);
             return Err(problems.0);
         }
+        let heard_by = ears.means().to_string();
         let (packets, taken) = ears.split();
         let (news, seats, changes) =
             (look.news.iter().map(word).collect(), court.seats().clone(), changes(&self.config, &config));
@@ -84,11 +89,18 @@ impl Reloader {
             court,
             successors,
             witness: Witness::new(&config),
+            heard_by,
             acts,
             news: look.news,
             config,
         });
         Ok(Prepared { change, taken, watch, seats, seated, loaded, news, changes })
+    }
+
+    fn only_by_a_restart(&self, config: &Config) -> Vec<String> {
+        let decoys = self.identity.decoys();
+        let running = Running { started: &self.started, in_force: &self.config, decoys: &decoys };
+        only_by_a_restart(&running, config)
     }
 
     /// The guard can be changed to the new plan. A broker keeps the one that it was started with.
@@ -102,31 +114,6 @@ impl Reloader {
 
     /// Keys and roster are those of this gate and fit the configuration.
     fn check_state(&self, config: &Config) -> anyhow::Result<GateIdentity> {
-        config.of_a_server()?;
-        self.check_fixed("state-dir", Some(&self.config.gate.state_dir), Some(&config.gate.state_dir))?;
-        let of = |config: &Config| config.gate.audit_log.clone();
-        self.check_fixed("audit-log", of(&self.config).as_deref(), of(config).as_deref())?;
-        let file = config.path.display();
-        if config.control != self.config.control {
-            return Err(anyhow!(
-                "{file}: [control] cannot change while the agent runs; restart it, or set the table back"
-            ));
-        }
-        if config.metrics != self.config.metrics {
-            return Err(anyhow!(
-                "{file}: [metrics] cannot change while the agent runs; restart it, or set the table back"
-            ));
-        }
-        if config.separation != self.config.separation {
-            return Err(anyhow!(
-                "{file}: [process] cannot change while the agent runs; restart it, or set the table back"
-            ));
-        }
-        if config.audit.rotation != self.config.audit.rotation {
-            return Err(anyhow!(
-                "{file}: when the audit log is put away cannot change while the agent runs; restart it, or set [audit] back"
-            ));
-        }
         let identity = GateIdentity::load(&self.dir)?;
         if identity.id != self.identity.id || identity.secret.public() != self.identity.secret.public() {
             let file = self.dir.identity_file();
@@ -139,17 +126,6 @@ impl Reloader {
         let roster = RosterFile::load(&self.dir)?;
         config.check_names(roster.clients().iter().map(|client| &client.name))?;
         Ok(identity)
-    }
-
-    fn check_fixed(&self, key: &str, old: Option<&Path>, new: Option<&Path>) -> anyhow::Result<()> {
-        let (Some(old), Some(new)) = (old, new) else { return Ok(()) };
-        if old == new {
-            return Ok(());
-        }
-        let (file, old, new) = (self.config.path.display(), old.display(), new.display());
-        Err(anyhow!(
-            "{file}: `{key}` cannot change from {old} to {new} while the agent runs; restart it, or set the key back"
-        ))
     }
 
     fn pass_on(&self, news: Vec<Input>) {
@@ -184,6 +160,31 @@ impl Reloader {
 
 fn word(news: &Input) -> String {
     let Input::Roster(change) = news else { return "the door keys".to_owned() };
-    let (added, removed) = (change.changes.added.len(), change.changes.removed.len());
-    format!("the roster: {added} added, {removed} removed")
+    let Changes { added, removed, changed, restricted: _ } = &change.changes;
+    format!("the roster: {} added, {} removed, {} changed", added.len(), removed.len(), changed.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use knockgate_core::ClientId;
+
+    use super::*;
+    use crate::state::{Enrolment, RosterChange};
+
+    #[test]
+    fn what_is_new_of_roster_and_keys_is_told_in_a_few_words() {
+        let client = |id, name: &str| (ClientId(id), name.parse().unwrap());
+        let changes = Changes {
+            added: vec![client(1, "alice"), client(2, "bob")],
+            removed: Vec::new(),
+            changed: vec![client(3, "carol")],
+            restricted: vec![client(3, "carol")],
+        };
+        let enrolment = Arc::new(Enrolment::new(&RosterFile::default()));
+        let roster = Input::Roster(Box::new(RosterChange { enrolment, changes }));
+        assert_eq!(word(&roster), "the roster: 2 added, 0 removed, 1 changed");
+        assert_eq!(word(&Input::DoorKeys(heapless::Vec::new())), "the door keys");
+    }
 }
