@@ -1,9 +1,10 @@
 //! The agent as two processes: what each may, what becomes of the gate when one of them dies.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::{Ipv6Addr, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -31,11 +32,18 @@ pub(crate) fn stories() -> Vec<Story> {
             "a user with one capability hands it on to its broker and knocks are heard by NFLOG",
             as_the_unit,
         ),
+        story("a gate whose broker hangs is not said to turn any more", hung),
+        story(
+            "without Landlock two processes do not start if it is required, and else say so",
+            without_landlock,
+        ),
     ]
 }
 
 /// A second of the agent's own, and a busy machine.
 const NOTICED_WITHIN: Duration = Duration::from_secs(5);
+/// How often the gate says that it turns.
+const BEAT: Duration = Duration::from_secs(1);
 /// CAP_NET_ADMIN is number 12.
 const NET_ADMIN: u64 = 1 << 12;
 
@@ -74,11 +82,12 @@ fn rights(lab: &Lab) -> Result<()> {
     let other_ports = Configuration::for_packets(lab, &lab.gate.ip(Family::V4).to_string());
     other_ports.with_services().with(APART).with("[packet]\nports = [62202]").write()?;
     let refused = scene.gate.tell(&["reload"])?.expect(1)?;
-    ensure!(refused.err.contains("cannot change while it runs; restart it"), "no remedy: {refused}");
+    refused.complains_of(&["agent.toml: `mode` or `ports` in [packet] cannot change", "restart it"])?;
     scene.must_be_healthy()?;
+    let broker = broker_of(worker)?;
     // What is killed for a system call is no success.
     scene.gate.stop()?;
-    gone(broker_of(worker).ok())
+    gone(broker)
 }
 
 fn restored(lab: &Lab) -> Result<()> {
@@ -111,7 +120,7 @@ fn killed(lab: &Lab, victim: Victim) -> Result<()> {
             ensure!(scene.gate.log().contains("the broker is gone"), "it does not say why it ends");
         }
     }
-    gone(Some(broker))?;
+    gone(broker)?;
     scene.must_be_open(&lab.client, SSH)?;
     scene.must_be_shut(&lab.stranger, SSH)?;
     scene.must_be_shut(&lab.client, WEB)?;
@@ -132,7 +141,7 @@ fn given_up(lab: &Lab) -> Result<()> {
     scene.gate.tell(&["unguard"])?.expect(0)?;
     scene.gate.wait_until_it_stops()?;
 
-    gone(Some(broker))?;
+    gone(broker)?;
     ensure!(lab.gate.nft_ruleset()?.is_empty(), "something of the guard is left");
     scene.gate.start()?;
     scene.must_be_shut(&lab.stranger, SSH)
@@ -182,7 +191,8 @@ fn as_the_unit(lab: &Lab) -> Result<()> {
     gate.start_through(&unit)?;
 
     let worker = gate.pid()?;
-    for (process, rights) in [(worker, 0), (broker_of(worker)?, NET_ADMIN)] {
+    let broker = broker_of(worker)?;
+    for (process, rights) in [(worker, 0), (broker, NET_ADMIN)] {
         ensure!(
             fs::read_to_string(format!("/proc/{process}/comm"))?.trim() == "knockgated",
             "what is its name?"
@@ -204,7 +214,72 @@ fn as_the_unit(lab: &Lab) -> Result<()> {
     ensure!(scrape.value("knockgate_grants_opened_total")? >= 1.0, "{scrape:?}");
     Scrape::over(lab.gate.inside(|| Ok(TcpStream::connect((Ipv6Addr::LOCALHOST, METRICS))?))?)?;
     gate.stop()?;
-    gone(broker_of(worker).ok())
+    gone(broker)
+}
+
+/// The gate's own thread waits for the broker then, and it alone says that it turns.
+fn hung(lab: &Lab) -> Result<()> {
+    /// Beats that were under way when the broker was stopped, and some for a busy machine.
+    const UNDER_WAY: usize = 5;
+    let path = lab.path("notify");
+    let manager = UnixDatagram::bind(&path)?;
+    let address = lab.gate.ip(Family::V4).to_string();
+    let configuration = Configuration::for_packets(lab, &address).with_services().with(APART);
+    let mut gate = Gate::configured(lab, &configuration)?;
+    let variable = format!("NOTIFY_SOCKET={}", path.display());
+    gate.start_through(&["env", &variable, "WATCHDOG_USEC=5000000"])?;
+    let is_beat = |patience| -> Result<bool> {
+        manager.set_read_timeout(Some(patience))?;
+        let mut message = [0; 64];
+        match manager.recv(&mut message) {
+            Ok(length) => Ok(message.get(..length) == Some(b"WATCHDOG=1")),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    };
+    ensure!(
+        !is_beat(NOTICED_WITHIN)? && is_beat(NOTICED_WITHIN)?,
+        "first that it is ready, then that it turns"
+    );
+
+    let broker = broker_of(gate.pid()?)?.to_string();
+    programs::run("kill", &["-STOP", &broker])?;
+
+    let silence = 3 * BEAT;
+    let beats = std::iter::repeat_with(|| is_beat(silence)).take(UNDER_WAY);
+    let beats = beats.take_while(|beat| !matches!(beat, Ok(false))).collect::<Result<Vec<_>>>()?;
+    ensure!(beats.len() < UNDER_WAY, "a gate that waits for its broker is said to turn");
+    programs::run("kill", &["-CONT", &broker])?;
+    ensure!(is_beat(NOTICED_WITHIN)?, "it does not turn again");
+    gate.stop()
+}
+
+/// As on a kernel that was built without.
+fn without_landlock(lab: &Lab) -> Result<()> {
+    let under_unit = programs::ours("under_unit")?.display().to_string();
+    let older = [under_unit.as_str(), "SystemCallFilter=~landlock_create_ruleset:ENOSYS"];
+    let mut scene = Scene::by_packet(lab, Family::V4, APART)?;
+    scene.gate.stop()?;
+    let refused = scene.gate.tell_through(&older, &["run"])?.expect(1)?;
+    refused.complains_of(&[
+        "this kernel has no usable Landlock",
+        "set sandbox = \"best-effort\" in [process]",
+    ])?;
+
+    let address = lab.gate.ip(Family::V4).to_string();
+    let best_effort = Configuration::for_packets(lab, &address).with_services().with(APART);
+    best_effort.replacing("\"require\"", "\"best-effort\"")?.write()?;
+    let seen = scene.gate.log().len();
+    scene.gate.start_through(&older)?;
+    let said = scene.gate.log().split_off(seen);
+    // Each of the two processes says it.
+    let warnings = said.matches("this kernel has no usable Landlock").count();
+    ensure!(warnings == 2 && said.contains("going on with what there is"), "{said}");
+    let status = fs::read_to_string(format!("/proc/{}/status", scene.gate.pid()?))?;
+    ensure!(number(&status, "CapEff", 16)? == 0 && number(&status, "Seccomp", 10)? == 2, "{status}");
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_healthy()
 }
 
 const METRICS: u16 = 9191;
@@ -255,8 +330,7 @@ fn broker_of(worker: u32) -> Result<u32> {
     Ok(broker)
 }
 
-fn gone(broker: Option<u32>) -> Result<()> {
-    let Some(broker) = broker else { return Ok(()) };
+fn gone(broker: u32) -> Result<()> {
     let stat = format!("/proc/{broker}/stat");
     waiting::until_true("the broker has ended", NOTICED_WITHIN, || {
         // What nobody has waited for is dead nevertheless.

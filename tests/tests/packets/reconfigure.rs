@@ -14,7 +14,7 @@ use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, KNOCK, is_granted};
 use knockgate_tests::peers::{PATIENCE, Quiet, Reached, Service};
-use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::scenes::{APART, SSH, Scene, WEB};
 use knockgate_tests::{Family, Lab, waiting};
 
 pub(crate) fn stories() -> Vec<Story> {
@@ -30,6 +30,8 @@ pub(crate) fn stories() -> Vec<Story> {
             sequences,
         ),
         story("a central port that is added is asked at, and elsewhere nobody answers any more", central),
+        story("what only a restart changes is foretold by check and refused by a reload", only_by_a_restart),
+        story("after a reload the status says by which means packets are heard now", other_means),
         story("the service manager is told of the start, of a reload and that the gate turns", |lab| {
             let socket = lab.path("notify");
             manager(lab, &UnixDatagram::bind(&socket)?, &socket.display().to_string(), "")
@@ -46,6 +48,8 @@ pub(crate) fn stories() -> Vec<Story> {
 /// A port that is no service's before.
 const OTHER: u16 = 8081;
 const THIRD: u16 = 8082;
+
+const SSH_TABLE: &str = "[service.ssh]\n";
 
 fn base(lab: &Lab) -> Configuration {
     Configuration::for_packets(lab, &lab.gate.ip(Family::V4).to_string()).with_services()
@@ -152,6 +156,20 @@ fn broken(lab: &Lab) -> Result<()> {
         configuration.write()?;
         scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&[problem, "goes on as before"])?;
     }
+    let (roster, good) = (lab.path("state/roster"), base(lab));
+    let clients = std::fs::read(&roster)?;
+    good.write()?;
+    std::fs::write(&roster, b"damaged")?;
+    scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&["state/roster", "goes on as before"])?;
+    std::fs::write(&roster, clients)?;
+    // The agent looks by itself as well, twice a second: whoever is first tells.
+    let mut words = ["on", "off"].into_iter().cycle();
+    waiting::until_true("a reload tells of the roster", Duration::from_secs(10), || {
+        let changed = words.next().map(|word| scene.gate.tell(&["client", "confirm", "alice", word]));
+        let said = scene.gate.tell(&["reload"]);
+        changed.is_some_and(|changed| changed.is_ok())
+            && said.is_ok_and(|said| said.out == "the roster: 0 added, 0 removed, 1 changed\n")
+    })?;
     ensure!(lab.gate.nft_ruleset()? == rules, "a refused configuration changed the guard");
     scene.gate.wait_for_audit("a refusal", |record| record["event"] == "reload-refused")?;
     scene.alice.knock("web")?.expect(0)?;
@@ -250,6 +268,69 @@ fn central(lab: &Lab) -> Result<()> {
     bob.knock("ssh")?.expect(0)?;
     ensure!(scene.gate.is_alive(), "the agent has ended");
     Ok(())
+}
+
+/// With a broker, which opens what it was started to open, and a worker, which has what it was started with.
+fn only_by_a_restart(lab: &Lab) -> Result<()> {
+    let started =
+        base(lab).with(APART).replacing(SSH_TABLE, "[service.ssh]\nopen = \"1m\"\nmax-open = \"2m\"\n")?;
+    let mut scene = Scene::set_with_configuration(lab, Family::V4, &started)?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    let longer = started.clone().replacing("\"2m\"", "\"10m\"")?.replacing("\"1m\"", "\"5m\"")?;
+    #[rustfmt::skip]
+    let cases = [
+        (longer, "service ssh: `max-open` is 10m, and the broker was started to open it for 2m at most; restart the agent"),
+        (started.clone().replacing("[8080]", "[8080, 8081]")?, "service web: what is guarded cannot change"),
+        (started.clone().with("[capture]\nvia = \"nflog\""), "`via` in [capture] cannot change"),
+        (started.clone().with("[audit]\nkeep = 3"), "when the audit log is put away cannot change"),
+        (started.clone().with("[policy]\nengine = \"compiler\""), "started without the right to make machine code"),
+    ];
+    for (configuration, problem) in cases {
+        configuration.write()?;
+        let said = scene.gate.tell(&["check"])?.expect(0)?.out;
+        ensure!(
+            said.contains("running   a reload would be refused") && said.contains(problem),
+            "check: {said}"
+        );
+        ensure!(!said.contains("grant stays"), "check promises a grant: {said}");
+        scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&[
+            "agent.toml: ",
+            problem,
+            "goes on as before",
+        ])?;
+    }
+    let elsewhere = "[policy]\nchain = [\"own\"]\n[policy-module.own]\nfile = \"/elsewhere/own.wasm\"\nservices = [\"ssh\"]\n\
+         capabilities = [\"open\"]";
+    started.clone().with(elsewhere).write()?;
+    let unreadable = "/elsewhere/own.wasm is in a folder that the agent was not started with";
+    scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&[unreadable, "restart the agent"])?;
+    let run = format!("directory = \"{}\"", lab.path("run").display());
+    started.clone().replacing(&run, "directory = \"/nowhere\"")?.write()?;
+    let said = scene.gate.tell(&["check"])?.expect(0)?.out;
+    ensure!(said.contains("running   no agent answers at /nowhere/control; "), "check: {said}");
+
+    // Less than at the start is taken, and then all of it again.
+    let shorter = started.clone().replacing("\"2m\"", "\"90s\"")?;
+    ensure!(reload(&scene.gate, &shorter)? == "service ssh: max-open: 2m -> 1m 30s; 1 grant stays\n");
+    ensure!(reload(&scene.gate, &started)?.contains("max-open: 1m 30s -> 2m"));
+    scene.alice.knock_for("ssh", 120)?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.must_be_healthy()
+}
+
+fn other_means(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, "")?;
+    let is_heard = |scene: &Scene<'_>, means: &str| -> Result<()> {
+        let said = scene.gate.tell(&["status"])?.expect(0)?.out;
+        ensure!(said.contains(means), "not {means}: {said}");
+        Ok(())
+    };
+    is_heard(&scene, "packets are heard by packet sockets")?;
+    reload(&scene.gate, &base(lab).with("[capture]\nvia = \"nflog\""))?;
+    is_heard(&scene, "packets are heard by NFLOG: the configuration wants it so")?;
+    reload(&scene.gate, &base(lab).with("[packet]\nmode = \"socket\""))?;
+    is_heard(&scene, "no packets are watched")?;
+    scene.must_be_healthy()
 }
 
 fn manager(lab: &Lab, manager: &UnixDatagram, name: &str, sections: &str) -> Result<()> {
