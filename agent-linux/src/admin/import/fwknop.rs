@@ -70,7 +70,10 @@ impl Import {
             Some(Ok(when)) => Some(when),
             Some(Err(over)) => return self.findings.lost(&stanza.place, over),
         };
-        let networks = self.networks(stanza);
+        let networks = match self.networks(stanza) {
+            Ok(networks) => networks,
+            Err(what) => return self.findings.lost(&stanza.place, what),
+        };
         let name = stanza.username.clone().unwrap_or_else(|| format!("client-{number}"));
         self.draft.add_client(NewClient {
             name,
@@ -142,16 +145,22 @@ impl Import {
             let [open, max] = [now.0, now.1].map(|seconds| duration(seconds.unwrap_or_default()));
             let what = format!(
                 "service {name} has one time for all, and stanzas disagree: it opens for {open}, {max} at most, so that nobody gets \
-                 more than before; `knockgate knock --for` asks for more than `open`"
+                 more than before; `knockgate knock --seconds` asks for more than `open`"
             );
             self.findings.changed(&stanza.place, what);
         }
     }
 
     /// From where it may knock; none for everywhere.
-    fn networks(&mut self, stanza: &Stanza) -> Vec<String> {
+    ///
+    /// # Errors
+    /// With the remedy, if it cannot be bound to its networks. Without them it would get more than before.
+    fn networks(&mut self, stanza: &Stanza) -> Result<Vec<String>, String> {
+        if stanza.sources.iter().any(|text| text.eq_ignore_ascii_case("any")) {
+            return Ok(Vec::new());
+        }
         let mut networks = Vec::new();
-        for text in stanza.sources.iter().filter(|text| !text.eq_ignore_ascii_case("any")) {
+        for text in &stanza.sources {
             match network(text) {
                 Ok(network) => networks.push(network),
                 Err(what) => self.findings.lost(&stanza.place, format!("SOURCE: {what}")),
@@ -159,22 +168,20 @@ impl Import {
         }
         networks.sort_unstable();
         networks.dedup();
-        if stanza.sources.iter().any(|text| text.eq_ignore_ascii_case("any")) || networks.is_empty() {
-            return Vec::new();
+        if networks.is_empty() {
+            return Err("SOURCE names no network that can be read, so no client is proposed; write its networks and import again".into());
         }
         let is_new = !self.lists.contains(&networks);
         if networks.len() > MAX_NETWORKS || (is_new && self.lists.len() == MAX_LISTS) {
-            let what = format!(
-                "SOURCE: a policy knows {MAX_NETWORKS} networks and there can be {MAX_LISTS} such policies; this client is bound to \
-                 none, so join its networks and add it to [policy.clients]"
-            );
-            self.findings.lost(&stanza.place, what);
-            return Vec::new();
+            return Err(format!(
+                "SOURCE: a policy knows {MAX_NETWORKS} networks and there can be {MAX_LISTS} such policies, so no client is proposed; \
+                 join its networks and import again"
+            ));
         }
         if is_new {
             self.lists.push(networks.clone());
         }
-        networks
+        Ok(networks)
     }
 }
 

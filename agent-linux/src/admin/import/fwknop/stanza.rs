@@ -40,7 +40,7 @@ pub(super) enum Ports {
     Named(Vec<(Protocol, u16)>),
 }
 
-/// All stanzas, in their order.
+/// All stanzas, in their order. What fwknopd passes over is passed over here, too, and said.
 ///
 /// # Errors
 /// If a file cannot be read, or fwknopd would refuse it.
@@ -66,56 +66,67 @@ impl Reader<'_> {
         if self.files > MAX_FILES {
             anyhow::bail!("{}: more than {MAX_FILES} files are included; import them in parts", shown(path));
         }
+        // A stanza goes on behind an included file, and never into one.
+        let mut stanza = None;
         for line in source::lines(path)? {
-            // The value is apart by blanks; fwknop's own configuration ends it with a semicolon, which is allowed here, too.
-            let (key, value) = line.text.split_once(char::is_whitespace).unwrap_or((&line.text, ""));
-            let value = value.trim().trim_end_matches(';').trim_end();
-            match key.strip_prefix('%') {
-                Some(directive) => self.include(&line, directive, value, depth)?,
-                None => self.setting(&line.place, key.trim_end_matches(':'), value)?,
+            // The value is apart by blanks and ends with a semicolon, if there is one; a line that begins with one says nothing.
+            let text = line.text.split(';').next().unwrap_or_default();
+            let (key, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+            let (key, value) = (key.trim_end_matches(':'), value.trim());
+            match key {
+                "" => {}
+                "%include" | "%include_folder" => self.include(&line, key, value, depth)?,
+                // Whatever else it is, a file of keys has nothing that could be carried over, so it is not opened.
+                "%include_keys" => {}
+                "SOURCE" => stanza = Some(self.begin(&line.place, value)?),
+                _ => self.setting(stanza, &line.place, key, value)?,
             }
         }
         Ok(())
     }
 
+    /// A new stanza; returns which.
+    fn begin(&mut self, place: &Place, sources: &str) -> anyhow::Result<usize> {
+        if self.stanzas.len() == MAX_STANZAS {
+            return Err(place.wrong(format!("more than {MAX_STANZAS} stanzas; import them in parts")));
+        }
+        self.stanzas.push(Stanza::of(place, sources));
+        Ok(self.stanzas.len() - 1)
+    }
+
     fn include(&mut self, line: &Line, directive: &str, value: &str, depth: usize) -> anyhow::Result<()> {
         let place = &line.place;
-        // Whatever else it is, a file of keys has nothing that could be carried over, so it is not opened.
-        if directive == "include_keys" {
-            return Ok(());
-        }
         if depth == 0 {
             return Err(place.wrong(format!(
                 "files include each other more than {MAX_DEPTH} deep; include them from the first one"
             )));
         }
         let wanted = place.file.parent().unwrap_or(Path::new(".")).join(value);
-        match directive {
-            "include" => self.file(&wanted, depth - 1),
-            "include_folder" => {
-                let files = configurations(&wanted).map_err(|error| {
-                    place.wrong(format!("{}: {error}; correct this line, or leave it out", shown(&wanted)))
-                })?;
-                files.iter().try_for_each(|file| self.file(file, depth - 1))
-            }
-            _ => Err(place.wrong("no such directive; %include, %include_folder and %include_keys are known")),
+        if directive == "%include" {
+            return self.file(&wanted, depth - 1);
         }
+        let files = configurations(&wanted).map_err(|error| {
+            place.wrong(format!("{}: {error}; correct this line, or leave it out", shown(&wanted)))
+        })?;
+        files.iter().try_for_each(|file| self.file(file, depth - 1))
     }
 
-    fn setting(&mut self, place: &Place, key: &str, value: &str) -> anyhow::Result<()> {
-        let key = key.to_ascii_uppercase();
-        if key == "SOURCE" {
-            if self.stanzas.len() == MAX_STANZAS {
-                return Err(place.wrong(format!("more than {MAX_STANZAS} stanzas; import them in parts")));
-            }
-            self.stanzas.push(Stanza::of(place, value));
+    fn setting(
+        &mut self,
+        stanza: Option<usize>,
+        place: &Place,
+        key: &str,
+        value: &str,
+    ) -> anyhow::Result<()> {
+        let Some(stanza) = stanza.and_then(|at| self.stanzas.get_mut(at)) else {
+            self.findings.guessed(place, format!(
+                "{} stands above the first SOURCE of its file, where fwknopd passes over it; put it below if it is meant to count",
+                shown_key(key)
+            ));
             return Ok(());
-        }
-        let Some(stanza) = self.stanzas.last_mut() else {
-            return Err(place.wrong("stands above the first SOURCE; every stanza begins with that"));
         };
         let wrong = |what: String| place.wrong(format!("{key}: {what}"));
-        match key.as_str() {
+        match key {
             "OPEN_PORTS" => stanza.open = Ports::Named(ports(value).map_err(wrong)?),
             "RESTRICT_PORTS" => stanza.restricted = ports(value).map_err(wrong)?,
             "REQUIRE_USERNAME" => stanza.username = Some(value.to_owned()),
@@ -132,24 +143,22 @@ impl Reader<'_> {
                     "FORCE_SNAT: inner hosts see this host's address on their side, which is `masquerade`",
                 );
             }
-            _ => self.elsewhere(place, &key, value)?,
+            _ => self.elsewhere(place, key, value),
         }
         Ok(())
     }
 
     /// What is no property of a service or a client here.
-    fn elsewhere(&mut self, place: &Place, key: &str, value: &str) -> anyhow::Result<()> {
+    fn elsewhere(&mut self, place: &Place, key: &str, value: &str) {
         // Said once for all of them, and their values are nobody's business.
         if is_secret(key) {
-            return Ok(());
+            return;
         }
         let Some((_, fate, why)) = FATES.iter().find(|(known, ..)| *known == key) else {
-            let is_key = key.len() <= 40
-                && key.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-            let what = if is_key { key } else { "this line" };
-            return Err(
-                place.wrong(format!("{what} is no setting of access.conf; correct it, or leave it out"))
-            );
+            return self.findings.guessed(place, format!(
+                "{} is no setting of access.conf, and fwknopd passes over it; correct it if it is meant to count",
+                shown_key(key)
+            ));
         };
         match fate {
             // Switched off is as good as not there.
@@ -158,8 +167,14 @@ impl Reader<'_> {
             Fate::Changed => self.findings.changed(place, format!("{key}: {why}")),
             Fate::Needless => self.findings.needless(place, format!("{key}: {why}")),
         }
-        Ok(())
     }
+}
+
+/// Only a key that could be one is shown: what stands in its place may be anything.
+fn shown_key(key: &str) -> &str {
+    let is_key = key.len() <= 40
+        && key.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    if is_key { key } else { "this line" }
 }
 
 enum Fate {
@@ -172,10 +187,12 @@ enum Fate {
 
 const COMMANDS: &str = "Knockgate runs no commands, neither a client's nor its own; a policy can start units that the configuration \
                         names (docs/policies.md)";
+const SOURCE_ADDRESS: &str = "a grant is for the address that the knock has come from, and no knock can ask for another one; `confirm = true` in \
+                              the service proves that address before it opens";
 const KEYS: &str = "there is no GnuPG here; a client's key pair is its identity";
 
 /// Settings that no service and no client has here.
-const FATES: [(&str, Fate, &str); 25] = [
+const FATES: [(&str, Fate, &str); 26] = [
     (
         "DESTINATION",
         Fate::Lost,
@@ -191,11 +208,8 @@ const FATES: [(&str, Fate, &str); 25] = [
     ("CMD_CYCLE_OPEN", Fate::Lost, COMMANDS),
     ("CMD_CYCLE_CLOSE", Fate::Lost, COMMANDS),
     ("CMD_CYCLE_TIMER", Fate::Lost, COMMANDS),
-    (
-        "REQUIRE_SOURCE_ADDRESS",
-        Fate::Changed,
-        "a knock may name its source (`knockgate knock --help`); `confirm = true` proves the address, which is more",
-    ),
+    ("REQUIRE_SOURCE_ADDRESS", Fate::Changed, SOURCE_ADDRESS),
+    ("REQUIRE_SOURCE", Fate::Changed, SOURCE_ADDRESS),
     (
         "ENABLE_FORWARD_ACCESS",
         Fate::Switch,

@@ -105,7 +105,7 @@ fn a_port_that_no_service_can_have_is_left_out_with_the_agents_reason() {
 fn commands_and_gnupg_are_told_as_lost() {
     let outcome = import(
         "SOURCE ANY\nOPEN_PORTS tcp/22\nENABLE_CMD_EXEC Y\nENABLE_FORWARD_ACCESS N\nCMD_CYCLE_OPEN /opt/x --password hunter2\n\
-         GPG_DECRYPT_ID ABCD1234\nGPG_DECRYPT_PW hunter2\nDESTINATION 192.0.2.1\nREQUIRE_SOURCE_ADDRESS Y\n",
+         GPG_DECRYPT_ID ABCD1234\nGPG_DECRYPT_PW hunter2\nDESTINATION 192.0.2.1\nREQUIRE_SOURCE_ADDRESS Y\nREQUIRE_SOURCE Y\n",
         &[],
     )
     .unwrap();
@@ -114,7 +114,8 @@ fn commands_and_gnupg_are_told_as_lost() {
         "access.conf:5: CMD_CYCLE_OPEN: Knockgate runs no commands",
         "access.conf:6: GPG_DECRYPT_ID: there is no GnuPG here",
         "access.conf:8: DESTINATION: a grant opens a service at every address",
-        "access.conf:9: REQUIRE_SOURCE_ADDRESS: a knock may name its source",
+        "access.conf:9: REQUIRE_SOURCE_ADDRESS: a grant is for the address that the knock has come from",
+        "access.conf:10: REQUIRE_SOURCE: a grant is for the address that the knock has come from",
     ] {
         outcome.must_say(words);
     }
@@ -168,21 +169,71 @@ fn the_daemons_configuration_says_where_knocks_come_in() {
 }
 
 #[test]
+fn what_fwknopd_passes_over_is_passed_over_and_said() {
+    let outcome = import(
+        "FW_ACCESS_TIMEOUT 9\n; a note\nSOURCE ANY\nOPEN_PORTS tcp/22; # note\nCOLOUR red\nopen_ports tcp/80\nhunter2! x\n\
+         %exec x\n%include more.conf\nFW_ACCESS_TIMEOUT 40;\n",
+        &[("more.conf", "OPEN_PORTS tcp/25\nSOURCE ANY\nOPEN_PORTS tcp/443\n")],
+    )
+    .unwrap();
+    assert_eq!(outcome.services(), ["ssh tcp/[22] 40s 5m", "https tcp/[443] 30s 5m"]);
+    for words in [
+        "access.conf:1: FW_ACCESS_TIMEOUT stands above the first SOURCE of its file",
+        "access.conf:5: COLOUR is no setting of access.conf",
+        "access.conf:6: this line is no setting of access.conf",
+        "access.conf:7: this line is no setting of access.conf",
+        "access.conf:8: this line is no setting of access.conf",
+        "more.conf:1: OPEN_PORTS stands above the first SOURCE of its file",
+    ] {
+        outcome.must_say(words);
+    }
+    assert!(!outcome.report.contains("hunter2"), "{}", outcome.report);
+}
+
+#[test]
+fn a_client_that_cannot_be_bound_to_its_networks_is_not_proposed() {
+    let unread = "SOURCE names no network that can be read, so no client is proposed";
+    #[rustfmt::skip]
+    let cases = [
+        (1, "SOURCE gate.example\n".to_owned(), unread),
+        (2, "SOURCE ,\n".to_owned(), unread),
+        (3, format!("SOURCE {}\n", (0..86).map(|n| format!("192.0.2.{n}")).collect::<Vec<_>>().join(",")),
+            "SOURCE: a policy knows 85 networks"),
+    ];
+    for (case, source, words) in cases {
+        let outcome = import(&format!("{source}OPEN_PORTS tcp/22\n"), &[]).unwrap();
+        assert!(
+            outcome.report.contains(&format!("access.conf:1: {words}")),
+            "case {case}: {}",
+            outcome.report
+        );
+        assert!(
+            !outcome.report.contains("knockgated client add client-1"),
+            "case {case}: {}",
+            outcome.report
+        );
+    }
+    // What can be read of it is less than before, and enough.
+    let outcome = import("SOURCE gate.example, 192.0.2.1\nOPEN_PORTS tcp/22\n", &[]).unwrap();
+    outcome.must_say("access.conf:1: SOURCE: \"gate.example\" is no network");
+    outcome.must_say("knockgated client add client-1");
+    assert!(outcome.text.contains("networks = [\"192.0.2.1\"]\n"), "{}", outcome.text);
+}
+
+#[test]
 fn bad_files_are_refused_with_line_value_and_remedy() {
     #[rustfmt::skip]
     let cases = [
         (1, "", "access.conf: has no stanza"),
-        (2, "OPEN_PORTS tcp/22\n", "access.conf:1: stands above the first SOURCE"),
+        (2, "OPEN_PORTS tcp/22\n", "access.conf: has no stanza"),
         (3, "SOURCE ANY\nOPEN_PORTS tcp/0\n", "access.conf:2: OPEN_PORTS: \"tcp/0\" is no port; write tcp/PORT"),
         (4, "SOURCE ANY\nOPEN_PORTS 22\n", "OPEN_PORTS: \"22\" is no port"),
         (5, "SOURCE ANY\nFW_ACCESS_TIMEOUT soon\n", "access.conf:2: FW_ACCESS_TIMEOUT: \"soon\" is no number of seconds"),
         (6, "SOURCE ANY\nACCESS_EXPIRE 2027-01-31\n", "access.conf:2: ACCESS_EXPIRE: \"2027-01-31\" is no date; write MM/DD/YYYY"),
         (7, "SOURCE ANY\nFORCE_NAT 10.0.0.5\n", "access.conf:2: FORCE_NAT: \"10.0.0.5\" is no inner host"),
-        (8, "SOURCE ANY\nCOLOUR red\n", "access.conf:2: COLOUR is no setting of access.conf"),
-        (9, "SOURCE ANY\nhunter2! x\n", "access.conf:2: this line is no setting of access.conf"),
-        (10, "%include access.conf\n", "access.conf:1: files include each other more than 3 deep"),
-        (11, "%include_folder nowhere\n", "access.conf:1: nowhere:"),
-        (12, "%exec x\n", "access.conf:1: no such directive"),
+        (8, "%include access.conf\n", "access.conf:1: files include each other more than 3 deep"),
+        (9, "%include_folder nowhere\n", "access.conf:1: nowhere:"),
+        (10, "SOURCE ANY\nOPEN_PORTS tcp/22 # note\n", "access.conf:2: OPEN_PORTS: \"tcp/22 # note\" is no port"),
     ];
     for (case, text, expected) in cases {
         let refusal = import(text, &[]).map(|outcome| outcome.text).unwrap_err();
