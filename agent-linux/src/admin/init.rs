@@ -4,7 +4,7 @@
 //! It does not guard anything yet; `run` does. But a configuration that locks its author out is refused here, while he
 //! still has a session.
 
-mod text;
+pub(super) mod text;
 
 use std::fs::DirBuilder;
 use std::net::IpAddr;
@@ -231,7 +231,7 @@ fn write(config: &Config, text: Option<&str>, identity: &GateIdentity) -> anyhow
 }
 
 /// To whom the gate's files belong; nobody else than whoever makes them, if that is not root.
-fn worker_of(config: &Config) -> anyhow::Result<Option<User>> {
+pub(super) fn worker_of(config: &Config) -> anyhow::Result<Option<User>> {
     let named = config.separation.as_ref().and_then(|separation| separation.user.as_deref());
     let named = named.filter(|_| rustix::process::geteuid().is_root());
     named.map(User::named).transpose()

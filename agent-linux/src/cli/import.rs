@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::admin::import::{Imported, Request, fwknop, knockd};
+use crate::admin::init::workers_user;
 use crate::config;
 
 #[derive(Subcommand)]
@@ -56,6 +57,6 @@ impl Import {
 
 impl From<Output> for Request {
     fn from(Output { write, address }: Output) -> Self {
-        Request { address, write }
+        Request { address, write, worker: workers_user() }
     }
 }

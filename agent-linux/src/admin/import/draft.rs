@@ -13,6 +13,7 @@ use knockgate_core::profile::Protocol;
 use super::command::Opening;
 use super::finding::shown;
 use super::names;
+use crate::admin::init::WorkersUser;
 use crate::config::{Config, ConfigError, DEFAULT_PATH};
 
 /// Longest grant if nothing is said. Rule: `docs/agent-toml.md`, `max-open`.
@@ -23,6 +24,7 @@ pub(super) struct Draft {
     pub(super) old: &'static str,
     pub(super) file: PathBuf,
     pub(super) address: String,
+    worker: WorkersUser,
     pub(super) interfaces: Vec<String>,
     /// UDP ports for packet knocks, as they stand in the file: `62202` or `"10000-20000"`; none for the usual one.
     pub(super) packet_port: Option<String>,
@@ -93,11 +95,12 @@ impl Placed {
 }
 
 impl Draft {
-    pub(super) fn new(old: &'static str, file: &Path, address: String) -> Self {
+    pub(super) fn new(old: &'static str, file: &Path, address: String, worker: WorkersUser) -> Self {
         Self {
             old,
             file: file.to_owned(),
             address,
+            worker,
             interfaces: Vec::new(),
             packet_port: None,
             max_age: None,
@@ -205,7 +208,7 @@ impl Draft {
     ///
     /// # Errors
     /// If it has, or if there is nothing to guard.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self) -> anyhow::Result<Config> {
         if self.services.is_empty() {
             anyhow::bail!(
                 "{}: nothing in it opens a port that could be named, so there is nothing to guard; `knockgated init \
@@ -213,8 +216,7 @@ impl Draft {
                 shown(&self.file)
             );
         }
-        Config::parse(DEFAULT_PATH.as_ref(), &self.text())?;
-        Ok(())
+        Ok(Config::parse(DEFAULT_PATH.as_ref(), &self.text())?)
     }
 
     /// What the agent's reader says against it, without places: the file is not there yet.

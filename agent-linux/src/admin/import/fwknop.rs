@@ -32,7 +32,7 @@ const MAX_LISTS: usize = 15;
 pub fn run(access: &Path, daemon: Option<&Path>, request: &Request) -> anyhow::Result<Imported> {
     let mut findings = Findings::default();
     let stanzas = stanza::read(access, &mut findings)?;
-    let mut draft = Draft::new("fwknop", access, address(request, &mut findings));
+    let mut draft = Draft::new("fwknop", access, address(request, &mut findings), request.worker);
     let settings = daemon.map(|path| daemon::read(path, &mut draft, &mut findings)).transpose()?;
     let masquerade = settings.map_or(Masquerade::NotAsked, |settings| settings.masquerade);
     let mut import = Import { draft, findings, masquerade, lists: Vec::new() };

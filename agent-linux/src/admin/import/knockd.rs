@@ -24,7 +24,7 @@ const LONGEST_WITHIN: u64 = 60;
 pub fn run(file: &Path, request: &Request) -> anyhow::Result<Imported> {
     let mut findings = Findings::default();
     let old = OldFile::read(file, &mut findings)?;
-    let draft = Draft::new("knockd", file, address(request, &mut findings));
+    let draft = Draft::new("knockd", file, address(request, &mut findings), request.worker);
     let mut import = Import { draft, findings };
     import.options(&old);
     for door in &old.doors {

@@ -173,7 +173,7 @@ const SERVER_CAPTURE: &str = r#"
 "#;
 
 /// Two processes, if this host has a user for the one.
-fn process(worker: WorkersUser) -> String {
+pub(in crate::admin) fn process(worker: WorkersUser) -> String {
     let (mark, remedy) = match worker {
         WorkersUser::There => ("", String::new()),
         WorkersUser::Missing => (

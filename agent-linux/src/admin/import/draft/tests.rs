@@ -2,7 +2,7 @@ use super::*;
 use crate::admin::import::command::Audience;
 
 fn draft() -> Draft {
-    Draft::new("knockd", "/etc/knockd.conf".as_ref(), "gate.example".into())
+    Draft::new("knockd", "/etc/knockd.conf".as_ref(), "gate.example".into(), WorkersUser::Missing)
 }
 
 fn tcp(ports: &[u16]) -> Opening {
@@ -77,8 +77,18 @@ fn a_long_grant_raises_what_its_service_allows() {
 }
 
 #[test]
+fn the_agent_is_two_processes_where_init_would_make_it_two() {
+    for (worker, expected) in [(WorkersUser::There, Some("knockgate")), (WorkersUser::Missing, None)] {
+        let mut draft = Draft { worker, ..draft() };
+        draft.place(&tcp(&[22])).unwrap();
+        let separation = draft.check().unwrap().separation;
+        assert_eq!(separation.and_then(|separation| separation.user).as_deref(), expected);
+    }
+}
+
+#[test]
 fn without_a_service_there_is_no_configuration() {
-    let refusal = draft().check().unwrap_err().to_string();
+    let refusal = draft().check().map(drop).unwrap_err().to_string();
     assert!(refusal.starts_with("/etc/knockd.conf: nothing in it opens a port"), "{refusal}");
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{Door, Draft, Masquerade, NewClient, NewService, duration};
 use crate::admin::counted;
 use crate::admin::import::finding::shown;
+use crate::admin::init::text::process;
 use crate::config::DEFAULT_PATH;
 
 impl Draft {
@@ -21,6 +22,7 @@ impl Draft {
             text += &format!("interfaces = {}\n", list(&self.interfaces));
         }
         text += &self.packet();
+        text += &process(self.worker);
         for (id, service) in (1_u16..).zip(&self.services) {
             text += &service_text(id, service);
         }

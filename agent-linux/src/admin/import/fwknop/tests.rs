@@ -1,4 +1,5 @@
 use super::*;
+use crate::admin::init::WorkersUser;
 use crate::config::Config;
 
 struct Outcome {
@@ -17,7 +18,7 @@ fn import(access: &str, more: &[(&str, &str)]) -> Result<Outcome, String> {
     }
     let daemon = folder.path().join("fwknopd.conf");
     let daemon = daemon.exists().then_some(daemon.as_path());
-    let request = Request { address: Some("gate.example".into()), write: None };
+    let request = Request { address: Some("gate.example".into()), write: None, worker: WorkersUser::Missing };
     let shown = |text: String| text.replace(&format!("{}/", folder.path().display()), "");
     let outcome = run(&folder.path().join("access.conf"), daemon, &request);
     let Imported { configuration, report } = outcome.map_err(|error| shown(format!("{error:#}")))?;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::admin::init::WorkersUser;
 use crate::config::Config;
 
 /// What has come of such a file.
@@ -12,7 +13,7 @@ fn import(text: &str) -> Result<Outcome, String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("knockd.conf");
     std::fs::write(&file, text).unwrap();
-    let request = Request { address: Some("gate.example".into()), write: None };
+    let request = Request { address: Some("gate.example".into()), write: None, worker: WorkersUser::Missing };
     let shown = |text: String| text.replace(&format!("{}/", folder.path().display()), "");
     let Imported { configuration, report } =
         run(&file, &request).map_err(|error| shown(format!("{error:#}")))?;
