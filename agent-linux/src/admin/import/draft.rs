@@ -18,6 +18,10 @@ use crate::config::{Config, ConfigError, DEFAULT_PATH};
 
 /// Longest grant if nothing is said. Rule: `docs/agent-toml.md`, `max-open`.
 const USUAL_MAX_OPEN: u64 = 3600;
+/// Nobody finishes more of them by hand.
+const MAX_PROPOSALS: u16 = 64;
+/// No table of a policy is called so. Rule: `docs/policies.md`, "Built-in policies".
+const BUILT_IN: &str = "default";
 
 pub(super) struct Draft {
     /// `knockd` or `fwknop`.
@@ -32,7 +36,7 @@ pub(super) struct Draft {
     services: Vec<NewService>,
     doors: Vec<Door>,
     clients: Vec<NewClient>,
-    proposals: Vec<String>,
+    proposals: Vec<Proposal>,
 }
 
 /// A service to be. Ports belong to one service, so whoever opens some of them opens all of them.
@@ -76,6 +80,13 @@ pub(super) struct NewClient {
     /// As `client add` takes it.
     pub(super) expires: Option<String>,
     pub(super) origin: String,
+}
+
+/// The beginning of a policy.
+struct Proposal {
+    /// Of its tables.
+    name: String,
+    text: String,
 }
 
 /// What an opening has become.
@@ -199,9 +210,13 @@ impl Draft {
         self.clients.push(client);
     }
 
-    /// Something for the administrator to finish, as TOML that is commented out.
-    pub(super) fn propose(&mut self, text: String) {
-        self.proposals.push(text);
+    /// Something for the administrator to finish, as TOML that is commented out. Its tables get a name and a number that those of
+    /// no other proposal have, so that the marks of all can be taken away.
+    pub(super) fn propose(&mut self, wanted: &str, text: impl FnOnce(&str, u16) -> String) {
+        let Some(id) = (1..=MAX_PROPOSALS).nth(self.proposals.len()) else { return };
+        let taken = self.proposals.iter().map(|proposal| proposal.name.as_str()).chain([BUILT_IN]);
+        let name = names::fresh(wanted, taken);
+        self.proposals.push(Proposal { text: text(&name, id), name });
     }
 
     /// The agent's own reader has nothing against it.

@@ -187,9 +187,8 @@ impl Import {
     }
 
     fn propose(&mut self, door: &Door, command: &Said, errand: &Errand) {
-        let (what, text) = proposal::of(door, errand);
-        self.findings.lost(&command.place, what);
-        self.draft.propose(text);
+        self.findings.lost(&command.place, proposal::reason(door, errand));
+        self.draft.propose(&door.name, |name, id| proposal::text(door, errand, name, id));
     }
 
     /// Seconds that a grant lasts.

@@ -28,7 +28,7 @@ impl Draft {
         }
         self.doors.iter().for_each(|door| text += &door_text(door));
         text += &self.policies();
-        self.proposals.iter().for_each(|proposal| text += &commented(proposal));
+        self.proposals.iter().for_each(|proposal| text += &commented(&proposal.text));
         text
     }
 

@@ -2,62 +2,58 @@
 
 use super::file::Door;
 use crate::admin::import::command::Errand;
-use crate::admin::import::names;
 
-/// Why a door's errand is not carried over and what to do, and the tables to begin with.
-pub(super) fn of(door: &Door, errand: &Errand) -> (String, String) {
-    let name = names::fresh(&door.name, std::iter::empty());
-    let (does, with, tables) = match errand {
-        Errand::Starts(unit) => {
-            (format!("starts {unit}"), "start that unit", starts(&name, unit, "what the command started"))
-        }
-        Errand::WakesMachine => (
-            "wakes a machine".to_owned(),
-            "start a unit that wakes it",
-            starts(
-                &name,
-                &format!("wake-{name}.service"),
-                "a unit of your own, with that very command as ExecStart=",
-            ),
-        ),
-        Errand::Tells => ("tells somebody".to_owned(), "notify a channel", tells(&name)),
-        Errand::Runs(program) => (
-            format!("runs {program}"),
-            "start a unit that runs it",
-            starts(
-                &name,
-                &format!("{name}.service"),
-                "a unit of your own, with what the command did as ExecStart=",
-            ),
-        ),
+/// Why a door's errand is not carried over, and what to do.
+pub(super) fn reason(door: &Door, errand: &Errand) -> String {
+    let (does, with) = match errand {
+        Errand::Starts(unit) => (format!("starts {unit}"), "start that unit"),
+        Errand::WakesMachine => ("wakes a machine".to_owned(), "start a unit that wakes it"),
+        Errand::Tells => ("tells somebody".to_owned(), "notify a channel"),
+        Errand::Runs(program) => (format!("runs {program}"), "start a unit that runs it"),
     };
-    let what = format!(
+    format!(
         "[{}] {does}, and Knockgate runs no commands; a policy of yours can {with} when a service is knocked for. The \
          configuration has the beginning of it as a comment, docs/policies.md the rest",
         door.name
-    );
-    let head = format!(
-        "Of [{}]: write a policy that does this when its service is knocked for, and take the marks away.\n",
-        door.name
-    );
-    (what, head + &tables)
+    )
 }
 
-fn starts(name: &str, unit: &str, which: &str) -> String {
+/// The tables to begin with, under a name and a number that nothing else in the file has.
+pub(super) fn text(door: &Door, errand: &Errand, name: &str, id: u16) -> String {
+    let tables = match errand {
+        Errand::Starts(unit) => starts(name, id, unit, "what the command started"),
+        Errand::WakesMachine => {
+            let which = "a unit of your own, with that very command as ExecStart=";
+            starts(name, id, &format!("wake-{name}.service"), which)
+        }
+        Errand::Tells => tells(name, id),
+        Errand::Runs(_) => {
+            let which = "a unit of your own, with what the command did as ExecStart=";
+            starts(name, id, &format!("{name}.service"), which)
+        }
+    };
+    format!(
+        "Of [{}]: write a policy that does this when its service is knocked for, name the service here, and take the marks away.\n\
+         {tables}",
+        door.name
+    )
+}
+
+fn starts(name: &str, id: u16, unit: &str, which: &str) -> String {
     let key = key(name);
     let (unit, quoted) = (toml::Value::from(unit), toml::Value::from(name));
     format!(
-        "[unit.{key}]\nid = 1\nunit = {unit}    # {which}\n\n[policy-module.{key}]\n\
+        "[unit.{key}]\nid = {id}\nunit = {unit}    # {which}\n\n[policy-module.{key}]\n\
          file = \"/etc/knockgate/policies/{name}.wasm\"\nservices = [\"NAME-OF-THE-SERVICE\"]\n\
          capabilities = [\"open\", \"start\"]\nunits = [{quoted}]\n"
     )
 }
 
-fn tells(name: &str) -> String {
+fn tells(name: &str, id: u16) -> String {
     let key = key(name);
     let quoted = toml::Value::from(name);
     format!(
-        "[channel.{key}]\nid = 1\nwebhook = \"https://HOST/PATH\"    # or socket = \"/run/NAME.sock\"\n\n\
+        "[channel.{key}]\nid = {id}\nwebhook = \"https://HOST/PATH\"    # or socket = \"/run/NAME.sock\"\n\n\
          [policy-module.{key}]\nfile = \"/etc/knockgate/policies/{name}.wasm\"\nservices = [\"NAME-OF-THE-SERVICE\"]\n\
          capabilities = [\"open\", \"notify\"]\nchannels = [{quoted}]\n"
     )

@@ -187,6 +187,37 @@ fn proposals_are_tables_that_the_agent_knows() {
 }
 
 #[test]
+fn the_marks_of_all_proposals_can_be_taken_away_at_once() {
+    let door = |name: &str, first: u16, errands: &str| {
+        let sequence = format!("{first},{},{}", first + 1000, first + 2000);
+        format!("[{name}]\nsequence = {sequence}\ncommand = ufw allow from %IP% to any port 22; {errands}\n")
+    };
+    let text = door("a b", 7000, "logger x; curl y; systemctl start x; /opt/x")
+        + &door("a-b", 7100, "logger x; etherwake 00:11:22:33:44:55")
+        + &door("default", 7200, "logger x; /opt/x")
+        + &door("a.b", 7300, "/opt/x; /opt/y");
+    let outcome = import(&text).unwrap();
+    outcome.must_say("10 proposals as a comment");
+
+    // The head of each is a sentence; a mark before it is there to stay.
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(line) if !line.starts_with("Of [") => format!("{line}\n"),
+        _ => format!("{line}\n"),
+    };
+    let (before, proposals) = outcome.text.split_once("# Of [").unwrap();
+    let proposals: String =
+        proposals.replace("NAME-OF-THE-SERVICE", "ssh").lines().skip(1).map(line).collect();
+    let config = Config::parse("agent.toml".as_ref(), &format!("{before}{proposals}")).unwrap();
+    assert_eq!((config.units.len(), config.channels.len()), (6, 4));
+}
+
+#[test]
+fn of_proposals_without_end_there_are_a_few() {
+    let text = format!("[x]\nsequence = 7000,8000,9000\ncommand = ufw allow ssh{}\n", ";x".repeat(60_000));
+    import(&text).unwrap().must_say("64 proposals as a comment");
+}
+
+#[test]
 fn sequences_that_are_none_here_are_told_with_the_agents_reason() {
     let door = |name: &str, ports: &str| {
         format!(
