@@ -3,6 +3,7 @@
 //! Nothing is run and nothing is guessed: a command counts as one that opens ports only if it names them. Of any other only its
 //! program is told.
 
+mod condition;
 mod firewalld;
 mod iptables;
 mod nft;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use knockgate_core::limits::MAX_SERVICE_PORTS;
 use knockgate_core::profile::Protocol;
 
+pub(super) use self::condition::Condition;
 use self::words::{Words, commands};
 
 /// Ports that a command opens or closes.
@@ -27,6 +29,8 @@ pub(super) struct Opening {
     pub(super) audience: Audience,
     /// For how long, if the firewall itself ends it.
     pub(super) seconds: Option<u64>,
+    /// What the command asks of a packet beside all this, and no grant does.
+    pub(super) conditions: Vec<Condition>,
 }
 
 /// To whom a command opens.
@@ -34,6 +38,8 @@ pub(super) struct Opening {
 pub(super) enum Audience {
     /// Whoever has knocked.
     Knocker,
+    /// Sources that stand in the command, see [`Condition::From`].
+    Named,
     Everybody,
 }
 
@@ -43,7 +49,7 @@ pub(super) enum Deed {
     Opens(Opening),
     Closes(Opening),
     /// Lets somebody through to every port.
-    OpensAll,
+    OpensAll(Vec<Condition>),
     ClosesAll,
     /// Changes a set of addresses; what that opens stands in the rules.
     ChangesSet,
@@ -121,8 +127,12 @@ fn is_knocker(word: &str) -> bool {
 }
 
 /// Of the whole command.
-fn audience(words: &[String]) -> Audience {
-    if words.iter().any(|word| is_knocker(word)) { Audience::Knocker } else { Audience::Everybody }
+fn audience(words: &[String], conditions: &[Condition]) -> Audience {
+    let names_source = conditions.iter().any(|condition| matches!(condition, Condition::From(_)));
+    if words.iter().any(|word| is_knocker(word)) {
+        return Audience::Knocker;
+    }
+    if names_source { Audience::Named } else { Audience::Everybody }
 }
 
 fn protocol(word: &str) -> Option<Protocol> {

@@ -94,6 +94,7 @@ impl Import {
                 forward: stanza.forward,
                 audience: Audience::Knocker,
                 seconds: None,
+                conditions: Vec::new(),
             };
             match self.draft.place(&opening) {
                 Ok(placed) => {

@@ -10,9 +10,9 @@ mod proposal;
 use std::path::Path;
 
 use self::file::{Door, Flags, OldFile, Said, Sequence};
-use super::command::{Audience, Deed, Errand, Opening, deeds};
+use super::command::{Audience, Condition, Deed, Errand, Opening, deeds};
 use super::draft::{self, Draft, Placed, duration};
-use super::finding::{Findings, Place};
+use super::finding::{self, Findings, Place};
 use super::{Imported, Request, address, finish, names};
 
 /// How long a door stays open that knockd would never have closed by itself. The longest time of a service that says nothing.
@@ -41,7 +41,14 @@ struct Import {
 
 impl Import {
     fn options(&mut self, old: &OldFile) {
-        let Some(interface) = &old.interface else { return };
+        let Some(interface) = &old.interface else {
+            let what = format!(
+                "{}: no Interface is named, and then knockd hears at eth0 alone, unless it is started with -i; here every link but \
+                 loopback is guarded and heard at: put `interfaces = [\"eth0\"]` under [gate] for one link",
+                finding::shown(&self.draft.file)
+            );
+            return self.findings.check_this(what);
+        };
         if interface.text == "any" {
             let what = "Interface = any: every interface but loopback is what holds without it";
             return self.findings.needless(&interface.place, what);
@@ -77,6 +84,10 @@ impl Import {
             );
             self.findings.changed(&door.place, what);
         }
+        let place = door.command().map_or(&door.place, |command| &command.place);
+        for condition in &opening.conditions {
+            self.findings.changed(place, format!("[{}] its command {condition}", door.name));
+        }
         if opening.audience == Audience::Everybody {
             let what = format!(
                 "[{}] opened to everybody; Knockgate opens to the address that has knocked, and to nobody else",
@@ -101,7 +112,7 @@ impl Import {
         for deed in &deeds {
             match deed {
                 Deed::Opens(opening) => openings.push(opening.clone()),
-                Deed::OpensAll => openings.extend(self.every_port(door, command)),
+                Deed::OpensAll(conditions) => openings.extend(self.every_port(door, command, conditions)),
                 Deed::Closes(closed) => self.closes(door, command, closed, all),
                 Deed::ClosesAll => self.findings.changed(
                     &command.place,
@@ -128,6 +139,10 @@ impl Import {
         for other in openings {
             if other.protocol == first.protocol && other.forward == first.forward {
                 first.ports.extend(&other.ports);
+                // Two rules often differ in their port alone.
+                let more = other.conditions.into_iter().filter(|more| !first.conditions.contains(more));
+                let more: Vec<_> = more.collect();
+                first.conditions.extend(more);
                 continue;
             }
             let what = format!(
@@ -143,7 +158,7 @@ impl Import {
     }
 
     /// A rule that names no port. What is meant can only be guessed from the door's name.
-    fn every_port(&mut self, door: &Door, command: &Said) -> Option<Opening> {
+    fn every_port(&mut self, door: &Door, command: &Said, conditions: &[Condition]) -> Option<Opening> {
         let Some((protocol, port)) = names::within_name(&door.name) else {
             let what = format!(
                 "[{}] opens every port, and Knockgate opens services that are named; add [service.NAME] with the ports that are \
@@ -159,6 +174,7 @@ impl Import {
             forward: None,
             audience: Audience::Knocker,
             seconds: None,
+            conditions: conditions.to_vec(),
         };
         let what = format!(
             "[{}] opens every port, and Knockgate opens services that are named; {} is taken because of the door's name: correct \
@@ -193,7 +209,7 @@ impl Import {
 
     /// Seconds that a grant lasts.
     fn time(&mut self, door: &Door, opening: &Opening, all: &[Door]) -> u64 {
-        let stopped = door.stop_command().filter(|stop| !deeds(&stop.text).is_empty());
+        let stopped = door.stop_commands().find(|stop| closes(&deeds(&stop.text)));
         let wanted = match (stopped, opening.seconds, door.said.cmd_timeout.value) {
             (Some(_), _, seconds) => seconds.max(1),
             (None, Some(seconds), _) => seconds,
@@ -278,35 +294,71 @@ impl Import {
             self.findings.lost(&target.place, what);
         }
         self.flags(door);
-        self.stop_errands(door);
-        if let Some(six) = door.said.start_6.as_ref().filter(|six| !same_deeds(door.said.start.as_ref(), six))
+        self.families(door);
+        door.stop_commands().for_each(|stop| self.stop(door, stop));
+    }
+
+    /// What differs between knocks over IPv4 and over IPv6.
+    fn families(&mut self, door: &Door) {
+        if let Some(six) = &door.said.start_6 {
+            self.start_6(door, six);
+        }
+        let four = door.said.stop.as_ref().map(|stop| deeds(&stop.text)).unwrap_or_default();
+        if let Some(six) = door.said.stop_6.as_ref().filter(|six| deeds(&six.text) != four)
+            && door.command_4().is_some()
         {
-            let what = if six.text.is_empty() {
-                format!(
-                    "[{}] did nothing for a knock over IPv6; here it opens to the address that has knocked, whichever family it \
-                     is of: the built-in policy known-networks with the network 0.0.0.0/0 keeps IPv6 out",
-                    door.name
-                )
-            } else {
-                format!(
-                    "[{}] does something else over IPv6; a service is the same in both families",
-                    door.name
-                )
-            };
+            let what = format!(
+                "[{}] ends otherwise over IPv6; a grant ends in the same way in both families, by itself",
+                door.name
+            );
             self.findings.changed(&six.place, what);
         }
     }
 
-    fn stop_errands(&mut self, door: &Door) {
-        let Some(stop) = door.stop_command() else { return };
-        if deeds(&stop.text).iter().any(|deed| matches!(deed, Deed::Errand(_))) {
-            let what = format!(
-                "[{}] Stop_Command does more than to close, and Knockgate runs no commands; a policy hears of the \
-                 end of a grant and can start units and notify channels then (docs/policies.md)",
+    fn start_6(&mut self, door: &Door, six: &Said) {
+        let nothing = |over: &str, network: &str| {
+            format!(
+                "[{}] did nothing for a knock over {over}; here it opens to the address that has knocked, whichever family it is of: \
+                 the built-in policy known-networks with the network {network} keeps {over} out",
                 door.name
-            );
-            self.findings.lost(&stop.place, what);
-        }
+            )
+        };
+        let what = match door.command_4() {
+            // Without a command at all that is what there is to say.
+            None if six.text.is_empty() => return,
+            None => nothing("IPv4", "2000::/3"),
+            Some(_) if six.text.is_empty() => nothing("IPv6", "0.0.0.0/0"),
+            Some(four) if deeds(&four.text) == deeds(&six.text) => return,
+            Some(_) => {
+                format!(
+                    "[{}] does something else over IPv6; a service is the same in both families",
+                    door.name
+                )
+            }
+        };
+        self.findings.changed(&six.place, what);
+    }
+
+    /// What the end of a grant does not do.
+    fn stop(&mut self, door: &Door, stop: &Said) {
+        const POLICY: &str = "Knockgate runs no commands; a policy hears of the end of a grant and can start units and notify \
+                              channels then (docs/policies.md)";
+        let deeds = deeds(&stop.text);
+        let errands = deeds.iter().filter(|deed| matches!(deed, Deed::Errand(_))).count();
+        let does = match errands {
+            0 => return,
+            _ if errands < deeds.len() => "does more than to close",
+            _ if !closes(&deeds) => "does something else than to close",
+            _ => {
+                let what = format!(
+                    "[{}] Stop_Command runs a program that nobody knows here; it is taken for one that closes: change `open` if it \
+                     does not. {POLICY}",
+                    door.name
+                );
+                return self.findings.guessed(&stop.place, what);
+            }
+        };
+        self.findings.lost(&stop.place, format!("[{}] Stop_Command {does}. {POLICY}", door.name));
     }
 
     fn flags(&mut self, door: &Door) {
@@ -333,8 +385,14 @@ impl Import {
     }
 }
 
-fn same_deeds(start: Option<&Said>, six: &Said) -> bool {
-    start.is_none_or(|start| deeds(&start.text) == deeds(&six.text))
+/// Whether a door is shut by it. Of a program that is not known that is supposed, for then nobody gets more than before.
+fn closes(deeds: &[Deed]) -> bool {
+    deeds.iter().any(|deed| match deed {
+        Deed::Errand(Errand::Runs(_)) | Deed::Closes(_) | Deed::ClosesAll | Deed::ChangesSet => true,
+        Deed::Errand(Errand::Tells | Errand::Starts(_) | Errand::WakesMachine)
+        | Deed::Opens(_)
+        | Deed::OpensAll(_) => false,
+    })
 }
 
 fn shown(opening: &Opening) -> String {
@@ -345,12 +403,16 @@ fn shown(opening: &Opening) -> String {
 impl Door {
     /// What is run when somebody has knocked: over IPv4, or else over IPv6.
     fn command(&self) -> Option<&Said> {
-        let said = |command: &&Said| !command.text.is_empty();
-        self.said.start.as_ref().filter(said).or_else(|| self.said.start_6.as_ref().filter(said))
+        self.command_4().or_else(|| self.said.start_6.as_ref().filter(|command| !command.text.is_empty()))
     }
 
-    fn stop_command(&self) -> Option<&Said> {
-        self.said.stop.as_ref().or(self.said.stop_6.as_ref())
+    fn command_4(&self) -> Option<&Said> {
+        self.said.start.as_ref().filter(|command| !command.text.is_empty())
+    }
+
+    /// What is run when a door's time is over, over IPv4 and over IPv6.
+    fn stop_commands(&self) -> impl Iterator<Item = &Said> {
+        self.said.stop.iter().chain(&self.said.stop_6)
     }
 
     fn opens(&self, wanted: &Opening) -> bool {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use knockgate_core::profile::Protocol;
 
-use super::{Deed, Opening, Words, audience, port, ports, protocol};
+use super::{Condition, Deed, Opening, Words, audience, is_knocker, port, ports, protocol};
 
 /// What is done with a rule.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,9 @@ struct Rule {
     target: Option<String>,
     destination: Option<String>,
     is_negated: bool,
+    conditions: Vec<Condition>,
+    /// A module of iptables whose options are not looked at one by one.
+    has_module: bool,
 }
 
 pub(super) fn deed(words: &[String]) -> Option<Deed> {
@@ -43,13 +46,64 @@ pub(super) fn deed(words: &[String]) -> Option<Deed> {
             "-j" | "--jump" => rule.target = value(),
             "--to-destination" => rule.destination = value(),
             "!" => rule.is_negated = true,
-            _ => {}
+            "-s" | "--source" | "--src" => rule.from(&value()?),
+            "-d" | "--destination" | "--dst" => rule.conditions.push(Condition::to(&value()?)),
+            "-i" | "--in-interface" => rule.conditions.push(Condition::at(&value()?)),
+            "-m" | "--match" => rule.module(&value()?),
+            "--state" | "--ctstate" => rule.states(&value()?),
+            "-t" | "--table" | "--comment" | "--reject-with" => drop(value()?),
+            _ => rule.asks_for(option),
         }
     }
     rule.deed(words)
 }
 
 impl Rule {
+    fn from(&mut self, source: &str) {
+        let others = source.split(',').filter(|source| !is_knocker(source));
+        self.conditions.extend(others.map(Condition::from));
+    }
+
+    /// The usual ones ask for nothing that a rule without them would not.
+    fn module(&mut self, name: &str) {
+        if !matches!(name, "tcp" | "udp" | "multiport" | "state" | "conntrack" | "comment") {
+            self.has_module = true;
+            self.conditions.push(Condition::other(name));
+        }
+    }
+
+    /// What begins a connection is new to conntrack.
+    fn states(&mut self, states: &str) {
+        if !states.split(',').any(|state| state.eq_ignore_ascii_case("NEW")) {
+            self.conditions.push(Condition::other("state"));
+        }
+    }
+
+    /// A word that is not known. Options of a module go with it, and their values begin with no dash.
+    fn asks_for(&mut self, option: &str) {
+        let is_harmless = matches!(
+            option,
+            "-w" | "--wait"
+                | "-W"
+                | "--wait-interval"
+                | "-v"
+                | "--verbose"
+                | "-n"
+                | "--numeric"
+                | "-4"
+                | "--ipv4"
+                | "-6"
+                | "--ipv6"
+                | "--syn"
+        );
+        if is_harmless || !option.starts_with('-') || (self.has_module && option.starts_with("--")) {
+            return;
+        }
+        // The value may stick to a short option.
+        let name = if option.starts_with("--") { option } else { option.get(..2).unwrap_or(option) };
+        self.conditions.push(Condition::other(name));
+    }
+
     fn deed(self, words: &[String]) -> Option<Deed> {
         let change = self.change?;
         // Who adds a rule that drops closes, and who removes it opens.
@@ -63,7 +117,7 @@ impl Rule {
             return None;
         }
         let Some(text) = self.ports else {
-            return Some(if opens { Deed::OpensAll } else { Deed::ClosesAll });
+            return Some(if opens { Deed::OpensAll(self.conditions) } else { Deed::ClosesAll });
         };
         let ports = ports(&text)?;
         let forward = match self.destination {
@@ -72,7 +126,9 @@ impl Rule {
         };
         // iptables takes no port without a protocol, so a rule without one was written for another version or never worked.
         let protocol = self.protocol.unwrap_or(Protocol::Tcp);
-        let opening = Opening { protocol, ports, forward, audience: audience(words), seconds: None };
+        let audience = audience(words, &self.conditions);
+        let opening =
+            Opening { protocol, ports, forward, audience, seconds: None, conditions: self.conditions };
         Some(if opens { Deed::Opens(opening) } else { Deed::Closes(opening) })
     }
 }
@@ -89,6 +145,7 @@ fn inner_host(to: &str, ports: &[u16]) -> Option<SocketAddr> {
 /// `knock_add` and `knock_helper_ipt.sh`: `-a` appends, `-i` inserts and `-x` takes away a rule that accepts.
 pub(super) fn helper(words: &[String]) -> Option<Deed> {
     let (mut opens, mut protocol_word, mut port_word) = (None, "tcp", None);
+    let mut conditions = Vec::new();
     let mut rest = Words::of(words);
     while let Some(option) = rest.next() {
         match option {
@@ -96,13 +153,17 @@ pub(super) fn helper(words: &[String]) -> Option<Deed> {
             "-x" | "--delete" => opens = Some(false),
             "-p" | "--proto" => protocol_word = rest.next()?,
             "-d" | "--dstport" => port_word = rest.next(),
-            "-f" | "--srcaddr" | "-c" | "--chain" => {
+            "-f" | "--srcaddr" => {
+                conditions.extend(rest.next().filter(|source| !is_knocker(source)).map(Condition::from));
+            }
+            "-c" | "--chain" => {
                 rest.next()?;
             }
             _ => {}
         }
     }
     let (protocol, ports) = (protocol(protocol_word)?, vec![port(port_word?)?]);
-    let opening = Opening { protocol, ports, forward: None, audience: audience(words), seconds: None };
+    let audience = audience(words, &conditions);
+    let opening = Opening { protocol, ports, forward: None, audience, seconds: None, conditions };
     Some(if opens? { Deed::Opens(opening) } else { Deed::Closes(opening) })
 }

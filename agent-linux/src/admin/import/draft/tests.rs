@@ -7,7 +7,14 @@ fn draft() -> Draft {
 
 fn tcp(ports: &[u16]) -> Opening {
     let audience = Audience::Knocker;
-    Opening { protocol: Protocol::Tcp, ports: ports.into(), forward: None, audience, seconds: None }
+    Opening {
+        protocol: Protocol::Tcp,
+        ports: ports.into(),
+        forward: None,
+        audience,
+        seconds: None,
+        conditions: Vec::new(),
+    }
 }
 
 fn to(inner: &str) -> Opening {

@@ -76,7 +76,9 @@ fn the_second_example_of_the_manual_opens_every_port_and_its_name_says_which_is_
     )
     .unwrap();
     assert_eq!(outcome.doors(), ["opencloseSSH: udp/2222, tcp/3333, udp/4444 within 15s: ssh [22] 5s"]);
-    outcome.must_say("look at this:\n  knockd.conf:7: [opencloseSSH] opens every port");
+    outcome
+        .must_say("look at this:\n  knockd.conf: no Interface is named, and then knockd hears at eth0 alone");
+    outcome.must_say("  knockd.conf:7: [opencloseSSH] opens every port");
     outcome.must_say("knockd.conf:6: [opencloseSSH] TCPFlags: a step is a SYN here");
 }
 
@@ -109,6 +111,7 @@ fn blanks_case_comments_and_line_ends_are_as_knockd_takes_them() {
     .unwrap();
     assert_eq!(outcome.doors(), ["door: tcp/7000, tcp/8000, udp/9000 within 25s: ssh [22] 1h"]);
     assert_eq!(outcome.config.gate.interfaces, ["eth1"]);
+    assert!(!outcome.report.contains("no Interface"), "{}", outcome.report);
     assert!(!outcome.report.contains("TCPFlags"), "{}", outcome.report);
 }
 
@@ -260,6 +263,84 @@ fn what_differs_is_said() {
     ] {
         outcome.must_say(words);
     }
+}
+
+#[test]
+fn what_differs_between_the_families_is_said() {
+    const FOUR: &str = "start_command = ufw allow from %IP% to any port 22";
+    const SIX: &str = "start_command_6 = ufw allow from %IP% to any port 22";
+    const STOP: &str = "stop_command = ufw delete allow from %IP% to any port 22";
+    let nothing = |over: &str| format!("did nothing for a knock over {over}; here");
+    let otherwise = "ends otherwise over IPv6".to_owned();
+    #[rustfmt::skip]
+    let cases = [
+        (1, vec![SIX], Some(nothing("IPv4"))),
+        (2, vec!["start_command =", SIX], Some(nothing("IPv4"))),
+        (3, vec![FOUR, "start_command_6 ="], Some(nothing("IPv6"))),
+        (4, vec![FOUR, SIX], None),
+        (5, vec![FOUR], None),
+        (6, vec![FOUR, "start_command_6 = ufw allow from %IP% to any port 80"], Some("does something else over IPv6".into())),
+        (7, vec![FOUR, STOP, "stop_command_6 ="], Some(otherwise.clone())),
+        (8, vec![FOUR, "stop_command_6 = ufw delete allow from %IP% to any port 22"], Some(otherwise)),
+        (9, vec![FOUR, SIX, STOP, "stop_command_6 = ufw delete allow from %IP% to any port 22"], None),
+    ];
+    for (case, lines, expected) in cases {
+        let text = format!("[x]\nsequence = 7000,8000,9000\n{}\n", lines.join("\n"));
+        let Outcome { report, .. } = import(&text).unwrap();
+        let families = report.lines().filter(|line| line.contains("over IPv")).collect::<Vec<_>>();
+        match expected {
+            Some(words) => {
+                assert!(families.len() == 1 && families[0].contains(&words), "case {case}: {families:?}");
+            }
+            None => assert!(families.is_empty(), "case {case}: {families:?}"),
+        }
+    }
+}
+
+#[test]
+fn only_a_stop_command_that_may_close_ends_a_door() {
+    const MORE: &str = "does more than to close";
+    const ELSE: &str = "does something else than to close";
+    const SUPPOSED: &str = "is taken for one that closes";
+    #[rustfmt::skip]
+    let cases: [(u8, &str, &str, &[&str]); 6] = [
+        (1, "stop_command = ufw delete allow from %IP% to any port 22", "10s", &[]),
+        (2, "stop_command = ufw delete allow from %IP% to any port 22; logger x", "10s", &[MORE]),
+        (3, "stop_command = logger x", "1h", &[ELSE, "stays open for ever"]),
+        (4, "stop_command =", "1h", &["stays open for ever"]),
+        (5, "stop_command = /opt/close.sh", "10s", &[SUPPOSED]),
+        (6, "stop_command = logger x\nstop_command_6 = ufw delete allow from %IP% to any port 22", "10s", &[ELSE]),
+    ];
+    for (case, stop, open, expected) in cases {
+        let text =
+            format!("[x]\nsequence = 7000,8000,9000\ncommand = ufw allow from %IP% to any port 22\n{stop}\n");
+        let outcome = import(&text).unwrap();
+        let doors = outcome.doors();
+        assert!(doors[0].ends_with(open), "case {case}: {doors:?}");
+        for words in [MORE, ELSE, SUPPOSED, "stays open for ever"] {
+            assert_eq!(outcome.report.contains(words), expected.contains(&words), "case {case}: {words}");
+        }
+    }
+}
+
+#[test]
+fn what_a_command_asks_for_and_a_grant_does_not_is_said() {
+    let text = "[x]\nsequence = 7000,8000,9000\n\
+        command = iptables -A INPUT -d 10.0.0.1 -i eth1 -s %IP% -p tcp --dport 22 -m time --timestop 17:00 -j ACCEPT; \
+        iptables -A INPUT -i eth1 -s %IP% -p tcp --dport 80 -m hashlimit --hashlimit-name x -j ACCEPT\n\
+        [y]\nsequence = 7100,8100,9100\ncommand = iptables -A INPUT -s 192.168.0.0/16 -p tcp --dport 443 -j ACCEPT\n";
+    let outcome = import(text).unwrap();
+    for words in [
+        "knockd.conf:3: [x] its command is for the address 10.0.0.1 alone",
+        "knockd.conf:3: [x] its command is for the link eth1 alone",
+        "knockd.conf:3: [x] its command is for certain times alone",
+        "knockd.conf:3: [x] its command asks for more (hashlimit)",
+        "knockd.conf:6: [y] its command names the source 192.168.0.0/16",
+    ] {
+        outcome.must_say(words);
+        assert_eq!(outcome.report.matches(words).count(), 1, "{words}");
+    }
+    assert!(!outcome.report.contains("opened to everybody"), "{}", outcome.report);
 }
 
 #[test]
