@@ -63,6 +63,20 @@ impl Configuration {
         Ok(self)
     }
 
+    /// What `knockgated import` makes of an old configuration, with everything of it in the lab's folder.
+    pub fn imported(lab: &Lab, tool: &str, old: &Path, address: &str) -> Result<Self> {
+        let mut import = Command::new(programs::ours("knockgated")?);
+        let made = Said::by(import.args(["import", tool, "--address", address]).arg(old))?.expect(0)?.out;
+        // The lab's folder is that of whoever plays the story, also on a host that has the agent's user.
+        let text = made.replace("\nseparate = true\nuser = \"knockgate\"\n", "\n");
+        let [state, audit, control] =
+            ["state", "audit.jsonl", "run"].map(|name| lab.path(name).display().to_string());
+        Self { text, file: lab.path("agent.toml") }
+            .with(&format!("[control]\ndirectory = \"{control}\""))
+            .replacing("/var/lib/knockgate", &state)?
+            .replacing("/var/log/knockgate/audit.jsonl", &audit)
+    }
+
     fn own_section(lab: &Lab, address: &str) -> Self {
         let text = format!(
             "[gate]\naddress = \"{address}\"\nstate-dir = \"{}\"\naudit-log = \"{}\"\n\n[control]\ndirectory = \"{}\"\n",

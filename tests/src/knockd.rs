@@ -1,6 +1,6 @@
 //! The real knockd, at the gate's outer link.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -20,11 +20,17 @@ pub struct Door {
     pub command_6: Option<String>,
 }
 
-/// Starts it with more options and waits until it listens. Its folder and namespace are the lab's.
-pub fn start(lab: &Lab, program: &Path, options: &[&str], doors: &[Door]) -> Result<Counted> {
+/// Writes `knockd.conf` into the lab's folder.
+pub fn configure(lab: &Lab, doors: &[Door]) -> Result<PathBuf> {
     let (file, log_file) = (lab.path("knockd.conf"), lab.path("knockd.log"));
     let sections: String = doors.iter().map(section).collect();
     std::fs::write(&file, format!("[options]\n\tlogfile = {}\n{sections}", log_file.display()))?;
+    Ok(file)
+}
+
+/// Starts it with more options and waits until it listens. Its folder and namespace are the lab's.
+pub fn start(lab: &Lab, program: &Path, options: &[&str], doors: &[Door]) -> Result<Counted> {
+    let (file, log_file) = (configure(lab, doors)?, lab.path("knockd.log"));
     let mut command = lab.gate.command(program);
     let mut daemon =
         Counted::start(command.args(options).args(["-i", "eth0", "-c"]).arg(&file), Some(log_file))?;

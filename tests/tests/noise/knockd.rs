@@ -1,23 +1,22 @@
 //! The same packets at the real knockd and at the gate, most of them by knockd's own client. Where knockd is right the two say the
 //! same; where it is wrong the table says what it does and what the gate does.
 //!
-//! Both listen at the same link of the same host. What knockd opens is an element in a set that no rule looks at, so that what
+//! The gate's configuration is what `knockgated import` makes of knockd's. Both listen at the same link of the same host. What knockd opens is an element in a set that no rule looks at, so that what
 //! can be reached is what the gate has opened.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use knockgate_tests::counted::Counted;
 use knockgate_tests::forgery::{Forger, Opening};
+use knockgate_tests::gates::Configuration;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::knockd::{self, Door};
 use knockgate_tests::peers::{Reached, reach_as};
 use knockgate_tests::programs::{self, Said};
 use knockgate_tests::scenes::{SSH, Scene};
 use knockgate_tests::{Family, Lab, installed, waiting};
-
-use crate::stage::gate_with;
 
 /// From the last packet to an open port, or to knockd's command having run, on a busy machine.
 const OPENING: Duration = Duration::from_secs(10);
@@ -31,38 +30,7 @@ const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 const SYN_ACK: u8 = 0x12;
 
-/// What knocks at the gate with the same sequences as knockd has.
-const SEQUENCES: &str = r#"
-[[static-sequence]]
-name = "lab"
-sequence = [7000, 8000, 9000]
-service = "ssh"
-open = "10m"
-within = "20s"
-
-[[static-sequence]]
-name = "mixed"
-sequence = ["7100/tcp", "8100/udp", "9100/tcp"]
-service = "ssh"
-open = "10m"
-within = "20s"
-
-[[static-sequence]]
-name = "datagrams"
-sequence = ["7200/udp", "8200/udp", "9200/udp"]
-service = "ssh"
-open = "10m"
-within = "20s"
-
-[[static-sequence]]
-name = "hasty"
-sequence = [7300, 8300, 9300]
-service = "ssh"
-open = "10m"
-within = "1s"
-"#;
-
-const TABLE: &str = "table inet knocked { set v4 { type ipv4_addr; }\nset v6 { type ipv6_addr; }\n}";
+const TABLE: &str = "table inet knocked { set v4 { type ipv4_addr . inet_service; }\nset v6 { type ipv6_addr . inet_service; }\n}";
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![story("the gate hears static sequences as knockd does where knockd is right", side_by_side)]
@@ -144,9 +112,10 @@ const SCENARIOS: [Scenario; 24] = [
 
 fn side_by_side(lab: &Lab) -> Result<()> {
     let program = installed::find("knockd").context("`knockd` is not installed; run `cargo xtask setup`")?;
-    let mut scene = gate_with(lab, SEQUENCES)?;
+    let doors = doors();
+    let mut scene = gate_like_knockd(lab, &knockd::configure(lab, &doors)?)?;
     lab.gate.nft(TABLE)?;
-    let _knockd = start_knockd(lab, &program)?;
+    let _knockd = knockd::start(lab, &program, &[], &doors)?;
     let mut people = People { scene: &scene, forger: Forger::at(&lab.client)?, next: 100 };
 
     let played = SCENARIOS.iter().map(|scenario| people.play(scenario)).collect::<Result<Vec<_>>>()?;
@@ -163,21 +132,28 @@ fn side_by_side(lab: &Lab) -> Result<()> {
     scene.must_be_healthy()
 }
 
-fn start_knockd(lab: &Lab, program: &std::path::Path) -> Result<Counted> {
+/// What `import` makes of knockd's configuration, and a second service that everybody's client is enrolled for.
+fn gate_like_knockd<'lab>(lab: &'lab Lab, knockd_conf: &Path) -> Result<Scene<'lab>> {
+    let address = lab.gate.ip(V4).to_string();
+    let configuration = Configuration::imported(lab, "knockd", knockd_conf, &address)?
+        .with("[service.web]\nid = 2\nprotocol = \"tcp\"\nports = [8080]");
+    Scene::set_with_configuration(lab, V4, &configuration)
+}
+
+fn doors() -> [Door; 4] {
     let door = |name, sequence: &str, seq_timeout| Door {
         name,
         sequence: sequence.to_owned(),
         seq_timeout,
-        command: "nft add element inet knocked v4 { %IP% }".to_owned(),
-        command_6: Some("nft add element inet knocked v6 { %IP% }".to_owned()),
+        command: "nft add element inet knocked v4 { %IP% . 22 }".to_owned(),
+        command_6: Some("nft add element inet knocked v6 { %IP% . 22 }".to_owned()),
     };
-    let doors = [
+    [
         door("lab", "7000,8000,9000", 20),
         door("mixed", "7100:tcp,8100:udp,9100:tcp", 20),
         door("datagrams", "7200:udp,8200:udp,9200:udp", 20),
         door("hasty", "7300,8300,9300", 1),
-    ];
-    knockd::start(lab, program, &[], &doors)
+    ]
 }
 
 /// Clients at the lab's client, each with an address that has not knocked before.

@@ -14,14 +14,22 @@ use crate::stage::{LAB, LAB_AND_PRINTER, gate_with};
 
 /// From a knock to an open port, the client's way there included.
 const OPENING: Duration = Duration::from_secs(2);
+/// As the packaged unit hears.
+const NFLOG: &str = "[capture]\nvia = \"nflog\"";
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
-        story("knockd's client opens by SYNs", |lab| by_syns(lab, Family::V4)),
-        story("knockd's client opens by SYNs over IPv6", |lab| by_syns(lab, Family::V6)),
-        story("knockd's client opens with a datagram among the steps", |lab| mixed(lab, Family::V4)),
+        story("knockd's client opens by SYNs", |lab| by_syns(lab, Family::V4, "")),
+        story("knockd's client opens by SYNs over IPv6", |lab| by_syns(lab, Family::V6, "")),
+        story("knockd's client opens by SYNs over IPv6 that are heard by NFLOG", |lab| {
+            by_syns(lab, Family::V6, NFLOG)
+        }),
+        story("knockd's client opens with a datagram among the steps", |lab| mixed(lab, Family::V4, "")),
         story("knockd's client opens with a datagram among the steps over IPv6", |lab| {
-            mixed(lab, Family::V6)
+            mixed(lab, Family::V6, "")
+        }),
+        story("knockd's client opens with a datagram among the steps that are heard by NFLOG", |lab| {
+            mixed(lab, Family::V4, NFLOG)
         }),
         story("a static sequence opens for as long as it says", own_time),
         story("part of a static sequence and a wrong order open nothing", parts),
@@ -59,8 +67,15 @@ fn wait_until_open(scene: &Scene<'_>, port: u16) -> Result<()> {
     })
 }
 
-fn by_syns(lab: &Lab, family: Family) -> Result<()> {
-    let mut scene = Scene::by_packet(lab, family, LAB)?;
+fn must_hear_by(scene: &Scene<'_>, capture: &str) -> Result<()> {
+    let says = scene.gate.log().contains("packets are heard by NFLOG");
+    ensure!(says == (capture == NFLOG), "the agent hears in another way than {capture:?} says");
+    Ok(())
+}
+
+fn by_syns(lab: &Lab, family: Family, capture: &str) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, family, &format!("{LAB}\n\n{capture}"))?;
+    must_hear_by(&scene, capture)?;
     scene.must_be_shut(&lab.client, SSH)?;
 
     knock(&scene, &["7000", "8000", "9000"])?;
@@ -71,8 +86,9 @@ fn by_syns(lab: &Lab, family: Family) -> Result<()> {
     scene.must_be_healthy()
 }
 
-fn mixed(lab: &Lab, family: Family) -> Result<()> {
-    let scene = Scene::by_packet(lab, family, LAB_AND_PRINTER)?;
+fn mixed(lab: &Lab, family: Family, capture: &str) -> Result<()> {
+    let scene = Scene::by_packet(lab, family, &format!("{LAB_AND_PRINTER}\n\n{capture}"))?;
+    must_hear_by(&scene, capture)?;
     knock(&scene, &["7100:udp", "8100:tcp", "9100:udp"])?;
     scene.must_be_shut(&lab.client, WEB)?;
 
