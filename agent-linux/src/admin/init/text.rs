@@ -189,7 +189,7 @@ pub(in crate::admin) fn process(worker: WorkersUser) -> String {
 {remedy}[process]
 {mark}separate = true
 {mark}user = "{WORKER}"
-# sandbox = "best-effort"    # or "require": no start where the kernel has no Landlock or seccomp; or "off"
+# sandbox = "best-effort"    # or "require": no start where the kernel lacks Landlock as of Linux 6.12, or seccomp; or "off"
 # forbidden = "refuse"    # or "kill"
 "#
     )
