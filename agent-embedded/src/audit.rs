@@ -16,10 +16,11 @@
 //! `left-out`.
 
 use core::fmt::Display;
+use core::net::IpAddr;
 
 use knockgate_core::note::{Locked, Note};
 use knockgate_core::time::seconds;
-use knockgate_core::{GrantId, Name, Now};
+use knockgate_core::{ClientId, GrantId, Name, Now, Refusal};
 use knockgate_policy_host::{Action, Decision, Event, Fact, LogLine};
 
 use crate::court::{Minutes, Opinion};
@@ -155,7 +156,7 @@ impl Display for Known<'_> {
 }
 
 impl<'a> Names<'a> {
-    fn client(&self, id: knockgate_core::ClientId) -> Known<'a> {
+    fn client(&self, id: ClientId) -> Known<'a> {
         self.client.map_or(Known::Numbered(id.0), |name| Known::Named(name.as_str()))
     }
 
@@ -167,7 +168,7 @@ impl<'a> Names<'a> {
 fn event(note: &Note) -> &'static str {
     match note {
         Note::Offered { .. } => "offered",
-        Note::Refused { .. } => "refused",
+        Note::Refused { .. } | Note::SequenceRefused { .. } => "refused",
         Note::Packet { .. } => "packet-knock",
         Note::StaticKnock { .. } => "static-knock",
         Note::Console { .. } => "console",
@@ -184,9 +185,11 @@ fn put_note(line: &mut Object<'_>, note: &Note, names: &Names<'_>) {
             line.put("client", Text(names.client(*client))).put("source", Text(source));
             line.put("book", Text(book)).put("number", u64::from(*number)).put("left", u64::from(*left));
         }
-        Note::Refused { client, source, refusal } => {
-            line.put("client", Text(names.client(*client))).put("source", Text(source));
-            line.put("reason", refusal.word());
+        Note::Refused { client, source, service, refusal } => {
+            put_refused(line, (*client, *source), *service, *refusal, names);
+        }
+        Note::SequenceRefused { client, source, service, refusal } => {
+            put_refused(line, (*client, *source), Some(*service), *refusal, names);
         }
         Note::Packet { client, source, kind, service } => {
             line.put("client", Text(names.client(*client))).put("source", Text(source));
@@ -220,6 +223,20 @@ fn put_note(line: &mut Object<'_>, note: &Note, names: &Names<'_>) {
             line.put("source", Text(to)).put("service", Text(names.service(*service)));
             line.put("reason", reason.word());
         }
+    }
+}
+
+fn put_refused(
+    line: &mut Object<'_>,
+    (client, source): (ClientId, IpAddr),
+    service: Option<u16>,
+    refusal: Refusal,
+    names: &Names<'_>,
+) {
+    line.put("client", Text(names.client(client))).put("source", Text(source));
+    line.put("reason", refusal.word());
+    if let Some(service) = service {
+        line.put("service", Text(names.service(service)));
     }
 }
 

@@ -9,7 +9,7 @@ use heapless::Vec;
 use knockgate_core::envelope::{Message, Unsealed};
 use knockgate_core::grant::Grant;
 use knockgate_core::{
-    Action, Cause, Consultation, Flows, GrantId, Happening, Instant, Note, Now, Origin, Outcome, Peer, Probe,
+    Action, Consultation, Flows, GrantId, Happening, Instant, Note, Now, Origin, Outcome, Peer, Probe,
     ProbeKind, Roster, Way,
 };
 use rand_core::CryptoRng;
@@ -254,18 +254,11 @@ impl<R: Roster, G: CryptoRng, E: Environment> Works<R, G, E> {
         gate.handle_reaction(now, happening.answerable(), &effects);
     }
 
-    /// Of a sequence the gate's notes say only that it was complete.
     #[inline(never)]
     fn consult(&mut self, now: Now, question: Consultation) {
         let decision = self.environment.decide(now, &question);
-        let Consultation { ticket, cause, client, source, service, .. } = question;
-        let outcome = self.gate.handle_decision(now, ticket, decision);
-        if (cause, outcome) == (Cause::Sequence, Outcome::Failed) {
-            // What was noted so far is news, and what comes of this is not.
-            self.take_notes(now);
-            self.tell(now, &Happening::failed_sequence(client, source, service));
-            self.write_notes(now);
-        }
+        // What comes of it is a note, and taken before the next action.
+        self.gate.handle_decision(now, question.ticket, decision);
     }
 
     /// Writes down what is no news to policies.

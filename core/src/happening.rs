@@ -54,7 +54,7 @@ impl Happening {
             Note::LockedOut { who, lasts } => {
                 Some(Self { lockout: Some(lasts), ..Self::new(Occasion::Lockout, locked(who)) })
             }
-            Note::Refused { client, source, refusal } if is_attempt(refusal) => {
+            Note::Refused { client, source, refusal, .. } if is_attempt(refusal) => {
                 let about = Subject { client: Some(client), source: Some(source), service: None };
                 Some(Self::new(Occasion::FailedAttempt, about))
             }
@@ -63,7 +63,11 @@ impl Happening {
             {
                 Some(Self::failed_sequence(client, source, service))
             }
+            Note::SequenceRefused { client, source, service, refusal } if is_attempt(refusal) => {
+                Some(Self::failed_sequence(client, source, service))
+            }
             Note::Refused { .. }
+            | Note::SequenceRefused { .. }
             | Note::KnockEnded { .. }
             | Note::Offered { .. }
             | Note::Packet { .. }
@@ -73,9 +77,8 @@ impl Happening {
         }
     }
 
-    /// A sequence that came to nothing, of which the notes say only that it was complete: the policies have not granted it. The
-    /// source of one that is not static has answered a handshake over TCP.
-    pub fn failed_sequence(client: ClientId, source: IpAddr, service: u16) -> Self {
+    /// A sequence that came to nothing. The source of one that is not static has answered a handshake over TCP.
+    fn failed_sequence(client: ClientId, source: IpAddr, service: u16) -> Self {
         let about = Subject { client: Some(client), source: Some(source), service: Some(service) };
         Self { proven: !client.is_static(), ..Self::new(Occasion::FailedAttempt, about) }
     }
@@ -168,7 +171,7 @@ mod tests {
     #[test]
     fn an_attempt_that_was_not_heard_or_could_do_nothing_for_it_is_no_failed_attempt() {
         let occasion = |refusal| {
-            let note = Note::Refused { client: ClientId(2), source: SOURCE, refusal };
+            let note = Note::Refused { client: ClientId(2), source: SOURCE, service: Some(1), refusal };
             Happening::of(&note).map(|happening| happening.occasion)
         };
         for failed in [Refusal::Denied, Refusal::WrongCode, Refusal::NotAllowed, Refusal::PolicyFailed] {
@@ -181,10 +184,13 @@ mod tests {
 
     #[test]
     fn an_address_is_answered_for_only_where_it_is_certainly_the_clients() {
-        let sequence = Happening::failed_sequence(ClientId(2), SOURCE, 1);
-        assert_eq!(sequence.answerable().source, Some(SOURCE));
-        let note = Note::Refused { client: ClientId(2), source: SOURCE, refusal: Refusal::Denied };
-        let packet = Happening::of(&note).expect("a failed attempt");
+        let (source, refusal) = (SOURCE, Refusal::Denied);
+        let happening = |note| Happening::of(&note).expect("a failed attempt");
+        let sequence = |client| happening(Note::SequenceRefused { client, source, service: 1, refusal });
+        assert_eq!(sequence(ClientId(2)).answerable().source, Some(SOURCE));
+        let phone = ClientId::of_static(&"phone".parse().expect("a name"));
+        assert_eq!((sequence(phone).about.source, sequence(phone).answerable().source), (Some(SOURCE), None));
+        let packet = happening(Note::Refused { client: ClientId(2), source, service: Some(1), refusal });
         assert_eq!((packet.about.source, packet.answerable().source), (Some(SOURCE), None));
         assert_eq!(packet.answerable().client, Some(ClientId(2)));
     }

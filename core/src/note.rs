@@ -36,6 +36,20 @@ pub enum Note {
         client: ClientId,
         /// Where.
         source: IpAddr,
+        /// What was asked for, if it was something in particular.
+        service: Option<u16>,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A sequence that was complete opened nothing: the policy, the firewall or the host did not let it. At most one for each
+    /// [`KnockEnd::Complete`] and each [`Note::StaticKnock`].
+    SequenceRefused {
+        /// Who, or which static sequence.
+        client: ClientId,
+        /// Where.
+        source: IpAddr,
+        /// What was asked for.
+        service: u16,
         /// Why.
         refusal: Refusal,
     },
@@ -124,6 +138,7 @@ impl Note {
         match *self {
             Self::Offered { client, .. }
             | Self::Refused { client, .. }
+            | Self::SequenceRefused { client, .. }
             | Self::Packet { client, .. }
             | Self::StaticKnock { client, .. }
             | Self::Console { client, .. }

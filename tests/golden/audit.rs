@@ -17,7 +17,7 @@ const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 7));
 const BOOK: BookId = BookId([0xab; 8]);
 
 /// Notes, each with its line but for the time and the number that every line has.
-pub(crate) fn notes() -> [(Note, &'static str); 17] {
+pub(crate) fn notes() -> [(Note, &'static str); 19] {
     let ended = |end, seen: &[u16]| Note::KnockEnded {
         client: ALICE,
         source: V4,
@@ -42,8 +42,16 @@ pub(crate) fn notes() -> [(Note, &'static str); 17] {
             r#"{"event":"offered","client":"alice","source":"192.0.2.7","book":"abababababababab","number":7,"left":992}"#,
         ),
         (
-            Note::Refused { client: NAMELESS, source: V6, refusal: Refusal::CodeWanted },
+            Note::Refused { client: NAMELESS, source: V6, service: None, refusal: Refusal::CodeWanted },
             r##"{"event":"refused","client":"#2","source":"2001:db8:0:1::7","reason":"code-wanted"}"##,
+        ),
+        (
+            Note::Refused { client: ALICE, source: V4, service: Some(3), refusal: Refusal::Denied },
+            r#"{"event":"refused","client":"alice","source":"192.0.2.7","reason":"denied","service":"ssh"}"#,
+        ),
+        (
+            Note::SequenceRefused { client: ALICE, source: V4, service: 3, refusal: Refusal::Unavailable },
+            r#"{"event":"refused","client":"alice","source":"192.0.2.7","reason":"unavailable","service":"ssh"}"#,
         ),
         (
             Note::Packet { client: ALICE, source: V4, kind: Kind::Open, service: 3 },

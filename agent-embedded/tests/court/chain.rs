@@ -1,6 +1,6 @@
 //! Who is asked, in which order, and what comes of what several say.
 
-use knockgate_core::{ClientId, Effect, GrantId, Happening, Occasion, Standing, Verdict};
+use knockgate_core::{ClientId, Effect, GrantId, Happening, Note, Occasion, Refusal, Standing, Verdict};
 use knockgate_core::{action::Census, limits::MAX_GATEWAY_POLICIES};
 use knockgate_gateway::court::{Court, Full};
 use knockgate_gateway::names::ServiceNames;
@@ -70,7 +70,9 @@ fn an_event_goes_to_everybody_who_wants_it_and_what_is_committed_comes_together(
     assert!(court.wants(Occasion::FailedAttempt) && court.wants(Occasion::Expiry));
     assert!(!court.wants(Occasion::StartUp));
     let mut told = Told::default();
-    let happening = Happening::failed_sequence(ClientId(7), [192, 0, 2, 7].into(), 1);
+    let (client, source) = (ClientId(7), [192, 0, 2, 7].into());
+    let refused = Note::SequenceRefused { client, source, service: 1, refusal: Refusal::Denied };
+    let happening = Happening::of(&refused).expect("a failed attempt");
     let name = "anna".parse().unwrap();
     let reaction = court.react(NOW, &happening, &nothing_open(), Some(&name), &mut told);
     assert_eq!(reaction.as_slice(), [Effect::Lockout { seconds: 9 }; 2]);

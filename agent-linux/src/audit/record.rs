@@ -45,11 +45,14 @@ pub enum AuditRecord {
         number: u32,
         left: u32,
     },
-    /// An enrolled client's request was refused.
+    /// An enrolled client's request was refused, or a sequence that was complete.
     Refused {
         client: String,
         source: IpAddr,
         reason: &'static str,
+        /// What it wanted; left out where that was nothing in particular, as in the records of before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
     },
     /// A packet knock; what became of it follows.
     PacketKnock {
@@ -272,9 +275,18 @@ impl AuditRecord {
                 number: *number,
                 left: *left,
             },
-            Note::Refused { client: id, source, refusal } => {
-                Self::Refused { client: client(id), source: *source, reason: refusal.word() }
-            }
+            Note::Refused { client: id, source, service: asked, refusal } => Self::Refused {
+                client: client(id),
+                source: *source,
+                reason: refusal.word(),
+                service: asked.as_ref().map(service),
+            },
+            Note::SequenceRefused { client: id, source, service: asked, refusal } => Self::Refused {
+                client: client(id),
+                source: *source,
+                reason: refusal.word(),
+                service: Some(service(asked)),
+            },
             Note::Packet { client: id, source, kind: wanted, service: asked } => Self::PacketKnock {
                 client: client(id),
                 source: *source,

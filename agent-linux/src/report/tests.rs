@@ -58,8 +58,12 @@ fn what_the_log_tells_is_counted_once_and_only_of_that_time() {
             reason: "expired",
         },
     );
-    audit.write_at(at(140), AuditRecord::Refused { client: client.clone(), source, reason: "denied" });
-    audit.write_at(at(500), AuditRecord::Refused { client, source, reason: "denied" });
+    let refused =
+        |service| AuditRecord::Refused { client: client.clone(), source, reason: "denied", service };
+    audit.write_at(at(140), refused(Some(service.clone())));
+    // As records of before are.
+    audit.write_at(at(150), refused(None));
+    audit.write_at(at(500), refused(Some(service)));
     drop(audit);
 
     let report = Report::of(Request {
@@ -70,8 +74,9 @@ fn what_the_log_tells_is_counted_once_and_only_of_that_time() {
     });
     let Report { tally, chain, .. } = report.unwrap();
 
-    assert_eq!((tally.opened.sum(), tally.refused.sum()), (1, 1));
-    assert_eq!(tally.clients.highest(3), [("alice".to_owned(), [1, 1])]);
+    assert_eq!((tally.opened.sum(), tally.refused.sum()), (1, 2));
+    assert_eq!(tally.clients.highest(3), [("alice".to_owned(), [1, 2])]);
+    assert_eq!(tally.services.highest(3), [("ssh".to_owned(), [1, 1])]);
     assert_eq!(tally.durations, [1, 0, 0, 0, 0, 0]);
     assert!(chain.broken.is_none());
 }

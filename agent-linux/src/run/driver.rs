@@ -325,7 +325,7 @@ impl Driver {
                         self.tell(now, &happening);
                     }
                 }
-                Entry::Case(settled) => self.close_case(now, time, settled),
+                Entry::Case(settled) => self.close_case(time, settled),
             }
         }
         self.ledger.give_back(entries);

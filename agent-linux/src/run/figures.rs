@@ -50,7 +50,7 @@ impl Figures {
             Note::GrantOpened { .. } => opened,
             Note::GrantClosed { .. } => closed,
             Note::LockedOut { .. } => lockouts,
-            Note::Refused { .. } | Note::Console { .. } => return,
+            Note::Refused { .. } | Note::SequenceRefused { .. } | Note::Console { .. } => return,
         };
         *counter = counter.saturating_add(1);
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use knockgate_core::{ClientId, Consultation, Happening, Now, Outcome, Roster};
-use knockgate_policy_host::{Cause, Event, gate};
+use knockgate_core::{Consultation, Happening, Now, Outcome, Roster};
+use knockgate_policy_host::gate;
 
 use crate::acts::Notice;
 use crate::audit::{AuditRecord, Heard};
@@ -66,13 +66,12 @@ impl Driver {
 
     /// Does what a decided knock wants beside the gate, writes down what was said about it, lets the shadows compare, and makes the
     /// next decision ready: after the gate has acted, so that no port waits for it, and before the log has what came of it.
-    pub(super) fn close_case(&mut self, now: Now, time: SystemTime, settled: Settled) {
+    pub(super) fn close_case(&mut self, time: SystemTime, settled: Settled) {
         let Settled { heard, outcome } = settled;
         self.figures.decided(&heard.opinions);
         self.trails.decided(&heard);
-        match outcome {
-            Outcome::Done => self.run_errands(&heard),
-            Outcome::Failed => self.tell_of_failure(now, &heard.event),
+        if outcome == Outcome::Done {
+            self.run_errands(&heard);
         }
         let (said, heard) = (court::Outcome::of(&heard), Arc::new(heard));
         self.scribe(time).opinions(&heard);
@@ -89,17 +88,6 @@ impl Driver {
         while let Some(note) = self.gate.poll_note() {
             self.scribe(SystemTime::now()).note(&note);
         }
-    }
-
-    /// Of a sequence the gate's notes say only that it was complete.
-    fn tell_of_failure(&mut self, now: Now, event: &Event) {
-        let (Cause::Sequence, Some(client), Some(source), Some(request)) =
-            (event.cause, &event.client, &event.source, &event.request)
-        else {
-            return;
-        };
-        let failed = Happening::failed_sequence(ClientId(client.id), source.address, request.service);
-        self.tell(now, &failed);
     }
 
     fn run_errands(&self, heard: &Heard) {

@@ -59,6 +59,7 @@ impl<'a> Scribe<'a> {
                 tracing::info!(%client, %to, %service, "closed");
             }
             Note::Refused { .. }
+            | Note::SequenceRefused { .. }
             | Note::Packet { .. }
             | Note::StaticKnock { .. }
             | Note::Console { .. }

@@ -170,8 +170,16 @@ impl Trails {
                 let attempt = self.open(at, client, source);
                 (attempt.wish, attempt.end) = (Wish::Sequence, End::Offered(number));
             }
-            Note::Refused { client, source, refusal } => {
+            Note::Refused { client, source, refusal, .. } => {
                 self.open(at, client, source).end = End::Refused(refusal);
+            }
+            Note::SequenceRefused { client, source, refusal, .. } => {
+                // Its client may have asked since how it stands, which is an attempt of its own.
+                let is_it = |attempt: &&mut Attempt| attempt.is_complete() && attempt.source == source;
+                let trail = self.clients.get_mut(&client).into_iter().flatten();
+                if let Some(attempt) = trail.rev().find(is_it) {
+                    attempt.end = End::Refused(refusal);
+                }
             }
             Note::KnockEnded { client, source, service, end, .. } => {
                 let attempt = self.open(at, client, source);
@@ -193,7 +201,7 @@ impl Trails {
         }
     }
 
-    /// Policies have decided about a knock, and have or have not let it in.
+    /// Policies have decided about a knock. The gate's own word follows.
     pub(super) fn decided(&mut self, heard: &Heard) {
         let Some(source) = heard.event.source.map(|source| source.address) else { return };
         let attempt = match &heard.event.client {
@@ -206,16 +214,9 @@ impl Trails {
                 statics.filter_map(|(_, trail)| undecided(trail, source)).max_by_key(|attempt| attempt.at)
             }
         };
-        let Some(attempt) = attempt else { return };
-        attempt.said = heard.opinions.iter().map(Said::by).collect();
-        let verdict = attempt.said.last().map_or("deny", |said| said.verdict);
-        attempt.end = match (attempt.wish, verdict) {
-            // The gate's own word follows.
-            (Wish::Packet(_), _) | (_, "commit") => attempt.end,
-            // Of a sequence nothing else says so.
-            (Wish::Sequence | Wish::Static | Wish::Unknown, "failed") => End::Refused(Refusal::PolicyFailed),
-            (Wish::Sequence | Wish::Static | Wish::Unknown, _) => End::Refused(Refusal::Denied),
-        };
+        if let Some(attempt) = attempt {
+            attempt.said = heard.opinions.iter().map(Said::by).collect();
+        }
     }
 
     /// The attempts of a client, the latest first.
@@ -288,6 +289,11 @@ impl Attempt {
             end: End::Pending,
             is_answered: false,
         }
+    }
+
+    /// A sequence whose ports were all knocked, and of which nothing more is known.
+    fn is_complete(&self) -> bool {
+        self.end == End::Complete || (self.wish, self.end) == (Wish::Static, End::Pending)
     }
 
     fn is_open(&self) -> bool {

@@ -88,7 +88,12 @@ impl Logged {
 }
 
 fn refused(client: &str, reason: &'static str) -> AuditRecord {
-    AuditRecord::Refused { client: client.into(), source: IpAddr::from([192, 0, 2, 7]), reason }
+    AuditRecord::Refused {
+        client: client.into(),
+        source: IpAddr::from([192, 0, 2, 7]),
+        reason,
+        service: None,
+    }
 }
 
 /// The value of the chain at the end of a line.

@@ -4,9 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use knockgate_agent::audit::{AuditRecord, Noise, NoiseFrom};
+use knockgate_agent::audit::{AuditRecord, Heard, Noise, NoiseFrom, Opinion, Waits};
+use knockgate_policy_host::{Cause, Decision, Event, HostKind, Verdict};
 use serde_json::Value;
 
 use super::audit::{HOSTILE, Logged};
@@ -52,6 +54,7 @@ fn an_hour() -> Vec<(u64, AuditRecord)> {
     let from = vec![NoiseFrom { prefix: "198.51.100.0/24".into(), packets: 700 }];
     vec![
         (10, AuditRecord::started(["web"], 1)),
+        (90, decision(Verdict::Commit)),
         (
             100,
             AuditRecord::GrantOpened {
@@ -68,16 +71,18 @@ fn an_hour() -> Vec<(u64, AuditRecord)> {
                 grant: 1,
                 client: client.clone(),
                 source: source.clone(),
-                service,
+                service: service.clone(),
                 reason: "expired",
             },
         ),
+        (590, decision(Verdict::Deny)),
         (
             600,
             AuditRecord::Refused {
                 client: client.clone(),
                 source: source.parse().unwrap(),
                 reason: "denied",
+                service: Some(service),
             },
         ),
         (700, AuditRecord::Lockout { who: client, seconds: 60 }),
@@ -85,6 +90,24 @@ fn an_hour() -> Vec<(u64, AuditRecord)> {
         (1600, AuditRecord::stopped("SIGTERM")),
         (2600, AuditRecord::started(["web"], 1)),
     ]
+}
+
+/// Of a policy whose name means harm.
+fn decision(verdict: Verdict) -> AuditRecord {
+    let said = Decision {
+        verdict,
+        actions: heapless::Vec::new(),
+        fuel: 12,
+        failure: None,
+        refused: heapless::Vec::new(),
+        loaded: heapless::Vec::new(),
+        log: heapless::Vec::new(),
+        log_dropped: 0,
+    };
+    let (policy, took) = (HOSTILE.into(), Duration::from_micros(34));
+    let opinions = [Opinion { policy, cause: Cause::Packet, said, took }].into();
+    let heard = Heard { event: Event::new(Cause::Packet, HostKind::Linux), waits: Waits::Somebody, opinions };
+    Arc::new(heard).records().next().unwrap()
 }
 
 /// A browser with the page, in a network of its own that leads nowhere.
@@ -147,11 +170,12 @@ fn must_be_drawn(seen: &Value, paper: &str) {
         ("Knocks over time", 2),
         ("Noise over time", 1),
         ("Clients", 2),
-        ("Services", 1),
+        ("Services", 2),
         ("Why knocks were refused", 1),
         ("How long grants were open", 1),
         ("Noise by kind", 2),
         ("Noise by prefix", 2),
+        ("What policies decided", 2),
     ] {
         assert_eq!(charts[chart], bars, "{chart}: {seen}");
     }

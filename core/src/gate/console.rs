@@ -41,7 +41,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
     pub(super) fn welcome(&mut self, now: Instant, client: ClientId, source: IpAddr) -> Result<Reply, Reply> {
         if !self.has_console_open(now, client, source) {
             let reply = Reply::refused(Refusal::NoGrant);
-            self.note_refusal(client, source, &reply);
+            self.note_refusal(client, source, self.config.console.unwrap_or(0), &reply);
             return Err(reply);
         }
         self.note(Note::Console { client, source });

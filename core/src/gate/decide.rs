@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 use crate::roster::{ClientId, Roster};
 use crate::time::{Instant, Now};
 
-use super::exchange::{Reply, Step};
+use super::exchange::{Reply, Step, in_particular};
 use super::knocker::{Credential, Knocker};
 use super::packet::Ask;
 use super::{Gate, Recording, statics};
@@ -400,23 +400,27 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 
     /// A complete knock has come to nothing.
     pub(super) fn fail(&mut self, now: Instant, waiter: Waiter, refusal: Refusal) {
-        let Some((client, source)) = self.whose(waiter) else { return };
+        let Some((client, source, service)) = self.whose(waiter) else { return };
         self.refuse(refusal);
         self.count_failure(client, source);
-        if let Waiter::Exchange(_) = waiter {
-            self.note(Note::Refused { client, source, refusal });
-        }
+        self.note(match waiter {
+            Waiter::Exchange(_) => Note::Refused { client, source, service: in_particular(service), refusal },
+            Waiter::Hold(_) | Waiter::Static(_) => Note::SequenceRefused { client, source, service, refusal },
+        });
         self.settle(now, waiter, Phase::Failed(refusal));
     }
 
-    fn whose(&mut self, waiter: Waiter) -> Option<(ClientId, IpAddr)> {
+    /// Who waits, where, and for which service.
+    fn whose(&mut self, waiter: Waiter) -> Option<(ClientId, IpAddr, u16)> {
         match waiter {
-            Waiter::Hold(id) => self.holds.by_id(id).map(|hold| (hold.client, hold.source)),
+            Waiter::Hold(id) => self.holds.by_id(id).map(|hold| (hold.client, hold.source, hold.service)),
             Waiter::Exchange(id) => {
                 let exchange = self.exchanges.iter().find(|exchange| exchange.id == id)?;
-                Some((exchange.client, exchange.source))
+                Some((exchange.client, exchange.source, exchange.service))
             }
-            Waiter::Static(id) => self.statics.by_id(id).map(|knock| (knock.client, knock.source)),
+            Waiter::Static(id) => {
+                self.statics.by_id(id).map(|knock| (knock.client, knock.source, knock.service))
+            }
         }
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Exchange {
     pub(super) client: ClientId,
     pub(super) key: PublicKey,
     pub(super) source: IpAddr,
+    /// What was asked for; 0 for nothing in particular.
+    pub(super) service: u16,
     /// The door key that the question was sealed under; the answer is sealed under the same.
     door_key: DoorKey,
     responder: Responder,
@@ -191,12 +193,13 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 
         let before = self.roster.used(client.id).code_step;
         let asker = Asker { origin, client: &client, key };
+        let service = request.as_ref().map_or(0, |request| request.service);
         let served = match request {
             Ok(request) => self.serve(now, &asker, &request),
             Err(_) => Err(Reply::refused(Refusal::Unsupported)),
         };
         let then = served.unwrap_or_else(|reply| {
-            self.note_refusal(client.id, origin.source, &reply);
+            self.note_refusal(client.id, origin.source, service, &reply);
             Then::Answer(reply)
         });
         // A lease covers counters, not codes.
@@ -213,6 +216,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             client: client.id,
             key,
             source: origin.source,
+            service,
             door_key,
             responder,
             step,
@@ -276,11 +280,11 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         Ok(Authentic { key, counter, payload: Asked { request, responder } })
     }
 
-    pub(super) fn note_refusal(&mut self, client: ClientId, source: IpAddr, reply: &Reply) {
+    pub(super) fn note_refusal(&mut self, client: ClientId, source: IpAddr, service: u16, reply: &Reply) {
         let Verdict::Refused(code) = reply.verdict else { return };
         let Some(refusal) = Refusal::from_code(code) else { return };
         self.refuse(refusal);
-        self.note(Note::Refused { client, source, refusal });
+        self.note(Note::Refused { client, source, service: in_particular(service), refusal });
     }
 
     /// Takes note of what became of [`Action::Remember`].
@@ -288,7 +292,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         self.stirred = true;
         let Some(exchange) = self.exchanges.iter_mut().find(|exchange| exchange.id == id) else { return };
         let Step::Remembering(then) = exchange.step else { return };
-        let (client, source) = (exchange.client, exchange.source);
+        let (client, source, service) = (exchange.client, exchange.source, exchange.service);
         let step = match (outcome, then) {
             (Outcome::Done, then) => self.stored(now.instant, then),
             (Outcome::Failed, Then::Watch { .. }) => {
@@ -296,7 +300,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
             }
             (Outcome::Failed, Then::Consult(_) | Then::Close(_) | Then::Converse) => {
                 let reply = Reply::refused(Refusal::Unavailable);
-                self.note_refusal(client, source, &reply);
+                self.note_refusal(client, source, service, &reply);
                 Step::AnswerDue(reply)
             }
             // A refusal that could not be stored is a refusal all the same.
@@ -416,4 +420,9 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         }
         open
     }
+}
+
+/// A request names no service where whatever is open is meant, or nothing is to be opened at all.
+pub(super) fn in_particular(service: u16) -> Option<u16> {
+    (service != 0).then_some(service)
 }

@@ -10,7 +10,7 @@ use heapless::Vec;
 use rand_core::CryptoRng;
 
 use crate::action::{Action, Cause, StaticKnockId, Waiter};
-use crate::limits::POLICY_DEADLINE;
+use crate::limits::{POLICY_DEADLINE, TIMEOUTS_PER_CALL};
 use crate::message::Reach;
 use crate::note::Note;
 use crate::refusal::Refusal;
@@ -52,6 +52,7 @@ pub(super) struct StaticKnock {
     pub(super) door: usize,
     pub(super) client: ClientId,
     pub(super) source: IpAddr,
+    pub(super) service: u16,
     pub(super) step: Step,
     pub(super) until: Instant,
 }
@@ -114,8 +115,8 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
 {
     /// Somebody at `source` has completed the static sequence at that place of [`Config::statics`].
     ///
-    /// He is told nothing. What is refused is counted and not noted: whoever has seen the sequence can repeat it as often as he
-    /// likes.
+    /// He is told nothing. What is refused before the policy is asked is counted and not noted: whoever has seen the sequence can
+    /// repeat it as often as he likes. Of what it is asked about there is one note more at most, see [`Note::SequenceRefused`].
     pub fn handle_static(&mut self, now: Now, door: usize, source: IpAddr) {
         let source = source.to_canonical();
         if let Err(refusal) = self.admit_static(now.instant, door, source) {
@@ -141,7 +142,7 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         self.statics.next_id = self.statics.next_id.wrapping_add(1);
         let id = StaticKnockId(self.statics.next_id);
         let until = now.after(POLICY_DEADLINE);
-        let knock = StaticKnock { id, door, client, source, step: Step::ConsultDue, until };
+        let knock = StaticKnock { id, door, client, source, service, step: Step::ConsultDue, until };
         self.statics.entries.push(knock).map_err(|_| Refusal::Overloaded)?;
         self.stirred = true;
         self.note(Note::StaticKnock { client, source, service });
@@ -183,9 +184,10 @@ impl<R: Roster, G: CryptoRng, const E: usize, const H: usize, const N: usize, co
         self.grants.iter().filter(|grant| grant.client.is_static()).count() >= N / 2
     }
 
-    /// Ends what has waited for too long.
+    /// Ends what has waited for too long, no more of it than there is room for notes.
     pub(super) fn expire_statics(&mut self, now: Instant) {
-        while let Some(knock) = self.statics.entries.iter().find(|knock| knock.until <= now) {
+        for _ in 0..TIMEOUTS_PER_CALL {
+            let Some(knock) = self.statics.entries.iter().find(|knock| knock.until <= now) else { return };
             let (id, refusal) = (knock.id, knock.step.failure());
             self.fail(now, Waiter::Static(id), refusal);
         }

@@ -111,6 +111,9 @@ pub(crate) enum Lock {
     Everybody,
 }
 
+/// A complete sequence that has opened nothing: client, source, service, reason.
+pub(crate) type Undone = (u32, IpAddr, u16, Refusal);
+
 /// What a fresh request wants.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted {
@@ -135,6 +138,8 @@ pub(crate) struct Reference {
     pub(crate) grants: Grants,
     /// Answers that the gate must give now.
     pub(crate) answers: Vec<(Peer, Said)>,
+    /// Complete sequences that have just opened nothing, which the gate must note.
+    pub(crate) undone: Vec<Undone>,
 }
 
 impl Reference {
@@ -152,6 +157,7 @@ impl Reference {
             failures: BTreeMap::new(),
             grants: Grants::default(),
             answers: Vec::new(),
+            undone: Vec::new(),
         }
     }
 

@@ -63,6 +63,18 @@ fn misbehaves(lab: &Lab, body: &str) -> Result<()> {
     let mut scene = Scene::set_with(lab, Family::V4, &governed_by("hostile", &file.display().to_string()))?;
 
     scene.alice.knock("ssh")?.expect(REFUSED)?;
+    // Who asks for too much has agreed to nothing that could be opened; the others have failed.
+    let is_known = |reason: &serde_json::Value| *reason == "policy-failed" || *reason == "denied";
+    scene.gate.wait_for_audit("the refusal", |record| {
+        record["event"] == "refused" && is_known(&record["reason"]) && record["service"] == "ssh"
+    })?;
+    let why = scene.gate.tell(&["why", "alice", "--json"])?.expect(0)?.json()?;
+    let told = |attempt: &serde_json::Value| {
+        attempt["asked"] == "sequence"
+            && attempt["reason"] == "policy-failed"
+            && attempt["remedy"].is_string()
+    };
+    ensure!(why["attempts"].as_array().is_some_and(|attempts| attempts.iter().any(told)), "{why}");
 
     scene.must_be_shut(&lab.client, SSH)?;
     scene.must_be_healthy()?;

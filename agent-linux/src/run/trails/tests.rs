@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use knockgate_core::book::BookId;
 use knockgate_core::{GrantId, Network};
 
 use super::*;
@@ -14,6 +15,18 @@ fn packet(source: IpAddr) -> Note {
     Note::Packet { client: ALICE, source, kind: Kind::Open, service: 1 }
 }
 
+fn complete(source: IpAddr) -> Note {
+    Note::KnockEnded {
+        client: ALICE,
+        source,
+        book: BookId([1; 8]),
+        number: 7,
+        service: 1,
+        end: KnockEnd::Complete,
+        seen: std::iter::empty().collect(),
+    }
+}
+
 fn ends(trails: &Trails) -> Vec<(IpAddr, End)> {
     trails.of_client(ALICE).map(|attempt| (attempt.source, attempt.end)).collect()
 }
@@ -23,7 +36,10 @@ fn two_knocks_at_once_are_told_apart_by_their_addresses() {
     let (mut trails, now) = (Trails::new(), SystemTime::now());
     trails.note(now, &packet(address(1)));
     trails.note(now, &packet(address(2)));
-    trails.note(now, &Note::Refused { client: ALICE, source: address(1), refusal: Refusal::NotAllowed });
+    trails.note(
+        now,
+        &Note::Refused { client: ALICE, source: address(1), service: Some(1), refusal: Refusal::NotAllowed },
+    );
     trails.note(
         now,
         &Note::GrantOpened {
@@ -46,7 +62,15 @@ fn questions_of_state_push_no_knock_out_and_the_oldest_knock_goes_first() {
     let (mut trails, now) = (Trails::new(), SystemTime::now());
     for last in 1..=5 {
         trails.note(now, &packet(address(last)));
-        trails.note(now, &Note::Refused { client: ALICE, source: address(last), refusal: Refusal::Denied });
+        trails.note(
+            now,
+            &Note::Refused {
+                client: ALICE,
+                source: address(last),
+                service: Some(1),
+                refusal: Refusal::Denied,
+            },
+        );
     }
     for peer in 0..100 {
         let (source, way, seal) = (address(9), Way::Datagram, Seal::InForce);
@@ -55,6 +79,23 @@ fn questions_of_state_push_no_knock_out_and_the_oldest_knock_goes_first() {
     }
     let kept: Vec<_> = ends(&trails).into_iter().map(|(source, _)| source).collect();
     assert_eq!(kept, [address(9), address(5), address(4), address(3)]);
+}
+
+#[test]
+fn a_complete_sequence_is_told_what_refused_it_whatever_its_client_has_asked_since() {
+    let (mut trails, now) = (Trails::new(), SystemTime::now());
+    let (source, refusal) = (address(1), Refusal::Unavailable);
+    trails.note(now, &complete(source));
+    let arrival = Arrival { peer: Peer(1), source, way: Way::Datagram, seal: Seal::InForce };
+    trails.heard(now, ALICE, arrival);
+    trails.note(now, &Note::SequenceRefused { client: ALICE, source, service: 1, refusal });
+    assert_eq!(ends(&trails), [(source, End::Pending), (source, End::Refused(refusal))]);
+
+    let phone = ClientId::of_static(&"phone".parse().unwrap());
+    trails.note(now, &Note::StaticKnock { client: phone, source, service: 1 });
+    trails.note(now, &Note::SequenceRefused { client: phone, source, service: 1, refusal });
+    let told: Vec<_> = trails.of_client(phone).map(|attempt| attempt.end).collect();
+    assert_eq!(told, [End::Refused(refusal)]);
 }
 
 #[test]

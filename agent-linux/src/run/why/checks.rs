@@ -95,7 +95,7 @@ pub(super) fn checks(wish: Wish) -> Vec<Check> {
         Wish::Packet(Kind::Renew) => &[Grant, Lockout, Service, SecondFactor, Policy, Firewall, Answer],
         Wish::Packet(Kind::Close) => &[Grant, Firewall, Answer],
         Wish::Sequence => &[Lockout, Service, Book, SecondFactor, Sequence, Policy, Firewall],
-        Wish::Static => return vec![Sequence, Lockout, Policy, Firewall],
+        Wish::Static => return vec![Sequence, Lockout, Service, Policy, Firewall],
         Wish::Unknown | Wish::Packet(Kind::Status | Kind::NextNumber | Kind::Console) => &[Answer],
     };
     [&MESSAGE, after].concat()

@@ -134,7 +134,12 @@ fn a_request_from_elsewhere_than_it_claims_is_refused_and_costs_no_number() {
     assert_eq!(bench.cursor(ALICE), 0);
     assert_eq!(
         bench.notes,
-        [Note::Refused { client: crate::ClientId(1), source: CAFE, refusal: Refusal::WrongSource }]
+        [Note::Refused {
+            client: crate::ClientId(1),
+            source: CAFE,
+            service: Some(SSH),
+            refusal: Refusal::WrongSource
+        }]
     );
 
     let answer = bench.ask(ALICE, HOME, |request| request.source = Some("::ffff:192.0.2.1".parse().unwrap()));

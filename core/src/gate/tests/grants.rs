@@ -13,6 +13,7 @@ pub(super) fn closings(notes: &[Note]) -> std::vec::Vec<(u32, CloseReason)> {
         Note::Offered { .. } | Note::Refused { .. } | Note::LockedOut { .. } => None,
         Note::KnockEnded { .. } | Note::GrantOpened { .. } => None,
         Note::Packet { .. } | Note::StaticKnock { .. } | Note::Console { .. } => None,
+        Note::SequenceRefused { .. } => None,
     };
     notes.iter().filter_map(closing).collect()
 }

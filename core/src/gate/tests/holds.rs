@@ -13,6 +13,7 @@ fn ends(notes: &[Note]) -> std::vec::Vec<(u32, KnockEnd)> {
         Note::Offered { .. } | Note::Refused { .. } | Note::LockedOut { .. } => None,
         Note::GrantOpened { .. } | Note::GrantClosed { .. } => None,
         Note::Packet { .. } | Note::StaticKnock { .. } | Note::Console { .. } => None,
+        Note::SequenceRefused { .. } => None,
     };
     notes.iter().filter_map(end).collect()
 }

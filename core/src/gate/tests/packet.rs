@@ -50,7 +50,7 @@ fn nothing_opens_unless_the_policy_agrees() {
         assert_eq!(bench.gate.refusals().of(refusal), 1, "case {case}");
         assert_eq!(
             bench.notes[1..],
-            [Note::Refused { client: ClientId(1), source: HOME, refusal }],
+            [Note::Refused { client: ClientId(1), source: HOME, service: Some(SSH), refusal }],
             "case {case}"
         );
     }

@@ -8,6 +8,7 @@ use crate::refusal::Refusal;
 use crate::{ClientId, Effect, GrantId, Network, Note, Outcome, Verdict};
 
 const OPEN_SSH: Effect = Effect::Open { service: SSH, seconds: 0 };
+const VAULTS: Effect = Effect::Open { service: VAULT, seconds: 0 };
 
 #[test]
 fn the_policy_is_told_who_knocks_from_where_for_what_and_how_long() {
@@ -66,6 +67,7 @@ fn nothing_opens_unless_the_policy_agrees() {
         assert_eq!(bench.actions().last().unwrap(), "consult", "case {case}");
         assert_eq!(refused(&bench.status(ALICE, HOME)), refusal, "case {case}");
         assert_eq!(bench.gate.refusals().of(refusal), 1, "case {case}");
+        assert_eq!(refusals(&bench.notes), [refusal], "case {case}");
         assert_eq!(bench.gate.lockouts().iter().count(), 0, "case {case}");
     }
 }
@@ -103,6 +105,29 @@ fn silence_until_the_deadline_denies_and_what_comes_later_is_ignored() {
     bench.decide(Verdict::Commit, &[OPEN_SSH]);
     assert_eq!(bench.open(), []);
     assert_eq!(refused(&bench.status(ALICE, HOME)), Refusal::PolicyFailed);
+    assert_eq!(refusals(&bench.notes), [Refusal::PolicyFailed], "it is noted once");
+}
+
+#[test]
+fn a_complete_sequence_that_opens_nothing_is_noted_with_what_kept_it_out() {
+    type Change = fn(&mut Usual);
+    #[rustfmt::skip]
+    let cases: [(u8, Change, Refusal); 4] = [
+        (1, |bench| bench.script.judge = Judge::commit(&[]),      Refusal::Denied),
+        (2, |bench| bench.script.open = BADLY,                    Refusal::Unavailable),
+        (3, |bench| bench.script.judge = Judge::Wait,             Refusal::PolicyFailed),
+        (4, |bench| bench.script.judge = Judge::commit(&[VAULTS]), Refusal::NotAllowed),
+    ];
+    for (case, change, refusal) in cases {
+        let mut bench = bench();
+        change(&mut bench);
+        bench.knock(ALICE, HOME, |_| {});
+        bench.wait(POLICY_DEADLINE);
+        assert_eq!(bench.open(), [], "case {case}");
+        let note = Note::SequenceRefused { client: ClientId(1), source: HOME, service: SSH, refusal };
+        assert!(bench.notes.contains(&note), "case {case}: {:?}", bench.notes);
+        assert_eq!(refusals(&bench.notes), [refusal], "case {case}");
+    }
 }
 
 #[test]
@@ -313,4 +338,13 @@ fn a_service_that_the_client_may_no_longer_use_is_not_extended() {
     bench.script.judge = Judge::commit(&[Effect::Extend { grant: GrantId(5), seconds: 60 }]);
     bench.knock(ALICE, HOME, |_| {});
     assert_eq!(bench.left(), [9]);
+}
+
+/// Why complete sequences were refused.
+fn refusals(notes: &[Note]) -> std::vec::Vec<Refusal> {
+    let refusal = |note: &Note| {
+        let Note::SequenceRefused { refusal, .. } = *note else { return None };
+        Some(refusal)
+    };
+    notes.iter().filter_map(refusal).collect()
 }

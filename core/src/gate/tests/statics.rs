@@ -114,7 +114,7 @@ fn a_policy_locks_nobody_out_for_a_static_sequence() {
     knock(&mut bench, PHONE, HOME);
     assert_eq!(bench.gate.lockouts().iter().count(), 0);
 
-    let happening = Happening::failed_sequence(ClientId(id("phone")), HOME, SSH);
+    let happening = bench.notes.iter().find_map(Happening::of).expect("it opened nothing");
     let (now, about) = (bench.now(), happening.answerable());
     bench.gate.handle_reaction(now, about, &[Effect::Lockout { seconds: u32::MAX }]);
     bench.turn();
@@ -167,6 +167,8 @@ fn more_knocks_than_there_is_room_for_are_counted_and_keep_no_client_out() {
     bench.knock(ALICE, HOME, |_| {});
     assert_eq!(bench.open(), [(1, HOME, SSH)]);
     bench.wait(POLICY_DEADLINE);
+    let noted = bench.notes.iter().filter(|note| matches!(note, Note::SequenceRefused { .. })).count();
+    assert_eq!(noted, STATICS, "of each that the policy was asked about one note, and of the others none");
     knock(&mut bench, PHONE, CAFE);
     assert_eq!(bench.open().len(), 2, "whoever waits for too long makes room");
 }
@@ -193,6 +195,7 @@ fn what_was_denied_or_failed_is_over() {
         bench.script.judge = Judge::Say(verdict, Vec::new());
         knock(&mut bench, PHONE, HOME);
         assert_eq!(bench.gate.refusals().of(refusal), 1, "{verdict:?}");
+        assert_eq!(bench.notes[1..], [refused_at(HOME, refusal)], "{verdict:?}");
         assert_eq!((bench.open(), bench.gate.poll_timeout()), (Vec::new(), None), "{verdict:?}");
     }
 }
@@ -204,6 +207,7 @@ fn an_opening_that_fails_is_never_open() {
     knock(&mut bench, PHONE, HOME);
     assert_eq!(bench.open(), []);
     assert_eq!(bench.gate.refusals().of(Refusal::Unavailable), 1);
+    assert!(bench.notes.contains(&refused_at(HOME, Refusal::Unavailable)));
 
     bench.script.open = Do::Wait;
     knock(&mut bench, PHONE, CAFE);
@@ -303,6 +307,10 @@ fn knock(bench: &mut Usual, door: usize, from: IpAddr) {
     let now = bench.now();
     bench.gate.handle_static(now, door, from);
     bench.turn();
+}
+
+fn refused_at(source: IpAddr, refusal: Refusal) -> Note {
+    Note::SequenceRefused { client: ClientId(id("phone")), source, service: SSH, refusal }
 }
 
 fn id(name: &str) -> u32 {

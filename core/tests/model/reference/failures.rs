@@ -20,6 +20,10 @@ impl Reference {
     }
 
     pub(super) fn fail(&mut self, at: usize, why: Refusal) {
+        let Knock { client, source, service, .. } = self.knocks[at];
+        if self.knocks[at].is_deciding() && !self.knocks[at].is_packet() {
+            self.undone.push((client, source, service, why));
+        }
         self.settle(at, State::Refused(why));
         for who in self.charged(at) {
             *self.failures.entry(who).or_insert(0) += 1;

@@ -19,6 +19,7 @@ impl World {
         for (peer, message) in std::mem::take(&mut self.answers) {
             self.read(Peer(peer), &message, expected[&peer]);
         }
+        assert_eq!(self.reference.undone, [], "what opened nothing is noted");
         assert_eq!(self.open(), self.reference.grants.open(), "what is open");
         assert_eq!(self.locks(), self.reference.locks, "who is locked out");
         assert_eq!(size_of_val(&*self.gate), self.memory);

@@ -132,9 +132,7 @@ impl World {
         loop {
             let action = self.gate.poll_action(now);
             while let Some(note) = self.gate.poll_note() {
-                if let Note::GrantClosed { grant, reason, .. } = note {
-                    self.reference.grants.note_closed(self.reference.now, grant.0, reason);
-                }
+                self.noted(&note);
             }
             let Some(action) = action else { break };
             self.take(action);
@@ -142,6 +140,17 @@ impl World {
         assert!(self.gate.poll_action(now).is_none() && self.gate.poll_note().is_none());
         self.reference.grants.turn_is_over(self.reference.now);
         self.compare();
+    }
+
+    fn noted(&mut self, note: &Note) {
+        if let Note::GrantClosed { grant, reason, .. } = *note {
+            self.reference.grants.note_closed(self.reference.now, grant.0, reason);
+        }
+        if let Note::SequenceRefused { client, source, service, refusal } = *note {
+            let undone = (client.0, source, service, refusal);
+            let at = self.reference.undone.iter().position(|due| *due == undone);
+            self.reference.undone.swap_remove(at.expect("it has opened nothing, and was not noted before"));
+        }
     }
 
     pub(super) fn take(&mut self, action: Action) {
