@@ -9,26 +9,23 @@
 //! Rule: <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>.
 
 use std::fmt::{Debug, Write as _};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
+use super::stderr;
+
 const SOCKET: &str = "/run/systemd/journal/socket";
 /// Set by systemd: device and inode of the standard error that it has given to a service.
 const STREAM: &str = "JOURNAL_STREAM";
 /// What these fields begin with, so that they are nobody else's.
 const PREFIX: &str = "KNOCKGATE_";
-
-/// Without waiting.
-const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// Where entries go.
 pub(super) struct Journal {
@@ -60,7 +57,7 @@ impl Journal {
     fn take(&self, entry: &Entry) {
         if self.send(entry).is_ok() {
             self.tell_of_lost();
-        } else if write_at_once(entry).is_err() {
+        } else if stderr::write_at_once(io::stderr().lock(), entry.prefixed().as_bytes()).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -79,18 +76,6 @@ impl Journal {
             self.lost.fetch_add(lost, Ordering::Relaxed);
         }
     }
-}
-
-/// One line to standard error, if there is room for it. A stream that can be written to takes a line whole.
-fn write_at_once(entry: &Entry) -> io::Result<()> {
-    let mut stderr = io::stderr().lock();
-    let mut watched = [PollFd::new(&stderr, PollFlags::OUT)];
-    poll(&mut watched, Some(&NOW))?;
-    let [stream] = watched;
-    if stream.revents() != PollFlags::OUT {
-        return Err(io::ErrorKind::WouldBlock.into());
-    }
-    writeln!(stderr, "<{}>{}", entry.priority, entry.line().replace('\n', " "))
 }
 
 /// A service may have sent its standard error elsewhere.
@@ -151,6 +136,11 @@ impl Entry {
             let _ = write!(line, "{space}{name}={shown}");
         }
         line
+    }
+
+    /// For standard error: with the priority in front.
+    fn prefixed(&self) -> String {
+        format!("<{}>{}\n", self.priority, self.line().replace('\n', " "))
     }
 
     fn encoded(&self) -> Vec<u8> {

@@ -26,7 +26,7 @@
 //! | [`upkeep`], [`doors`] | what is looked after every second; what is open, compared with what should be |
 //! | [`descriptors`], [`sole`] | that it may open enough, and that there is no other agent |
 //! | [`reload`] | another configuration for the running agent |
-//! | [`notify`], [`journal`] | what the service manager is told, and its log |
+//! | [`notify`], [`journal`], [`stderr`] | what the service manager is told, and its log; the log where there is none |
 
 mod adopt;
 #[cfg(test)]
@@ -75,6 +75,7 @@ mod spares;
 mod stage;
 mod start;
 mod statics;
+mod stderr;
 mod trails;
 mod upkeep;
 mod vigil;
@@ -96,6 +97,7 @@ pub use plan::{bare_plan, check_forwarding};
 pub use policy::Compiled;
 pub use policy::{Loaded, Loader, SUPPORTED};
 pub use reload::{Forecast, Running, forecast};
+use stderr::Stderr;
 
 /// Runs the agent until a signal ends it.
 ///
@@ -158,7 +160,7 @@ fn begin_to_log() {
     let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(Stderr::new())
         .with_ansi(on_terminal)
         .init();
 }

@@ -24,6 +24,7 @@ mod replay;
 mod restarts;
 mod roster;
 mod scans;
+mod stderr;
 mod tunnels;
 mod versions;
 mod without_engine;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         stories.extend(tunnels::stories());
         stories.extend(crowd::stories());
         stories.extend(scans::stories());
+        stories.extend(stderr::stories());
         stories.extend(crashes::stories());
         stories.extend(calendar::stories());
         stories.extend(descriptors::stories());
