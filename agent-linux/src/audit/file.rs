@@ -28,6 +28,7 @@ pub(super) struct AuditFile {
     /// What has to be said before the next record: how the chain begins in this file.
     begins: Option<AuditRecord>,
     end: End,
+    /// When it was looked at last.
     size: u64,
     since: SystemTime,
 }
@@ -178,7 +179,6 @@ impl AuditFile {
 
     /// The first `written` bytes of `text` are in the file. Returns how many of the lines are.
     fn take_up(&mut self, text: &[u8], placed: &[Placed], written: usize) -> usize {
-        self.size = self.size.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
         // A line that lacks nothing but its end is there.
         let whole = placed.iter().take_while(|line| line.end <= written.saturating_add(1)).count();
         let Some(last) = whole.checked_sub(1).and_then(|at| placed.get(at)) else {
@@ -210,10 +210,20 @@ impl AuditFile {
     }
 
     /// Whether the file is to be put away before more is written.
-    pub(super) fn is_full(&self, now: SystemTime) -> bool {
+    pub(super) fn is_full(&mut self, now: SystemTime) -> bool {
+        self.look(now);
         let age = now.duration_since(self.since).unwrap_or_default();
         let is_old = self.rotation.age.is_some_and(|most| age >= most);
         self.next > 0 && self.begins.is_none() && (self.size >= self.rotation.size || is_old)
+    }
+
+    /// Somebody else may have emptied the file, as logrotate does with `copytruncate`. Then it is as good as a new one.
+    fn look(&mut self, now: SystemTime) {
+        let Ok(metadata) = self.file.metadata() else { return };
+        if metadata.len() < self.size {
+            self.since = now;
+        }
+        self.size = metadata.len();
     }
 
     /// Puts the file away, goes on in a new one, and removes the oldest of those that were put away.

@@ -143,6 +143,28 @@ fn one_sync_is_for_all_that_follows_soon_and_is_not_put_off_by_it() {
 }
 
 #[test]
+fn a_full_file_is_put_away_before_more_is_written_and_the_chain_goes_on() {
+    let (_temp, path) = log();
+    let rotation = Rotation { size: 500, ..Rotation::default() };
+    let mut writer = Writer::new(AuditFile::open(&path, rotation).unwrap(), &Arc::default());
+    for number in 0..10 {
+        writer.append(vec![now(AuditRecord::stopped(number.to_string()))]);
+    }
+    let files = Series::of(&path).unwrap().files;
+    assert!(files.len() > 2, "{files:?}");
+    for file in &files[..files.len() - 1] {
+        let size = std::fs::metadata(file).unwrap().len();
+        assert!((500..1000).contains(&size), "{}: {size}", file.display());
+    }
+    let finding = verify(&files, None).unwrap();
+    assert_eq!((finding.broken, finding.files), (None, files.len()));
+    let told: Vec<Value> = files.iter().flat_map(|file| lines(file)).collect();
+    let told: Vec<_> =
+        told.iter().filter_map(|line| (line["event"] == "stopped").then(|| &line["reason"])).collect();
+    assert_eq!(told, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+}
+
+#[test]
 fn a_log_that_cannot_be_opened_says_the_remedy() {
     let error = Audit::open(Path::new("/nonexistent/audit.jsonl")).err().unwrap().to_string();
     assert!(

@@ -172,9 +172,26 @@ fn a_file_is_put_away_for_its_age_which_its_first_record_tells() {
     let log = Log::empty();
     log.write(1);
     let rotation = Rotation { age: Some(Duration::from_secs(3600)), ..Rotation::default() };
-    let file = AuditFile::open(&log.path, rotation).unwrap();
+    let mut file = AuditFile::open(&log.path, rotation).unwrap();
     assert!(!file.is_full(SystemTime::now() + Duration::from_secs(3500)));
     assert!(file.is_full(SystemTime::now() + Duration::from_secs(3600)));
+}
+
+#[test]
+fn a_file_that_logrotate_has_emptied_is_not_put_away_for_what_was_in_it() {
+    let log = Log::empty();
+    let rotation = Rotation { size: 1000, age: Some(Duration::from_secs(3600)), ..Rotation::default() };
+    let mut file = AuditFile::open(&log.path, rotation).unwrap();
+    let later = |seconds| SystemTime::now() + Duration::from_secs(seconds);
+    append(&mut file, 3);
+    assert!(!file.is_full(later(0)), "a record has some 120 bytes");
+    append(&mut file, 5);
+    std::fs::File::options().write(true).truncate(true).open(&log.path).unwrap();
+    append(&mut file, 1);
+    assert!(!file.is_full(later(3500)), "it has one record");
+    assert!(!file.is_full(later(7000)), "and is as old as that");
+    append(&mut file, 9);
+    assert!(file.is_full(later(3500)));
 }
 
 #[test]
