@@ -33,6 +33,11 @@ pub enum Interference<'a> {
         calls: &'a str,
         error: &'a str,
     },
+    /// These calls begin so much later, or when the tracer lets go.
+    Delay {
+        calls: &'a str,
+        seconds: u32,
+    },
 }
 
 /// A tracer that has taken hold of all threads of a program. Lets go when dropped.
@@ -67,6 +72,10 @@ impl Tracer {
                 command.arg(format!("--trace={calls}"));
                 command.arg(format!("--inject={calls}:error={error}"));
                 command.arg("--trace-path").arg(file);
+            }
+            Interference::Delay { calls, seconds } => {
+                command.arg(format!("--trace={calls}"));
+                command.arg(format!("--inject={calls}:delay_enter={seconds}s"));
             }
             Interference::Fail { calls, error } => {
                 command.arg(format!("--trace={calls}"));

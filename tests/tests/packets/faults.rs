@@ -11,6 +11,7 @@ use knockgate_tests::peers::Reached;
 use knockgate_tests::scenes::{SSH, Scene, WEB};
 use knockgate_tests::tracing::{Interference, Tracer};
 use knockgate_tests::{Family, Lab, waiting};
+use serde_json::Value;
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
@@ -25,6 +26,7 @@ pub(crate) fn stories() -> Vec<Story> {
             "with no room for the audit log nothing opens where that is wanted, until there is room",
             |lab| full_log(lab, "[audit]\non-failure = \"refuse\"\n", Refused::Everything),
         ),
+        story("while the audit log hangs knocks open, and once it goes on it has all of it", hung_log),
         story("a flushed table is restored with what packet knocks have opened", |lab| {
             restored(lab, "flush table inet knockgate")
         }),
@@ -105,6 +107,10 @@ fn full_log(lab: &Lab, config: &str, refused: Refused) -> Result<()> {
             scene.wait_until_shut(&lab.visitor, SSH)?;
             ensure!(ask()?.refusal() == Some(Refusal::Unrecorded), "still");
             scene.must_be_shut(&lab.visitor, SSH)?;
+            // Whoever is at the host itself is not kept out by a full disk.
+            let visitor = lab.visitor.ip(Family::V4).to_string();
+            scene.gate.tell(&["rescue", "web", &visitor, "--for", "1m"])?.expect(0)?;
+            scene.must_be_open(&lab.visitor, WEB)?;
         }
     }
     full.detach()?;
@@ -115,6 +121,29 @@ fn full_log(lab: &Lab, config: &str, refused: Refused) -> Result<()> {
     waiting::until_true("bob is let in again", SOON, || {
         ask().is_ok_and(|answer| answer.verdict == Verdict::Granted)
     })?;
+    scene.must_be_healthy()
+}
+
+/// As on a network file system whose server is away: no write comes to an end, and none fails.
+fn hung_log(lab: &Lab) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, "")?;
+    let audit = || std::fs::read_to_string(lab.path("audit.jsonl"));
+    scene.gate.wait_for_audit("the start", |record| record["event"] == "started")?;
+    let hung = Interference::Delay { calls: "write", seconds: 600 };
+    let hung = Tracer::attach_to_thread(scene.gate.pid()?, "audit", hung)?;
+    let before = audit()?;
+
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)?;
+    scene.alice.knock("web")?.expect(0)?;
+    scene.must_be_open(&lab.client, WEB)?;
+    ensure!(audit()? == before, "the log did not hang");
+
+    ensure!(!hung.detach()?.is_empty(), "nobody has tried to write");
+    for service in ["ssh", "web"] {
+        let opened = |record: &Value| record["event"] == "grant-opened" && record["service"] == service;
+        scene.gate.wait_for_audit(service, opened)?;
+    }
     scene.must_be_healthy()
 }
 
