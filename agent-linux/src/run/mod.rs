@@ -97,6 +97,7 @@ pub use plan::{bare_plan, check_forwarding};
 pub use policy::Compiled;
 pub use policy::{Loaded, Loader, SUPPORTED};
 pub use reload::{Forecast, Running, forecast};
+use signals::EarlyHangup;
 use stderr::Stderr;
 
 /// Runs the agent until a signal ends it.
@@ -104,10 +105,11 @@ use stderr::Stderr;
 /// # Errors
 /// Whatever keeps the gate from going up, or something that it cannot do without has broken. The guard stays.
 pub fn run(config: &Path) -> anyhow::Result<()> {
+    let hangup = EarlyHangup::catch()?;
     begin_to_log();
     descriptors::ensure()?;
     apart::shed_rights(config)?;
-    serve(config, None)
+    serve(config, None, &hangup)
 }
 
 /// The same for a process that has lost its rights, beside a broker that was started before.
@@ -115,18 +117,19 @@ pub fn run(config: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`], and if there is no broker.
 pub fn worker(config: &Path) -> anyhow::Result<()> {
+    let hangup = EarlyHangup::catch()?;
     begin_to_log();
     take_the_programs_name();
     let broker = NewBroker::inherited().context("only `knockgated run` starts a worker")?;
-    serve(config, Some(broker))
+    serve(config, Some(broker), &hangup)
 }
 
-fn serve(config: &Path, broker: Option<NewBroker>) -> anyhow::Result<()> {
+fn serve(config: &Path, broker: Option<NewBroker>, hangup: &EarlyHangup) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let result = runtime.block_on(start::start(config, broker));
+    let result = runtime.block_on(start::start(config, broker, hangup));
     // Threads that wait for the kernel or for work would be waited for in vain.
     runtime.shutdown_background();
     result

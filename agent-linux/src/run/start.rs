@@ -40,7 +40,7 @@ use super::noise::{NoiseMeter, Visits};
 use super::notify::Notify;
 use super::peers::Peers;
 use super::reload::Reloader;
-use super::signals::Signals;
+use super::signals::{EarlyHangup, Signals};
 use super::sole::Sole;
 use super::spares::Spares;
 use super::statics::{self, Statics};
@@ -72,7 +72,11 @@ struct Beside {
 }
 
 /// Brings the gate up and runs it.
-pub(super) async fn start(path: &Path, broker: Option<NewBroker>) -> anyhow::Result<()> {
+pub(super) async fn start(
+    path: &Path,
+    broker: Option<NewBroker>,
+    hangup: &EarlyHangup,
+) -> anyhow::Result<()> {
     let ready = make_ready(path, broker)?;
     let Ready { driver, ears, ways, visits, signals, sockets, scrapers, beside, notify, sole: _sole } = ready;
     let Ways { inputs, calls, received } = ways;
@@ -83,6 +87,7 @@ pub(super) async fn start(path: &Path, broker: Option<NewBroker>) -> anyhow::Res
     let desk = FrontDesk::new(inputs.clone(), reloads.clone());
     control::serve(sockets, &desk).context("cannot serve the control sockets")?;
     metrics::serve(scrapers, &desk).context("cannot serve the metrics")?;
+    hangup.report(&reloads);
     tokio::spawn(signals.report(inputs, reloads));
     notify.ready();
     GateThread::new(driver, packets, received, notify).run().await

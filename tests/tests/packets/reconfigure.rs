@@ -1,8 +1,10 @@
 //! Another configuration for a running agent: what stays open, what is heard meanwhile, and what is refused.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +16,10 @@ use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, KNOCK, is_granted};
 use knockgate_tests::peers::{PATIENCE, Quiet, Reached, Service};
+use knockgate_tests::programs::{self, Running};
 use knockgate_tests::scenes::{APART, SSH, Scene, WEB};
 use knockgate_tests::{Family, Lab, waiting};
+use rustix::fs::OFlags;
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
@@ -29,6 +33,7 @@ pub(crate) fn stories() -> Vec<Story> {
             "a static sequence that is added on SIGHUP opens and one that is removed opens no more",
             sequences,
         ),
+        story("a SIGHUP that comes while the agent starts does not end it, and is heeded", early_hangup),
         story("a central port that is added is asked at, and elsewhere nobody answers any more", central),
         story("what only a restart changes is foretold by check and refused by a reload", only_by_a_restart),
         story("after a reload the status says by which means packets are heard now", other_means),
@@ -61,8 +66,34 @@ fn reload(gate: &Gate<'_>, configuration: &Configuration) -> Result<String> {
     Ok(gate.tell(&["reload"])?.expect(0)?.out)
 }
 
-fn hang_up(gate: &Gate<'_>) -> Result<()> {
-    let sent = Command::new("kill").args(["-HUP", &gate.pid()?.to_string()]).status()?;
+/// The start lasts as long as the configuration is not there to be read.
+fn early_hangup(lab: &Lab) -> Result<()> {
+    const WITHIN: Duration = Duration::from_secs(10);
+    let gate = Gate::configured(lab, &base(lab))?;
+    let (file, text) = (gate.file(), fs::read(gate.file())?);
+    fs::remove_file(file)?;
+    programs::run("mkfifo", &["--mode=600", &file.display().to_string()])?;
+    let mut command = lab.gate.command(programs::ours("knockgated")?);
+    let mut agent = Running::start(command.args(["run", "--config"]).arg(file), &lab.log("early"))?;
+    let now = i32::try_from(OFlags::NONBLOCK.bits())?;
+    let mut pipe = waiting::until("the agent reads", WITHIN, || {
+        fs::OpenOptions::new().write(true).custom_flags(now).open(file).ok()
+    })?;
+
+    hang_up(agent.pid())?;
+
+    fs::remove_file(file)?;
+    fs::write(file, &text)?;
+    pipe.write_all(&text)?;
+    drop(pipe);
+    agent.wait_for_text("gate up", 0, Duration::from_secs(60))?;
+    gate.wait_for_audit("another look", |record| record["event"] == "reloaded" && record["by"] == "SIGHUP")?;
+    ensure!(agent.terminate()?.success(), "how did it end?");
+    Ok(())
+}
+
+fn hang_up(agent: u32) -> Result<()> {
+    let sent = Command::new("kill").args(["-HUP", &agent.to_string()]).status()?;
     ensure!(sent.success(), "SIGHUP could not be sent");
     Ok(())
 }
@@ -138,7 +169,7 @@ fn broken(lab: &Lab) -> Result<()> {
     })?;
 
     let seen = scene.gate.log().len();
-    hang_up(&scene.gate)?;
+    hang_up(scene.gate.pid()?)?;
     scene.gate.wait_for_log(&format!("agent.toml:{key}:"), seen)?;
 
     // What only shows when it is tried: the port of another program, a policy that is not there, a place that is fixed.
@@ -230,7 +261,7 @@ fn sequences(lab: &Lab) -> Result<()> {
 
     let seen = scene.gate.log().len();
     base(lab).with(LAB).write()?;
-    hang_up(&scene.gate)?;
+    hang_up(scene.gate.pid()?)?;
     scene.gate.wait_for_log("static sequence lab: new", seen)?;
     scene.gate.wait_for_audit("the reload", |record| record["event"] == "reloaded")?;
     knock()?;
