@@ -106,6 +106,11 @@ pub fn check_forwarding(config: &Config) -> Result<(), FirewallError> {
     forwarding::check(&config.services.iter().map(service).collect::<Vec<_>>())
 }
 
+/// What the start cannot know about it, a line each.
+pub(super) fn unknown_forwarding(config: &Config) -> Vec<String> {
+    forwarding::unknown(&config.services.iter().map(service).collect::<Vec<_>>())
+}
+
 fn access(audience: DecoyAudience) -> Access {
     match audience {
         DecoyAudience::Holder => Access::Holder,

@@ -97,7 +97,8 @@ pub(super) async fn start(
 pub(super) fn make_ready(path: &Path, broker: Option<NewBroker>) -> anyhow::Result<Ready> {
     let config = Config::load(path)?;
     let audit_log = config.of_a_server()?;
-    config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let warnings = [config.warnings(), plan::unknown_forwarding(&config)].concat();
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let dir = StateDir::open(&config.gate.state_dir)?;
     let (identity_file, identity) = IdentityWatch::begin(&dir, clock::now().unix)?;
     identity.check_against(&config, dir.path())?;

@@ -110,7 +110,7 @@ fn forwarded(lab: &Lab, family: Family) -> Result<()> {
     let _inner = Service::start(&lab.inner, 22, "inner")?;
     let service = "[service.plc]\nid = 3\nprotocol = \"tcp\"\nports = [2222]\n\
                    forward = [\"10.78.0.2:22\", \"[fd78::2]:22\"]";
-    let scene = Scene::set_with(lab, family, service)?;
+    let mut scene = Scene::set_with(lab, family, service)?;
     let profile = scene.gate.enrol("bob", &["plc"], &[])?;
     let bob = knockgate_tests::clients::Client::with_profile(lab, &lab.visitor, "bob", &profile)?;
     scene.must_be_shut(&lab.visitor, OUTSIDE)?;
@@ -122,6 +122,18 @@ fn forwarded(lab: &Lab, family: Family) -> Result<()> {
     scene.must_be_shut(&lab.client, OUTSIDE)?;
     scene.must_be_shut(&lab.visitor, SSH)?;
     scene.wait_until_shut(&lab.visitor, OUTSIDE)?;
+
+    // As under ProcSubset=pid, which the package's unit has.
+    ensure!(!scene.gate.log().contains("cannot be read"), "it can be read so far");
+    scene.gate.stop()?;
+    let hidden = "mount -t tmpfs tmpfs /proc/sys && exec \"$@\"";
+    scene.gate.start_through(&["unshare", "--mount", "sh", "-c", hidden, "sh"])?;
+    for sysctl in ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"] {
+        ensure!(scene.gate.log().contains(&format!("look whether `sysctl {sysctl}` says 1")), "{sysctl}");
+    }
+    bob.knock_for("plc", 3)?.expect(0)?;
+    let reached = scene.reached(&lab.visitor, OUTSIDE)?;
+    ensure!(reached == Reached::Greeting("inner".to_owned()), "{reached:?}");
     Ok(())
 }
 
