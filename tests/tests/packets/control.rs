@@ -19,6 +19,7 @@ pub(crate) fn stories() -> Vec<Story> {
         story("rescue opens when every policy fails, for its time, and outlives the agent", rescue),
         story("why tells where a knock ended and what to do", why),
         story("whoever is unlocked gets in at once", unlock),
+        story("a lockout of everybody ends when all are unlocked, and by no name", unlock_everybody),
     ]
 }
 
@@ -60,6 +61,15 @@ fn grants(lab: &Lab) -> Result<()> {
         record["event"] == "ordered" && record["order"] == "revoke" && record["uid"] == 0
     })?;
     scene.gate.tell(&["revoke", "alice"])?.expect(1)?.complains_of(&["knockgated grants"])?;
+
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.alice.knock("web")?.expect(0)?;
+    let revoked = told(&scene, &["revoke", "--all"])?;
+    ensure!(revoked["revoked"].as_array().is_some_and(|all| all.len() == 2), "{revoked}");
+    scene.must_be_shut(&lab.client, SSH)?;
+    scene.must_be_shut(&lab.client, WEB)?;
+    // Nothing to close is no failure.
+    told(&scene, &["revoke", "--all"])?;
     scene.must_be_healthy()
 }
 
@@ -155,6 +165,24 @@ fn unlock(lab: &Lab) -> Result<()> {
     told(&scene, &["unlock", "alice"])?;
     scene.alice.knock("ssh")?.expect(LOCKED_OUT)?;
     told(&scene, &["unlock", &lab.client.ip(Family::V4).to_string()])?;
+    scene.alice.knock("ssh")?.expect(0)?;
+    scene.must_be_open(&lab.client, SSH)
+}
+
+fn unlock_everybody(lab: &Lab) -> Result<()> {
+    let sections = "[central]\n\n[lockout]\nduration = \"10m\"\nscope = \"global\"";
+    let scene = Scene::by_packet(lab, Family::V4, sections)?;
+    let stalled = scene.stall(&scene.alice, "ssh")?;
+    scene.knock_wrongly(&lab.client)?;
+    stalled.let_go()?;
+    scene.alice.knock("ssh")?.expect(LOCKED_OUT)?;
+    let lockouts = told(&scene, &["lockouts"])?;
+    ensure!(lockouts["lockouts"][0]["kind"] == "everybody", "{lockouts}");
+    for named in ["alice", "everybody", &lab.client.ip(Family::V4).to_string()] {
+        scene.gate.tell(&["unlock", named])?.expect(1)?.complains_of(&["knockgated lockouts"])?;
+    }
+    let unlocked = told(&scene, &["unlock", "--all"])?;
+    ensure!(unlocked["unlocked"].as_array().is_some_and(|all| all.len() == 1), "{unlocked}");
     scene.alice.knock("ssh")?.expect(0)?;
     scene.must_be_open(&lab.client, SSH)
 }

@@ -1,5 +1,6 @@
 //! Policies end to end: chains, shadows, events, units, reload, replay, large and hostile modules on the real agent, with a real firewall.
 
+mod apart;
 mod chains;
 mod engines;
 mod events;
@@ -18,6 +19,7 @@ use knockgate_tests::harness;
 fn main() -> ExitCode {
     harness::run(|| {
         let mut stories = chains::stories();
+        stories.extend(apart::stories());
         stories.extend(engines::stories());
         stories.extend(events::stories());
         stories.extend(reload::stories());
