@@ -160,7 +160,7 @@ fn a_full_file_is_put_away_before_more_is_written_and_the_chain_goes_on() {
     assert_eq!((finding.broken, finding.files), (None, files.len()));
     let told: Vec<Value> = files.iter().flat_map(|file| lines(file)).collect();
     let told: Vec<_> =
-        told.iter().filter_map(|line| (line["event"] == "stopped").then(|| &line["reason"])).collect();
+        told.iter().filter(|line| line["event"] == "stopped").map(|line| &line["reason"]).collect();
     assert_eq!(told, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
 }
 

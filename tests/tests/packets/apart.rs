@@ -179,6 +179,8 @@ fn as_the_unit(lab: &Lab) -> Result<()> {
     for run in [lab.path("run"), "/run/knockgate".into()] {
         fs::create_dir_all(&run)?;
         chown(&run, Some(NOBODY), Some(NOBODY))?;
+        // A network namespace has the number of one that has gone, and so perhaps the mark of an agent that root had there.
+        fs::read_dir(&run)?.try_for_each(|entry| chown(entry?.path(), Some(NOBODY), Some(NOBODY)))?;
     }
     let (capabilities, under_unit) = ("-all,+net_admin", programs::ours("under_unit")?.display().to_string());
     #[rustfmt::skip]

@@ -188,11 +188,11 @@ fn broken(lab: &Lab) -> Result<()> {
         scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&[problem, "goes on as before"])?;
     }
     let (roster, good) = (lab.path("state/roster"), base(lab));
-    let clients = std::fs::read(&roster)?;
+    let clients = fs::read(&roster)?;
     good.write()?;
-    std::fs::write(&roster, b"damaged")?;
+    fs::write(&roster, b"damaged")?;
     scene.gate.tell(&["reload"])?.expect(1)?.complains_of(&["state/roster", "goes on as before"])?;
-    std::fs::write(&roster, clients)?;
+    fs::write(&roster, clients)?;
     // The agent looks by itself as well, twice a second: whoever is first tells.
     let mut words = ["on", "off"].into_iter().cycle();
     waiting::until_true("a reload tells of the roster", Duration::from_secs(10), || {

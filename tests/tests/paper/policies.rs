@@ -70,9 +70,7 @@ fn misbehaves(lab: &Lab, body: &str) -> Result<()> {
     })?;
     let why = scene.gate.tell(&["why", "alice", "--json"])?.expect(0)?.json()?;
     let told = |attempt: &serde_json::Value| {
-        attempt["asked"] == "sequence"
-            && attempt["reason"] == "policy-failed"
-            && attempt["remedy"].is_string()
+        attempt["asked"] == "sequence" && is_known(&attempt["reason"]) && attempt["remedy"].is_string()
     };
     ensure!(why["attempts"].as_array().is_some_and(|attempts| attempts.iter().any(told)), "{why}");
 

@@ -125,6 +125,8 @@ fn broken(lab: &Lab) -> Result<()> {
     };
     scene.gate.wait_for_audit("the good module taken up", taken_up)?;
     scene.alice.knock("ssh")?.expect(0)?;
+    let is_decided = |record: &Value| opened_for(std::slice::from_ref(record), 200) == 1;
+    scene.gate.wait_for_audit("a decision of the good module", is_decided)?;
     let audit = scene.gate.audit()?;
     ensure!((opened_for(&audit, 100), opened_for(&audit, 200)) == (1, 1), "one knock under each");
     scene.must_be_healthy()
