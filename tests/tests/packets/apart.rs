@@ -1,10 +1,9 @@
 //! The agent as two processes: what each may, what becomes of the gate when one of them dies.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::net::{Ipv6Addr, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -32,7 +31,6 @@ pub(crate) fn stories() -> Vec<Story> {
             "a user with one capability hands it on to its broker and knocks are heard by NFLOG",
             as_the_unit,
         ),
-        story("a gate whose broker hangs is not said to turn any more", hung),
         story(
             "without Landlock two processes do not start if it is required, and else say so",
             without_landlock,
@@ -42,8 +40,6 @@ pub(crate) fn stories() -> Vec<Story> {
 
 /// A second of the agent's own, and a busy machine.
 const NOTICED_WITHIN: Duration = Duration::from_secs(5);
-/// How often the gate says that it turns.
-const BEAT: Duration = Duration::from_secs(1);
 /// CAP_NET_ADMIN is number 12.
 const NET_ADMIN: u64 = 1 << 12;
 
@@ -217,43 +213,6 @@ fn as_the_unit(lab: &Lab) -> Result<()> {
     Scrape::over(lab.gate.inside(|| Ok(TcpStream::connect((Ipv6Addr::LOCALHOST, METRICS))?))?)?;
     gate.stop()?;
     gone(broker)
-}
-
-/// The gate's own thread waits for the broker then, and it alone says that it turns.
-fn hung(lab: &Lab) -> Result<()> {
-    /// Beats that were under way when the broker was stopped, and some for a busy machine.
-    const UNDER_WAY: usize = 5;
-    let path = lab.path("notify");
-    let manager = UnixDatagram::bind(&path)?;
-    let address = lab.gate.ip(Family::V4).to_string();
-    let configuration = Configuration::for_packets(lab, &address).with_services().with(APART);
-    let mut gate = Gate::configured(lab, &configuration)?;
-    let variable = format!("NOTIFY_SOCKET={}", path.display());
-    gate.start_through(&["env", &variable, "WATCHDOG_USEC=5000000"])?;
-    let is_beat = |patience| -> Result<bool> {
-        manager.set_read_timeout(Some(patience))?;
-        let mut message = [0; 64];
-        match manager.recv(&mut message) {
-            Ok(length) => Ok(message.get(..length) == Some(b"WATCHDOG=1")),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    };
-    ensure!(
-        !is_beat(NOTICED_WITHIN)? && is_beat(NOTICED_WITHIN)?,
-        "first that it is ready, then that it turns"
-    );
-
-    let broker = broker_of(gate.pid()?)?.to_string();
-    programs::run("kill", &["-STOP", &broker])?;
-
-    let silence = 3 * BEAT;
-    let beats = std::iter::repeat_with(|| is_beat(silence)).take(UNDER_WAY);
-    let beats = beats.take_while(|beat| !matches!(beat, Ok(false))).collect::<Result<Vec<_>>>()?;
-    ensure!(beats.len() < UNDER_WAY, "a gate that waits for its broker is said to turn");
-    programs::run("kill", &["-CONT", &broker])?;
-    ensure!(is_beat(NOTICED_WITHIN)?, "it does not turn again");
-    gate.stop()
 }
 
 /// As on a kernel that was built without.
