@@ -154,12 +154,7 @@ fn why(lab: &Lab) -> Result<()> {
 }
 
 fn unlock(lab: &Lab) -> Result<()> {
-    let sections = "[central]\n\n[lockout]\nduration = \"10m\"";
-    let scene = Scene::by_packet(lab, Family::V4, sections)?;
-    let stalled = scene.stall(&scene.alice, "ssh")?;
-    scene.knock_wrongly(&lab.client)?;
-    stalled.let_go()?;
-    scene.alice.knock("ssh")?.expect(LOCKED_OUT)?;
+    let scene = locked_out(lab, "source")?;
     let lockouts = told(&scene, &["lockouts"])?;
     ensure!(lockouts["lockouts"].as_array().is_some_and(|all| all.len() == 2), "{lockouts}");
     told(&scene, &["unlock", "alice"])?;
@@ -170,12 +165,7 @@ fn unlock(lab: &Lab) -> Result<()> {
 }
 
 fn unlock_everybody(lab: &Lab) -> Result<()> {
-    let sections = "[central]\n\n[lockout]\nduration = \"10m\"\nscope = \"global\"";
-    let scene = Scene::by_packet(lab, Family::V4, sections)?;
-    let stalled = scene.stall(&scene.alice, "ssh")?;
-    scene.knock_wrongly(&lab.client)?;
-    stalled.let_go()?;
-    scene.alice.knock("ssh")?.expect(LOCKED_OUT)?;
+    let scene = locked_out(lab, "global")?;
     let lockouts = told(&scene, &["lockouts"])?;
     ensure!(lockouts["lockouts"][0]["kind"] == "everybody", "{lockouts}");
     for named in ["alice", "everybody", &lab.client.ip(Family::V4).to_string()] {
@@ -185,4 +175,15 @@ fn unlock_everybody(lab: &Lab) -> Result<()> {
     ensure!(unlocked["unlocked"].as_array().is_some_and(|all| all.len() == 1), "{unlocked}");
     scene.alice.knock("ssh")?.expect(0)?;
     scene.must_be_open(&lab.client, SSH)
+}
+
+/// Alice has knocked a wrong port, and hears so.
+fn locked_out<'lab>(lab: &'lab Lab, scope: &str) -> Result<Scene<'lab>> {
+    let sections = format!("[central]\n\n[lockout]\nduration = \"10m\"\nscope = \"{scope}\"");
+    let scene = Scene::by_packet(lab, Family::V4, &sections)?;
+    let stalled = scene.stall(&scene.alice, "ssh")?;
+    scene.knock_wrongly(&lab.client)?;
+    stalled.let_go()?;
+    scene.alice.knock("ssh")?.expect(LOCKED_OUT)?;
+    Ok(scene)
 }
