@@ -13,6 +13,8 @@ use crate::{Family, Lab, waiting};
 
 /// From start to "gate up": loading a rule set, compiling policies on a busy machine, and with them the runtime of a language.
 const START: Duration = Duration::from_secs(60);
+/// For what must come, on a busy machine. Only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where clients ask, unless a configuration says otherwise.
 pub const CENTRAL: u16 = 62201;
@@ -224,7 +226,7 @@ impl<'lab> Gate<'lab> {
 
     /// Waits until a running agent says something after the first `from` bytes of its log.
     pub fn wait_for_log(&self, text: &str, from: usize) -> Result<()> {
-        waiting::until_true(&format!("{text:?} in the agent's log"), Duration::from_secs(5), || {
+        waiting::until_true(&format!("{text:?} in the agent's log"), PATIENCE, || {
             self.log.text().get(from..).is_some_and(|new| new.contains(text))
         })
     }
@@ -264,7 +266,7 @@ impl<'lab> Gate<'lab> {
         let seen = self.log.text().len();
         self.tell(&arguments)?.expect(0)?;
         if self.running.is_some() {
-            waiting::until_true(&format!("the agent notices {client}"), Duration::from_secs(5), || {
+            waiting::until_true(&format!("the agent notices {client}"), PATIENCE, || {
                 self.log.text().get(seen..).is_some_and(|new| new.contains(&format!("\"{client}\"")))
             })?;
         }
@@ -288,7 +290,7 @@ impl<'lab> Gate<'lab> {
 
     /// Waits for an audit record for which the condition holds.
     pub fn wait_for_audit(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
-        waiting::until(&format!("{what} in the audit log"), Duration::from_secs(5), || {
+        waiting::until(&format!("{what} in the audit log"), PATIENCE, || {
             self.audit().ok()?.into_iter().find(|record| holds(record))
         })
     }

@@ -14,6 +14,8 @@ pub const SSH: u16 = 22;
 pub const WEB: u16 = 8080;
 /// An agent of two processes, which ends at the first system call that it has no use for.
 pub const APART: &str = "[process]\nseparate = true\nsandbox = \"require\"\nforbidden = \"kill\"";
+/// The same for whoever traces it: a tracer lets a call fail by making it one that nobody knows.
+pub const APART_TRACED: &str = "[process]\nseparate = true\nsandbox = \"require\"";
 
 /// Where decoys are, unless a configuration says otherwise.
 pub const DECOY_RANGE: std::ops::RangeInclusive<u16> = 10_000..=32_767;

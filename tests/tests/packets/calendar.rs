@@ -8,18 +8,22 @@ use knockgate_core::Refusal;
 use knockgate_tests::clocks::{Clock, Setting, Step};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{self, Hand, KNOCK, is_granted};
-use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::scenes::{APART, SSH, Scene, WEB};
 use knockgate_tests::{Family, Lab};
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
         story(
             "a gate whose clock steps a year ahead and back closes on time, admits nothing twice and lets in",
-            |lab| steps(lab, Step::YearAhead),
+            |lab| steps(lab, Step::YearAhead, ""),
+        ),
+        story(
+            "two processes whose clock steps a year ahead and back close on time and admit nothing twice",
+            |lab| steps(lab, Step::YearAhead, APART),
         ),
         story(
             "a gate whose clock steps a year back and ahead closes on time, admits nothing twice and lets in",
-            |lab| steps(lab, Step::YearBehind),
+            |lab| steps(lab, Step::YearBehind, ""),
         ),
         story(
             "an enrolment that has ended by the gate's clock is refused, and counts again when that is right",
@@ -35,16 +39,17 @@ pub(crate) fn stories() -> Vec<Story> {
 /// A scene whose gate has a clock that can be set.
 fn scene<'lab>(lab: &'lab Lab, sections: &str) -> Result<(Scene<'lab>, Setting)> {
     let mut scene = Scene::by_packet(lab, Family::V4, sections)?;
-    let (clock, setting) = Clock::adjustable(&lab.path("clock"))?;
+    // Where the process that asks for the time may read.
+    let (clock, setting) = Clock::adjustable(&lab.path("state/clock"))?;
     scene.gate.stop()?;
     scene.gate.set_clock(&clock);
     scene.gate.start()?;
     Ok((scene, setting))
 }
 
-fn steps(lab: &Lab, step: Step) -> Result<()> {
+fn steps(lab: &Lab, step: Step, sections: &str) -> Result<()> {
     const SECONDS: u32 = 4;
-    let (mut scene, clock) = scene(lab, "")?;
+    let (mut scene, clock) = scene(lab, sections)?;
     let bob = Hand::of(&scene.gate.enrol("bob", &["ssh"], &[])?)?;
     let to = lab.gate.at(Family::V4, KNOCK);
     let mut old = Vec::new();

@@ -8,14 +8,18 @@ use anyhow::{Context, Result, ensure};
 use knockgate_tests::gates::CENTRAL;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, KNOCK, is_granted};
-use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::scenes::{APART, SSH, Scene, WEB};
 use knockgate_tests::{Family, Lab, programs, waiting};
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
         story(
             "without descriptors packet knocks go on, and what was missed is made up for when there are some",
-            without,
+            |lab| without(lab, ""),
+        ),
+        story(
+            "two processes without descriptors hear packet knocks, and make up for what was missed",
+            |lab| without(lab, APART),
         ),
         story("an agent that may open too little does not start, and says what to do", too_few),
     ]
@@ -25,8 +29,8 @@ const SOON: Duration = Duration::from_secs(5);
 /// What strangers hold at once.
 const CALLERS: usize = 30;
 
-fn without(lab: &Lab) -> Result<()> {
-    let mut scene = Scene::by_packet(lab, Family::V4, "[central]\n")?;
+fn without(lab: &Lab, sections: &str) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, &format!("[central]\n{sections}"))?;
     let bob = Hand::of(&scene.gate.enrol("bob", &["ssh"], &[])?)?;
     let to = lab.gate.at(Family::V4, KNOCK);
     let pid = scene.gate.pid()?;

@@ -8,7 +8,7 @@ use knockgate_core::Refusal;
 use knockgate_core::message::{Request, Verdict};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, KNOCK};
-use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::scenes::{APART_TRACED, SSH, Scene, WEB};
 use knockgate_tests::tracing::{Interference, Tracer};
 use knockgate_tests::{Family, Lab, programs, waiting};
 
@@ -16,7 +16,11 @@ pub(crate) fn stories() -> Vec<Story> {
     vec![
         story(
             "on a disk that becomes read-only nothing opens that would have to be stored, until it is well",
-            failing,
+            |lab| failing(lab, ""),
+        ),
+        story(
+            "two processes open nothing that would have to be stored on a disk that becomes read-only",
+            |lab| failing(lab, APART_TRACED),
         ),
         story(
             "an agent does not start on a read-only state directory, and what was open stays so",
@@ -55,8 +59,8 @@ impl Drop for ReadOnly {
     }
 }
 
-fn failing(lab: &Lab) -> Result<()> {
-    let mut scene = Scene::by_packet(lab, Family::V4, "")?;
+fn failing(lab: &Lab, sections: &str) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, sections)?;
     let bob = Hand::of(&scene.gate.enrol("bob", &["ssh"], &[])?)?;
     let to = lab.gate.at(Family::V4, KNOCK);
     let ask_far_ahead = || {

@@ -8,7 +8,7 @@ use knockgate_core::message::{Request, Verdict};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, KNOCK};
 use knockgate_tests::peers::Reached;
-use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::scenes::{APART_TRACED, SSH, Scene, WEB};
 use knockgate_tests::tracing::{Interference, Tracer};
 use knockgate_tests::{Family, Lab, waiting};
 use serde_json::Value;
@@ -17,8 +17,11 @@ pub(crate) fn stories() -> Vec<Story> {
     vec![
         story(
             "on a full disk nothing opens that would have to be stored, and all is well once there is room",
-            full_disk,
+            |lab| full_disk(lab, ""),
         ),
+        story("two processes open nothing on a full disk that would have to be stored", |lab| {
+            full_disk(lab, APART_TRACED)
+        }),
         story("with no room for the audit log knocks open, and what was lost is counted", |lab| {
             full_log(lab, "", Refused::Nothing)
         }),
@@ -26,6 +29,9 @@ pub(crate) fn stories() -> Vec<Story> {
             "with no room for the audit log nothing opens where that is wanted, until there is room",
             |lab| full_log(lab, "[audit]\non-failure = \"refuse\"\n", Refused::Everything),
         ),
+        story("two processes open nothing without room for the audit log where that is wanted", |lab| {
+            full_log(lab, &format!("{APART_TRACED}\n[audit]\non-failure = \"refuse\"\n"), Refused::Everything)
+        }),
         story("while the audit log hangs knocks open, and once it goes on it has all of it", hung_log),
         story("a flushed table is restored with what packet knocks have opened", |lab| {
             restored(lab, "flush table inet knockgate")
@@ -43,8 +49,8 @@ const AHEAD: u64 = 600_000_000;
 /// What a full disk refuses: content, and more room.
 const WRITING: &str = "pwrite64,ftruncate,fallocate,fsync,fdatasync";
 
-fn full_disk(lab: &Lab) -> Result<()> {
-    let mut scene = Scene::by_packet(lab, Family::V4, "")?;
+fn full_disk(lab: &Lab, sections: &str) -> Result<()> {
+    let mut scene = Scene::by_packet(lab, Family::V4, sections)?;
     let [bob, carol] = ["bob", "carol"].map(|name| Hand::of(&scene.gate.enrol(name, &["ssh"], &[])?));
     let (bob, carol) = (bob?, carol?);
     let to = lab.gate.at(Family::V4, KNOCK);

@@ -8,7 +8,7 @@ use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, KNOCK, is_granted};
 use knockgate_tests::peers::{Reached, Service, reach};
-use knockgate_tests::scenes::SSH;
+use knockgate_tests::scenes::{APART, SSH};
 use knockgate_tests::{Host, Lab, waiting};
 
 pub(crate) fn stories() -> Vec<Story> {
@@ -21,6 +21,9 @@ pub(crate) fn stories() -> Vec<Story> {
         }),
         story("a link that goes down and a gate with another address are heard by bound sockets", |lab| {
             moves(lab, "[packet]\nmode = \"socket\"")
+        }),
+        story("a link that goes down and a gate with another address are heard by two processes", |lab| {
+            moves(lab, APART)
         }),
     ]
 }

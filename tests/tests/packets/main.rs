@@ -24,6 +24,7 @@ mod replay;
 mod restarts;
 mod roster;
 mod scans;
+mod service_manager;
 mod stderr;
 mod tunnels;
 mod versions;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         stories.extend(tunnels::stories());
         stories.extend(crowd::stories());
         stories.extend(scans::stories());
+        stories.extend(service_manager::stories());
         stories.extend(stderr::stories());
         stories.extend(crashes::stories());
         stories.extend(calendar::stories());

@@ -1,6 +1,6 @@
 //! Somebody else who changes the guard's table: everything is put back within a second, or told and left, as is wanted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use knockgate_tests::harness::{Story, story};
@@ -23,8 +23,10 @@ pub(crate) fn stories() -> Vec<Story> {
     ]
 }
 
-/// A second of the agent's own, and a busy machine.
-const NOTICED_WITHIN: Duration = Duration::from_secs(5);
+/// What is promised, for the time that it takes in the median.
+const NOTICED_WITHIN: Duration = Duration::from_secs(1);
+/// The same for any one time, on a busy machine.
+const AT_WORST: Duration = Duration::from_secs(20);
 
 /// What somebody may do. Each lets a stranger in, or keeps alice out.
 const DEEDS: [(&str, &str); 7] = [
@@ -50,17 +52,22 @@ const DEEDS: [(&str, &str); 7] = [
 fn restored(lab: &Lab, sections: &str) -> Result<()> {
     let mut scene = Scene::by_packet(lab, Family::V4, sections)?;
     scene.alice.knock_for("ssh", 600)?.expect(0)?;
+    let mut times = Vec::new();
     for (number, (what, deed)) in (1..).zip(DEEDS) {
         lab.gate.nft(deed)?;
+        let done = Instant::now();
 
         let recorded = || changes(&scene, "restored").is_ok_and(|changes| changes == number);
-        waiting::until_true(&format!("what was done is undone: {what}"), NOTICED_WITHIN, recorded)?;
+        waiting::until_true(&format!("what was done is undone: {what}"), AT_WORST, recorded)?;
+        times.push(done.elapsed());
         scene.must_be_shut(&lab.stranger, SSH)?;
         scene.must_be_open(&lab.client, SSH)?;
         scene.must_be_shut(&lab.client, WEB)?;
         // Other tables are other people's.
         lab.gate.nft("table inet theirs {\nchain c { }\n}")?;
     }
+    times.sort_unstable();
+    ensure!(times.get(DEEDS.len() / 2).is_some_and(|median| *median < NOTICED_WITHIN), "{times:?}");
     ensure!(scene.gate.log().contains("somebody else has changed the guard"), "the log does not say so");
     scene.alice.knock("web")?.expect(0)?;
     scene.must_be_open(&lab.client, WEB)?;
@@ -74,7 +81,7 @@ fn reported(lab: &Lab) -> Result<()> {
     scene.alice.knock_for("ssh", 600)?.expect(0)?;
     let told = |scene: &Scene<'_>, number| {
         let recorded = || changes(scene, "reported").is_ok_and(|changes| changes == number);
-        waiting::until_true("it is told", NOTICED_WITHIN, recorded)
+        waiting::until_true("it is told", AT_WORST, recorded)
     };
 
     lab.gate.nft("add element inet knockgate grants4 { 10.77.4.2 . tcp . 22 timeout 1h }")?;

@@ -3,9 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,16 +35,6 @@ pub(crate) fn stories() -> Vec<Story> {
         story("a central port that is added is asked at, and elsewhere nobody answers any more", central),
         story("what only a restart changes is foretold by check and refused by a reload", only_by_a_restart),
         story("after a reload the status says by which means packets are heard now", other_means),
-        story("the service manager is told of the start, of a reload and that the gate turns", |lab| {
-            let socket = lab.path("notify");
-            manager(lab, &UnixDatagram::bind(&socket)?, &socket.display().to_string(), "")
-        }),
-        story("the same is told by a worker that can connect to no abstract socket any more", |lab| {
-            let name = format!("knockgate-{}", lab.path("notify").display());
-            let address = SocketAddr::from_abstract_name(&name)?;
-            let socket = lab.gate.inside(|| Ok(UnixDatagram::bind_addr(&address)?))?;
-            manager(lab, &socket, &format!("@{name}"), "[process]\nseparate = true")
-        }),
     ]
 }
 
@@ -61,7 +49,7 @@ fn base(lab: &Lab) -> Configuration {
 }
 
 /// Has the agent read its configuration again, and returns what it says.
-fn reload(gate: &Gate<'_>, configuration: &Configuration) -> Result<String> {
+pub(crate) fn reload(gate: &Gate<'_>, configuration: &Configuration) -> Result<String> {
     configuration.write()?;
     Ok(gate.tell(&["reload"])?.expect(0)?.out)
 }
@@ -362,28 +350,4 @@ fn other_means(lab: &Lab) -> Result<()> {
     reload(&scene.gate, &base(lab).with("[packet]\nmode = \"socket\""))?;
     is_heard(&scene, "no packets are watched")?;
     scene.must_be_healthy()
-}
-
-fn manager(lab: &Lab, manager: &UnixDatagram, name: &str, sections: &str) -> Result<()> {
-    manager.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let heard = || -> Result<String> {
-        let mut message = [0; 256];
-        let length = manager.recv(&mut message).context("the service manager hears nothing")?;
-        Ok(String::from_utf8_lossy(message.get(..length).unwrap_or_default()).into_owned())
-    };
-    let configuration = base(lab).with(sections);
-    let mut gate = Gate::configured(lab, &configuration)?;
-    let variable = format!("NOTIFY_SOCKET={name}");
-    gate.start_through(&["env", &variable, "WATCHDOG_USEC=5000000"])?;
-    ensure!(heard()? == "READY=1", "the start is told");
-    ensure!(heard()? == "WATCHDOG=1", "the gate turns");
-    reload(&gate, &configuration)?;
-    let told = std::iter::repeat_with(heard).find(|told| !matches!(told.as_deref(), Ok("WATCHDOG=1")));
-    let told = told.context("nothing is told")??;
-    ensure!(told.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{told}");
-    ensure!(heard()? == "READY=1", "the end of the reload is told");
-    gate.stop()?;
-    let last = std::iter::repeat_with(heard).find(|told| !matches!(told.as_deref(), Ok("WATCHDOG=1")));
-    ensure!(last.context("nothing is told")?? == "STOPPING=1", "the stop is told");
-    Ok(())
 }
