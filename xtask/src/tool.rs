@@ -24,8 +24,20 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// `cargo` as the user called it: through rustup where there is one, so that toolchain files count.
+///
+/// Without what the cargo that runs us has said of this package. Some build scripts ask for that (ring's does), and half the
+/// workspace would be built anew whenever cargo is called once through us and once by hand.
 pub(crate) fn cargo() -> Command {
-    Command::new("cargo")
+    let mut cargo = Command::new("cargo");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(name)) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+fn is_of_a_package(variable: &OsStr) -> bool {
+    let name = variable.as_encoded_bytes();
+    name.starts_with(b"CARGO_MANIFEST_") || name.starts_with(b"CARGO_PKG_")
 }
 
 /// Where cargo builds.
