@@ -73,6 +73,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_build_script_writes_is_the_same_wherever_it_is_built() {
+        let written = include_str!(concat!(env!("OUT_DIR"), "/templates.rs"));
+        assert!(!written.contains(env!("CARGO_MANIFEST_DIR")), "a path makes every build another one");
+    }
+
+    #[test]
     fn every_language_has_its_source_and_a_name_of_its_own() {
         for lang in Language::ALL {
             let files = files(lang, "night-shift");
