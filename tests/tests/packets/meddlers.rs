@@ -23,8 +23,8 @@ pub(crate) fn stories() -> Vec<Story> {
     ]
 }
 
-/// What is promised, for the time that it takes in the median.
-const NOTICED_WITHIN: Duration = Duration::from_secs(1);
+/// A second until the agent looks, and on a busy machine as long again to put everything back: in the median.
+const PUT_BACK_WITHIN: Duration = Duration::from_secs(2);
 /// The same for any one time, on a busy machine.
 const AT_WORST: Duration = Duration::from_secs(20);
 
@@ -67,7 +67,7 @@ fn restored(lab: &Lab, sections: &str) -> Result<()> {
         lab.gate.nft("table inet theirs {\nchain c { }\n}")?;
     }
     times.sort_unstable();
-    ensure!(times.get(DEEDS.len() / 2).is_some_and(|median| *median < NOTICED_WITHIN), "{times:?}");
+    ensure!(times.get(DEEDS.len() / 2).is_some_and(|median| *median < PUT_BACK_WITHIN), "{times:?}");
     ensure!(scene.gate.log().contains("somebody else has changed the guard"), "the log does not say so");
     scene.alice.knock("web")?.expect(0)?;
     scene.must_be_open(&lab.client, WEB)?;
