@@ -1,13 +1,14 @@
 //! A reload that the kernel does not let come to its end: what is in force then, and what is heard.
 
 use anyhow::{Result, ensure};
-use knockgate_tests::gates::Configuration;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, is_granted};
 use knockgate_tests::peers::{Reached, Service};
 use knockgate_tests::scenes::{SSH, Scene, WEB};
 use knockgate_tests::tracing::{Interference, Tracer};
 use knockgate_tests::{Family, Lab};
+
+use crate::reconfigure::base;
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
@@ -24,10 +25,6 @@ const RELOAD: &str = "reload";
 const OTHER: u16 = 8081;
 const KNOCK_TOO: u16 = 62300;
 const CENTRAL: u16 = 4444;
-
-fn base(lab: &Lab) -> Configuration {
-    Configuration::for_packets(lab, &lab.gate.ip(Family::V4).to_string()).with_services()
-}
 
 /// By which a program is started. Not every processor's kernel has all of them.
 const STARTING: &str = "clone,clone3,?fork,?vfork";

@@ -44,7 +44,7 @@ const THIRD: u16 = 8082;
 
 const SSH_TABLE: &str = "[service.ssh]\n";
 
-fn base(lab: &Lab) -> Configuration {
+pub(crate) fn base(lab: &Lab) -> Configuration {
     Configuration::for_packets(lab, &lab.gate.ip(Family::V4).to_string()).with_services()
 }
 

@@ -5,12 +5,12 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use knockgate_tests::Lab;
 use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::tracing::{Interference, Tracer};
-use knockgate_tests::{Family, Lab};
 
-use crate::reconfigure::reload;
+use crate::reconfigure::{base, reload};
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
@@ -28,6 +28,10 @@ pub(crate) fn stories() -> Vec<Story> {
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Beats of the gate that do not come.
 const SILENCE: Duration = Duration::from_secs(4);
+
+const BEAT: &str = "WATCHDOG=1";
+/// How many of them are heard before something else must have come: half a minute's.
+const BEATS: usize = 30;
 
 /// Somebody who listens as systemd does.
 struct Manager {
@@ -62,12 +66,13 @@ impl Manager {
 
     /// What is not said every second.
     fn next_news(&self) -> Result<String> {
-        loop {
+        for _ in 0..BEATS {
             let message = self.next()?;
             if message != BEAT {
                 return Ok(message);
             }
         }
+        bail!("nothing is told but that the gate turns")
     }
 
     fn next_within(&self, patience: Duration) -> Result<Option<String>> {
@@ -82,20 +87,13 @@ impl Manager {
 
     /// What was said before is heard first.
     fn must_fall_silent(&self) -> Result<()> {
-        const AT_MOST: usize = 30;
-        for _ in 0..AT_MOST {
+        for _ in 0..BEATS {
             if self.next_within(SILENCE)?.is_none() {
                 return Ok(());
             }
         }
         bail!("a gate that hangs goes on saying that it turns")
     }
-}
-
-const BEAT: &str = "WATCHDOG=1";
-
-fn base(lab: &Lab) -> Configuration {
-    Configuration::for_packets(lab, &lab.gate.ip(Family::V4).to_string()).with_services()
 }
 
 fn told(lab: &Lab, manager: &Manager, sections: &str) -> Result<()> {
@@ -106,7 +104,7 @@ fn told(lab: &Lab, manager: &Manager, sections: &str) -> Result<()> {
     reload(&gate, &configuration)?;
     let told = manager.next_news()?;
     ensure!(told.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{told}");
-    ensure!(manager.next()? == "READY=1", "the end of the reload is told");
+    ensure!(manager.next_news()? == "READY=1", "the end of the reload is told");
     gate.stop()?;
     ensure!(manager.next_news()? == "STOPPING=1", "the stop is told");
     Ok(())
