@@ -20,18 +20,30 @@ impl Authenticator {
         Ok(Self(TotpSecret::from_bytes(bytes)))
     }
 
-    /// The code of now, or of so many steps later, as a line.
-    pub fn code(&self, later: u64) -> String {
-        format!("{:06}\n", self.0.code_at(unix_micros() / (STEP * 1_000_000) + later))
+    /// The code of now and the one after it, as lines: both are good for another half minute.
+    ///
+    /// Of one moment. Asked for later, when a step may have ended, the second would be one that the gate does not take yet.
+    pub fn codes(&self) -> [String; 2] {
+        let now = step();
+        [now, now + 1].map(|step| self.line(step))
     }
 
-    /// None of those that are good now.
+    /// None of those that are good now or soon.
     pub fn wrong(&self) -> String {
-        let good: Vec<_> = (0..3).map(|step| self.code(step)).collect();
-        let before = format!("{:06}\n", self.0.code_at(unix_micros() / (STEP * 1_000_000) - 1));
-        let is_wrong = |code: &String| !good.contains(code) && *code != before;
+        let now = step();
+        let good: Vec<_> = (now - 1..now + 3).map(|step| self.line(step)).collect();
+        let is_wrong = |code: &String| !good.contains(code);
         (0..10).map(|digit| format!("{digit}{digit}{digit}000\n")).find(is_wrong).unwrap_or_default()
     }
+
+    fn line(&self, step: u64) -> String {
+        format!("{:06}\n", self.0.code_at(step))
+    }
+}
+
+/// The time step of now.
+fn step() -> u64 {
+    unix_micros() / (STEP * 1_000_000)
 }
 
 /// RFC 4648, without padding.

@@ -212,7 +212,7 @@ fn second_factor(stage: &Stage<'_>, verdicts: &mut Verdicts) -> Result<()> {
     site.tells(verdicts, "bob", &["knock", "bob", "ssh"])?;
     site.tells_with(verdicts, ("bob", &WITH_CODE), &authenticator.wrong())?;
     site.look(verdicts, SSH)?;
-    let code = authenticator.code(0);
+    let [code, next] = authenticator.codes();
     site.tells_with(verdicts, ("bob", &WITH_CODE), &code)?;
     site.look(verdicts, SSH)?;
     site.tells_with(verdicts, ("bob", &WITH_CODE), &code)?;
@@ -221,7 +221,7 @@ fn second_factor(stage: &Stage<'_>, verdicts: &mut Verdicts) -> Result<()> {
     site.crash()?;
     site.tells_with(verdicts, ("bob", &WITH_CODE), &code)?;
     site.look(verdicts, SSH)?;
-    site.tells_with(verdicts, ("bob", &WITH_CODE), &authenticator.code(1))?;
+    site.tells_with(verdicts, ("bob", &WITH_CODE), &next)?;
     site.look(verdicts, SSH)?;
     site.tells(verdicts, "bob", &["knock", "bob", "web"])?;
     site.look(verdicts, WEB)
@@ -232,7 +232,7 @@ fn wrong_codes(stage: &Stage<'_>, verdicts: &mut Verdicts) -> Result<()> {
     for _ in 0..6 {
         site.tells_with(verdicts, ("bob", &WITH_CODE), &authenticator.wrong())?;
     }
-    site.tells_with(verdicts, ("bob", &WITH_CODE), &authenticator.code(0))?;
+    site.tells_with(verdicts, ("bob", &WITH_CODE), &authenticator.codes()[0])?;
     for (name, place, profile) in
         [("elsewhere", Place::Stranger, "bob"), ("neighbour", Place::Visitor, "alice")]
     {

@@ -188,7 +188,7 @@ fn second_factor(lab: &Lab) -> Result<()> {
     with_code(&bob, "ssh", &authenticator.wrong())?.expect(REFUSED)?.complains_of(&["wrong"])?;
     scene.must_be_shut(&lab.visitor, SSH)?;
 
-    let code = authenticator.code(0);
+    let [code, next] = authenticator.codes();
     with_code(&bob, "ssh", &code)?.expect(0)?;
     scene.must_be_open(&lab.visitor, SSH)?;
 
@@ -199,7 +199,7 @@ fn second_factor(lab: &Lab) -> Result<()> {
     scene.gate.start()?;
     with_code(&bob, "ssh", &code)?.expect(REFUSED)?.complains_of(&["used before"])?;
     scene.must_be_shut(&lab.visitor, SSH)?;
-    with_code(&bob, "ssh", &authenticator.code(1))?.expect(0)?;
+    with_code(&bob, "ssh", &next)?.expect(0)?;
     scene.must_be_open(&lab.visitor, SSH)?;
     bob.knock("web")?.expect(0)?;
     scene.must_be_open(&lab.visitor, WEB)
@@ -213,7 +213,7 @@ fn wrong_codes(lab: &Lab) -> Result<()> {
     let tries = scene.gate.audit()?.iter().filter(|record| record["reason"] == "wrong-code").count();
     ensure!(tries <= 5, "{tries} wrong codes were looked at");
 
-    with_code(&bob, "ssh", &authenticator.code(0))?.expect(LOCKED_OUT)?;
+    with_code(&bob, "ssh", &authenticator.codes()[0])?.expect(LOCKED_OUT)?;
     let elsewhere = Client::with_profile(lab, &lab.stranger, "elsewhere", &lab.path("bob.kgp"))?;
     let said = elsewhere.tell(&["knock", "elsewhere", "web"])?;
     ensure!(said.code == Some(LOCKED_OUT), "the client is locked out, not an address: {said}");
