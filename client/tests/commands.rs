@@ -46,7 +46,7 @@ fn run_tells_the_command_where_a_service_behind_the_gate_is() {
 #[test]
 fn run_renews_while_the_command_runs() {
     let gate = LiveGate::new().enrolled();
-    let mut child = waiting(&gate, &["run", "home", "ssh", "--seconds", "2", "-q", "--"]);
+    let mut child = waiting(&gate, &["run", "home", "ssh", "--seconds", "4", "-q", "--"]);
     gate.until("three renewals", |gate| count(gate, Kind::Renew) >= 3);
     assert_eq!(gate.open(), [(V4, 1)]);
 

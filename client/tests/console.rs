@@ -219,14 +219,14 @@ fn a_console_that_misbehaves_is_told_apart() {
     for (case, manner, code, reason) in cases {
         gate.console(|console| console.manner = manner);
         for arguments in [&["console", "status"][..], &["console", "time"]] {
-            let run = gate.run(&[arguments, &["home", "--timeout", "1", "--json"]].concat());
+            let run = gate.run(&[arguments, &["home", "--timeout", "3", "--json"]].concat());
             assert_eq!(
                 (run.code, run.json()["reason"].as_str()),
                 (code, Some(reason)),
                 "case {case}: {run:?}"
             );
         }
-        let run = gate.run(&["log", "--remote", "home", "--timeout", "1"]);
+        let run = gate.run(&["log", "--remote", "home", "--timeout", "3"]);
         assert_eq!((run.code, run.stdout.as_str()), (code, ""), "case {case}: {run:?}");
     }
 }
@@ -272,7 +272,7 @@ fn who_may_not_speak_with_the_console_is_told_why() {
 #[test]
 fn a_silent_gate_is_told_as_for_a_knock() {
     let gate = LiveGate::with(has_console).with_console().over(Network::LosesEverything).enrolled();
-    let run = gate.run(&["log", "--remote", "home", "--timeout", "1"]);
+    let run = gate.run(&["log", "--remote", "home", "--timeout", "2"]);
     assert_eq!((run.code, run.stdout.as_str()), (3, ""));
     assert!(run.stderr.contains("silence after 2 packets"), "{run:?}");
 }

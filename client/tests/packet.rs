@@ -82,7 +82,7 @@ fn forged_answers_are_ignored() {
 #[test]
 fn silence_is_told_with_what_it_can_mean() {
     let gate = LiveGate::new().over(Network::LosesEverything).enrolled();
-    let run = gate.run(&["knock", "home", "--timeout", "1"]);
+    let run = gate.run(&["knock", "home", "--timeout", "2"]);
     let port = gate.profile.packet_ports.unwrap().first;
     let expected = format!(
         "knockgate: no answer from 127.0.0.1:{port} (127.0.0.1: silence after 2 packets). Either the key in profile \"home\" is \

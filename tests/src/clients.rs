@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::Value;
 
+use crate::capture::Capture;
 use crate::programs::{self, Log, Running, Said};
 use crate::{Host, Lab, packets};
 
@@ -64,6 +66,21 @@ impl<'lab> Client<'lab> {
     /// The same, and the answer to `--json`; the command must end with this exit status.
     pub fn report(&self, arguments: &[&str], code: i32) -> Result<Value> {
         self.tell(&[arguments, &["--json"]].concat())?.expect(code)?.json()
+    }
+
+    /// A command line with `--json` that is answered so soon that the client does not ask twice, and what was on the wire
+    /// meanwhile. It is repeated until it is.
+    pub fn at_once(&self, arguments: &[&str]) -> Result<(Said, Capture)> {
+        const ASKS_AGAIN: Duration = Duration::from_millis(750);
+        for _ in 0..5 {
+            let capture = Capture::on(self.host)?;
+            let said = self.tell(&[arguments, &["--json"]].concat())?;
+            let took = said.json()?["elapsed_ms"].as_u64().map(Duration::from_millis);
+            if took.is_some_and(|took| took < ASKS_AGAIN) {
+                return Ok((said, capture));
+            }
+        }
+        bail!("`knockgate {}` was not answered within {ASKS_AGAIN:?}", arguments.join(" "))
     }
 
     pub fn status(&self) -> Result<Said> {

@@ -1,6 +1,6 @@
 //! Other machines' programs: a service that greets, and attempts to reach one.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,6 +13,10 @@ use crate::Host;
 /// How long an attempt waits before it calls the other side silent. Everything here is one machine: an answer that
 /// comes at all comes within a few milliseconds.
 pub const PATIENCE: Duration = Duration::from_millis(700);
+
+/// How long somebody who is connected waits to be greeted: longer, for it is a loss if he was let in and goes, and no story
+/// has many whom nobody greets.
+const UNTIL_GREETED: Duration = Duration::from_secs(3);
 
 /// A TCP service on one port, IPv4 and IPv6, that greets whoever connects. Stops when dropped.
 pub struct Service {
@@ -115,7 +119,7 @@ pub enum Reached {
 
 /// Connects from a host and waits for a greeting.
 pub fn reach(from: &Host, to: SocketAddr) -> Result<Reached> {
-    from.inside(|| Ok(reach_from_here(to, PATIENCE)))
+    from.inside(|| Ok(reached(TcpStream::connect_timeout(&to, PATIENCE), UNTIL_GREETED)))
 }
 
 /// [`reach`] from one of several addresses of the host.
@@ -123,7 +127,7 @@ pub fn reach_as(source: IpAddr, from: &Host, to: SocketAddr) -> Result<Reached> 
     from.inside(|| {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
         socket.bind(&SocketAddr::new(source, 0).into())?;
-        Ok(reached(socket.connect_timeout(&to.into(), PATIENCE).map(|()| socket.into()), PATIENCE))
+        Ok(reached(socket.connect_timeout(&to.into(), PATIENCE).map(|()| socket.into()), UNTIL_GREETED))
     })
 }
 
@@ -134,9 +138,9 @@ pub fn reach_from_here(to: SocketAddr, patience: Duration) -> Reached {
 
 fn reached(connected: std::io::Result<TcpStream>, patience: Duration) -> Reached {
     match connected {
-        Ok(stream) => match listen_to(stream, patience) {
-            heard if heard.is_empty() => Reached::Mute,
-            heard => Reached::Greeting(String::from_utf8_lossy(&heard).trim().to_owned()),
+        Ok(stream) => match first_line(stream, patience) {
+            line if line.is_empty() => Reached::Mute,
+            line => Reached::Greeting(String::from_utf8_lossy(&line).trim().to_owned()),
         },
         Err(error) => match error.kind() {
             ErrorKind::ConnectionRefused => Reached::Refused,
@@ -162,6 +166,16 @@ pub fn send_datagram(from: &Host, to: SocketAddr, bytes: &[u8]) -> Result<()> {
         UdpSocket::bind(any)?.send_to(bytes, to)?;
         Ok(())
     })
+}
+
+/// What the other side says first.
+fn first_line(stream: TcpStream, patience: Duration) -> Vec<u8> {
+    let mut line = Vec::new();
+    if stream.set_read_timeout(Some(patience)).is_ok() {
+        // Whatever came before a fault counts.
+        let _ = BufReader::new(stream).read_until(b'\n', &mut line);
+    }
+    line
 }
 
 /// Everything the other side says until it closes or falls silent.

@@ -20,6 +20,9 @@ pub const APART_TRACED: &str = "[process]\nseparate = true\nsandbox = \"require\
 /// Where decoys are, unless a configuration says otherwise.
 pub const DECOY_RANGE: std::ops::RangeInclusive<u16> = 10_000..=32_767;
 
+/// For the agent to put back a table that somebody else has changed. How soon it does is measured by the story of the meddlers.
+pub const RESTORING: Duration = Duration::from_secs(20);
+
 /// How long after its deadline a port may still be open.
 const CLOSING: Duration = Duration::from_secs(6);
 

@@ -17,8 +17,8 @@ use crate::{Family, Host, Lab, waiting};
 const ASKING: Duration = Duration::from_secs(10);
 /// For whoever is answered at a decoy.
 pub const FOR_AN_ANSWER: Duration = Duration::from_millis(300);
-/// For whoever is not, and must be done before the client whom he watches gives up.
-pub const IN_PASSING: Duration = Duration::from_millis(50);
+/// For whoever is not. The SYN goes at once, and the client whom he watches tries its ports for three seconds and not longer.
+pub const IN_PASSING: Duration = Duration::from_millis(5);
 /// Marks the packets of a test that acts in a client's place.
 const MARK: u32 = 7;
 

@@ -2,13 +2,11 @@
 //!
 //! - The core compiles for a bare-metal target, links there without an allocator, enables no `std` or `alloc` feature
 //!   in anything it uses, and uses only the crates listed, with a reason each, in `xtask/core-crates.txt`.
-//! - The gateway library compiles for the same target, and so does what runs policies compiled ahead.
 //! - The client's dependencies for Windows and macOS hold neither the policy engine nor anything that is Linux alone.
 
 mod graph;
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -16,8 +14,6 @@ use crate::{bare, step::Steps, step::note, tool};
 use graph::Crate;
 
 const CORE: &str = "knockgate-core";
-const GATEWAY: &str = "knockgate-gateway";
-const POLICY_HOST: &str = "knockgate-policy-host";
 const CLIENT: &str = "knockgate";
 const ALLOWED: &str = "xtask/core-crates.txt";
 const FOREIGN_SYSTEMS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
@@ -49,10 +45,6 @@ const NOT_IN_CLIENT: [&str; 20] = [
 pub(crate) fn run(steps: &mut Steps) -> Result<()> {
     steps.step("check-core: crates and features of the core", core_graph)?;
     steps.step("check-core: the core on bare metal, without an allocator", core_on_bare_metal)?;
-    steps.step("check-core: the gateway library on bare metal", || check(GATEWAY, &[]))?;
-    steps.step("check-core: the policy host on bare metal, without a compiler", || {
-        check(POLICY_HOST, &["--no-default-features", "--features", "pulley"])
-    })?;
     steps.step("check-core: the client on other systems", client_graph)
 }
 
@@ -105,24 +97,13 @@ fn stale_entries(allowed: &[String], used: &[Crate]) -> Vec<String> {
 
 fn core_on_bare_metal() -> Result<()> {
     let toolchain = bare::toolchain()?;
-    build(&toolchain, CORE)?;
+    build(&toolchain)?;
     link_without_allocator(&toolchain)
 }
 
-fn build(toolchain: &bare::Toolchain, package: &str) -> Result<()> {
-    tool::run(&mut on_bare_metal(toolchain, "build", package))
-}
-
-/// Both of these have the engine in them, which compiles longer than all the rest together. Machine code of them would prove no
-/// more: firmware is what they are linked into.
-fn check(package: &str, features: &[&str]) -> Result<()> {
-    tool::run(on_bare_metal(&bare::toolchain()?, "check", package).args(features))
-}
-
-fn on_bare_metal(toolchain: &bare::Toolchain, verb: &str, package: &str) -> Command {
+fn build(toolchain: &bare::Toolchain) -> Result<()> {
     let mut cargo = toolchain.cargo();
-    cargo.args([verb, "--quiet", "--locked", "-p", package, "--target", bare::RISCV]);
-    cargo
+    tool::run(cargo.args(["build", "--quiet", "--locked", "-p", CORE, "--target", bare::RISCV]))
 }
 
 /// A library can name `alloc` and still compile; linking something final from it cannot hide that: the compiler then

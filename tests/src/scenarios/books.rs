@@ -13,7 +13,7 @@ pub(super) const TABLE: &[Scenario] = &[
         name: "two clients of a shared book are served one after the other",
         play: shared_book,
         found: &[
-            "knock carol ssh --timeout 1: exit 6, busy, busy, tcp, again in 5 s",
+            "knock carol ssh --timeout 3: exit 6, busy, busy, tcp, again in 10 s",
             "carol hears when: true",
             "ssh: client silence, visitor silence, stranger silence",
             "knock carol ssh: exit 0, open, sequence, for 60 s",
@@ -34,8 +34,8 @@ pub(super) const TABLE: &[Scenario] = &[
         name: "a book that is used up is said, and packet knocks go on",
         play: used_up,
         found: &[
-            "knock alice ssh --via sequence --seconds 2: exit 0, open, sequence, for 2 s",
-            "knock alice ssh --via sequence --seconds 2: exit 0, open, sequence, for 2 s",
+            "knock alice ssh --via sequence --seconds 2: exit 0, open, sequence, for 5 s",
+            "knock alice ssh --via sequence --seconds 2: exit 0, open, sequence, for 5 s",
             "knock alice ssh --via sequence --seconds 2: exit 7, exhausted, exhausted, packet",
             "knock alice ssh: exit 0, open, packet, for 60 s",
             "knock bob ssh --via sequence: exit 0, open, sequence, for 60 s",
@@ -47,15 +47,17 @@ pub(super) const TABLE: &[Scenario] = &[
 
 fn shared_book(stage: &Stage<'_>, verdicts: &mut Verdicts) -> Result<()> {
     let book = stage.lab.path("shared.book").display().to_string();
-    let plan = Plan::by_sequence()
-        .with("[sequence]\nhold = \"5s\"")
-        .person("bob", Place::Client, &["ssh"], &["--book", &book])
-        .person("carol", Place::Visitor, &["ssh"], &["--book", &book]);
+    let plan = Plan::by_sequence().person("bob", Place::Client, &["ssh"], &["--book", &book]).person(
+        "carol",
+        Place::Visitor,
+        &["ssh"],
+        &["--book", &book],
+    );
     let prepared = stage.prepare(&plan)?;
     prepared.office.tell(&["book", "new", &book])?.expect(0)?;
     let site = prepared.enrol()?.start()?;
     let stalled = sequences::stall(stage.lab, site.family, site.client("bob")?, "ssh")?;
-    let report = site.tells(verdicts, "carol", &["knock", "carol", "ssh", "--timeout", "1"])?;
+    let report = site.tells(verdicts, "carol", &["knock", "carol", "ssh", "--timeout", "3"])?;
     verdicts.note(format_args!("carol hears when: {}", report["retry_ms"].is_u64()));
     site.look(verdicts, SSH)?;
     site.tells(verdicts, "carol", &["knock", "carol", "ssh"])?;

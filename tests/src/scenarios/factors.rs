@@ -115,8 +115,7 @@ const CONFIRM: &str = "confirm = true";
 
 fn one_more_round_trip(stage: &Stage<'_>, verdicts: &mut Verdicts, family: Family) -> Result<()> {
     let site = stage.set(&Plan::of(family, Entrance::Packets).ssh(CONFIRM))?;
-    let capture = Capture::on(&stage.lab.client)?;
-    site.tells(verdicts, "alice", &["knock", "alice", "ssh"])?;
+    let (_, capture) = site.tells_at_once(verdicts, "alice", &["knock", "alice", "ssh"])?;
     count_datagrams(&site, verdicts, &capture, Place::Client)?;
     site.look(verdicts, SSH)
 }
@@ -190,8 +189,7 @@ fn forged_address(stage: &Stage<'_>, verdicts: &mut Verdicts) -> Result<()> {
 fn confirming_client(stage: &Stage<'_>, verdicts: &mut Verdicts) -> Result<()> {
     let plan = Plan::by_packet().person("bob", Place::Visitor, &["ssh"], &["--confirm"]);
     let site = stage.set(&plan)?;
-    let capture = Capture::on(&stage.lab.visitor)?;
-    site.tells(verdicts, "bob", &["knock", "bob", "ssh"])?;
+    let (_, capture) = site.tells_at_once(verdicts, "bob", &["knock", "bob", "ssh"])?;
     count_datagrams(&site, verdicts, &capture, Place::Visitor)?;
     site.look(verdicts, SSH)
 }

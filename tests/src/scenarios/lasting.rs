@@ -77,7 +77,7 @@ pub(super) const TABLE: &[Scenario] = &[
         name: "a port that follows stays open for a connection and closes soon after it",
         play: follows,
         found: &[
-            "knock bob shell: exit 0, open, packet, for 3 s",
+            "knock bob shell: exit 0, open, packet, for 5 s",
             "open while a connection is established: true",
             "a stranger gets silence",
             "open soon after it: false",
@@ -88,7 +88,7 @@ pub(super) const TABLE: &[Scenario] = &[
         name: "a port that follows never stays open beyond its longest time",
         play: follows_to_the_end,
         found: &[
-            "knock bob shell: exit 0, open, packet, for 3 s",
+            "knock bob shell: exit 0, open, packet, for 5 s",
             "port 2323: shut for the visitor after 6 s",
             "the connection is still there",
         ],
@@ -98,7 +98,7 @@ pub(super) const TABLE: &[Scenario] = &[
         name: "a connection outlives the grant that let it in",
         play: outlives,
         found: &[
-            "knock bob shell --seconds 3: exit 0, open, packet, for 3 s",
+            "knock bob shell --seconds 3: exit 0, open, packet, for 5 s",
             "port 2323: shut for the visitor after 3 s",
             "the connection is still there",
         ],
@@ -150,7 +150,7 @@ pub(super) const TABLE: &[Scenario] = &[
         name: "clients behind one address keep a service open for each other, each for his own time",
         play: shared_address,
         found: &[
-            "knock alice ssh --seconds 3: exit 0, open, packet, for 3 s",
+            "knock alice ssh --seconds 3: exit 0, open, packet, for 5 s",
             "knock bob ssh --seconds 30: exit 0, open, packet, for 30 s",
             "ssh: client greeted, visitor silence, stranger silence",
             "close bob ssh: exit 0, closed, packet",

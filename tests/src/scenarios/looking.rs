@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::stage::{Place, Site};
 use super::verdicts::Verdicts;
+use crate::capture::Capture;
 use crate::packets::{self, Hand, Sealed};
 use crate::peers::{self, Reached};
 use crate::programs::Said;
@@ -39,9 +40,8 @@ impl Reached {
 /// Seconds as they are told apart: a question and its answer take their time.
 fn about(seconds: u64) -> String {
     let step = match seconds {
-        ..=5 => 1,
-        6..=30 => 5,
-        31.. => 15,
+        ..=30 => 5,
+        31.. => 30,
     };
     format!("{} s", seconds.next_multiple_of(step))
 }
@@ -91,6 +91,17 @@ impl Site<'_> {
     pub fn tells(&self, verdicts: &mut Verdicts, who: &str, arguments: &[&str]) -> Result<Value> {
         let said = self.client(who)?.tell(&[arguments, &["--json"]].concat())?;
         note_report(verdicts, &arguments.join(" "), &said)
+    }
+
+    /// The same, in one try, with what was on the wire meanwhile.
+    pub fn tells_at_once(
+        &self,
+        verdicts: &mut Verdicts,
+        who: &str,
+        arguments: &[&str],
+    ) -> Result<(Value, Capture)> {
+        let (said, capture) = self.client(who)?.at_once(arguments)?;
+        Ok((note_report(verdicts, &arguments.join(" "), &said)?, capture))
     }
 
     /// The same with a line on standard input.

@@ -139,8 +139,8 @@ pub(super) const TABLE: &[Scenario] = &[
         name: "numbers that a policy keeps outlive a crash",
         play: per_day,
         found: &[
-            "knock alice ssh --seconds 2: exit 0, open, packet, for 2 s",
-            "knock alice ssh --seconds 2: exit 0, open, packet, for 2 s",
+            "knock alice ssh --seconds 2: exit 0, open, packet, for 5 s",
+            "knock alice ssh --seconds 2: exit 0, open, packet, for 5 s",
             "knock alice ssh --seconds 2: exit 4, refused, denied, packet",
             "knock alice ssh: exit 4, refused, denied, packet",
             "knock bob ssh: exit 0, open, packet, for 60 s",

@@ -19,11 +19,11 @@ pub(super) const TABLE: &[Scenario] = &[
         name: "a scan of the gate's address finds nothing over IPv4",
         play: |stage, verdicts| scanned(stage, verdicts, Family::V4),
         found: &[
-            "knock alice ssh: exit 0, open, packet, for 60 s",
+            "knock alice ssh --seconds 600: exit 0, open, packet, for 600 s",
             "ssh: client greeted, visitor silence, stranger silence",
             "TCP: filtered (65535)",
             "UDP: open|filtered (18)",
-            "renew alice ssh: exit 0, open, packet, for 60 s",
+            "renew alice ssh --seconds 600: exit 0, open, packet, for 600 s",
         ],
         not_on: None,
     },
@@ -31,11 +31,11 @@ pub(super) const TABLE: &[Scenario] = &[
         name: "a scan of the gate's address finds nothing over IPv6",
         play: |stage, verdicts| scanned(stage, verdicts, Family::V6),
         found: &[
-            "knock alice ssh: exit 0, open, packet, for 60 s",
+            "knock alice ssh --seconds 600: exit 0, open, packet, for 600 s",
             "ssh: client greeted, visitor silence, stranger silence",
             "TCP: filtered (65535)",
             "UDP: open|filtered (18)",
-            "renew alice ssh: exit 0, open, packet, for 60 s",
+            "renew alice ssh --seconds 600: exit 0, open, packet, for 600 s",
         ],
         not_on: None,
     },
@@ -52,7 +52,7 @@ fn scanned(stage: &Stage<'_>, verdicts: &mut Verdicts, family: Family) -> Result
              tcp dport { 22, 8080 } accept\n }\n }",
         )?;
     }
-    site.tells(verdicts, "alice", &["knock", "alice", "ssh"])?;
+    site.tells(verdicts, "alice", &["knock", "alice", "ssh", "--seconds", "600"])?;
     site.look(verdicts, SSH)?;
     for (what, arguments) in [
         ("TCP", &["-sS", "-p-", "--min-rate", "8000"][..]),
@@ -60,7 +60,7 @@ fn scanned(stage: &Stage<'_>, verdicts: &mut Verdicts, family: Family) -> Result
     ] {
         verdicts.note(format_args!("{what}: {}", scan(&site, arguments)?));
     }
-    site.tells(verdicts, "alice", &["renew", "alice", "ssh"])?;
+    site.tells(verdicts, "alice", &["renew", "alice", "ssh", "--seconds", "600"])?;
     site.is_healthy()
 }
 

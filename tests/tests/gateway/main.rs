@@ -13,8 +13,8 @@ use anyhow::Result;
 use knockgate_tests::scenarios::stage::{Agent, Plan, Site, Stage};
 use knockgate_tests::{Lab, harness, scenarios};
 
-/// Emulated machines want a core each, and most of the time everybody waits.
-const LABS_AT_ONCE: usize = 4;
+/// Emulated machines want more of a core than programs do, and still everybody waits half of the time.
+const LABS_AT_ONCE: usize = 6;
 
 fn main() -> ExitCode {
     harness::run_in(LABS_AT_ONCE, || {

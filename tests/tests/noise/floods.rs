@@ -173,6 +173,7 @@ fn ended(flood: Flood) -> Result<u64> {
 fn bytes_of_knocks(scene: &Scene<'_>, knocks: usize) -> Result<u64> {
     let before = bytes_of_log(scene)?;
     scene.alice.knock("ssh")?.expect(0)?;
+    scene.gate.wait_for_audit("the knock", |record| record["event"] == "grant-opened")?;
     let one = bytes_of_log(scene)? - before;
     Ok(2 * one * u64::try_from(knocks + 1)?)
 }

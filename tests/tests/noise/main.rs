@@ -13,8 +13,8 @@ use std::process::ExitCode;
 
 use knockgate_tests::harness;
 
-/// Floods want a core, and the agent another one.
-const LABS_AT_ONCE: usize = 2;
+/// Floods want a core, and the agent another one, but few stories have a flood.
+const LABS_AT_ONCE: usize = 4;
 
 fn main() -> ExitCode {
     harness::run_in(LABS_AT_ONCE, || {

@@ -11,7 +11,7 @@ use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{Hand, KNOCK, is_granted};
 use knockgate_tests::peers::Reached;
-use knockgate_tests::scenes::{APART, SSH, Scene, WEB};
+use knockgate_tests::scenes::{APART, RESTORING, SSH, Scene, WEB};
 use knockgate_tests::scrapes::Scrape;
 use knockgate_tests::{Family, Lab, programs, waiting};
 
@@ -39,7 +39,7 @@ pub(crate) fn stories() -> Vec<Story> {
 }
 
 /// A second of the agent's own, and a busy machine.
-const NOTICED_WITHIN: Duration = Duration::from_secs(5);
+const NOTICED_WITHIN: Duration = Duration::from_secs(20);
 /// CAP_NET_ADMIN is number 12.
 const NET_ADMIN: u64 = 1 << 12;
 
@@ -92,7 +92,7 @@ fn restored(lab: &Lab) -> Result<()> {
 
     lab.gate.nft("flush ruleset")?;
 
-    waiting::until_true("the guard is back", NOTICED_WITHIN, || {
+    waiting::until_true("the guard is back", RESTORING, || {
         matches!(scene.reached(&lab.stranger, SSH), Ok(Reached::Silence))
     })?;
     scene.must_be_open(&lab.client, SSH)?;

@@ -102,6 +102,7 @@ fn junk(lab: &Lab) -> Result<()> {
     let to = lab.gate.at(Family::V4, KNOCK);
     let before_a_knock = bytes_of_log(&scene)?;
     scene.alice.knock("ssh")?.expect(0)?;
+    scene.gate.wait_for_audit("the knock", |record| record["event"] == "grant-opened")?;
     let one_knock = bytes_of_log(&scene)? - before_a_knock;
     let noise = packets::noise(PACKETS + MESSAGE_LEN)?;
     let before = bytes_of_log(&scene)?;

@@ -30,10 +30,10 @@ pub(crate) fn stories() -> Vec<Story> {
 fn one_more_round_trip(lab: &Lab, family: Family) -> Result<()> {
     let scene = Scene::by_packet_with_ssh(lab, family, CONFIRM)?;
     let (client, gate) = (lab.client.ip(family), lab.gate.ip(family));
-    let capture = Capture::on(&lab.client)?;
 
-    scene.alice.knock("ssh")?.expect(0)?;
+    let (said, capture) = scene.alice.at_once(&["knock", "alice", "ssh"])?;
 
+    said.expect(0)?;
     let (asked, answered) = (capture.datagrams(client, gate)?, capture.datagrams(gate, client)?);
     ensure!(asked.len() == 2 && answered.len() == 2, "{} questions, {} answers", asked.len(), answered.len());
     scene.must_be_open(&lab.client, SSH)?;

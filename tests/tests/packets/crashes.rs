@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use knockgate_core::message::Request;
@@ -52,8 +52,12 @@ enum History {
 
 /// What a client may need to get in: a packet, and one more.
 const TRIES: usize = 2;
+/// Seconds for which alice opens after a crash. More than a round takes; the next one begins with nothing open.
+const OPEN: u32 = 60;
 /// How long after the packet a crash by chance comes at the latest.
 const CHANCE: Duration = Duration::from_millis(5);
+/// For what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// No thread makes one kind of call more often for one knock.
 const MOST_CALLS: u32 = 40;
 
@@ -107,19 +111,19 @@ impl<'lab> Crashing<'lab> {
         for _ in 0..2 {
             packets::send_all(&lab.inner, to, current.iter().map(Vec::as_slice))?;
         }
-        self.scene.alice.knock_for("web", 1)?.expect(0)?;
+        self.scene.alice.knock_for("web", OPEN)?.expect(0)?;
 
         let tries = self.asked()? - asked;
         ensure!(tries <= TRIES, "alice needed {tries} packets to get in");
-        ensure!(self.answered()? - answered == 1, "not one answer to alice");
+        let answers = self.answered()? - answered;
+        ensure!((1..=tries).contains(&answers), "{answers} answers to {tries} packets of alice");
         // Packets are handled in the order in which they come, so those sent again were before hers.
-        let records = self.scene.gate.audit()?;
-        let admitted = |host: &Host| {
-            let source = host.ip(Family::V4).to_string();
-            let is_it = |record: &&Value| record["event"] == "packet-knock" && record["source"] == source;
-            records.iter().skip(before).filter(is_it).count()
-        };
-        ensure!(admitted(&lab.client) == 1, "alice's knock is not in the audit log");
+        let records = waiting::until("alice's knock in the audit log", PATIENCE, || {
+            let records: Vec<_> = self.scene.gate.audit().ok()?.into_iter().skip(before).collect();
+            (admitted(&records, &lab.client) >= answers).then_some(records)
+        })?;
+        let admitted = |host| admitted(&records, host);
+        ensure!(admitted(&lab.client) == answers, "alice's knock counts more than once");
         ensure!(admitted(&lab.stranger) == 0, "packets of earlier rounds were admitted");
         let most = usize::from(self.history == History::Crashes && !had_an_effect);
         let again = admitted(&lab.inner);
@@ -186,6 +190,13 @@ impl<'lab> Crashing<'lab> {
     }
 }
 
+/// Packet knocks of a host among the records.
+fn admitted(records: &[Value], host: &Host) -> usize {
+    let source = host.ip(Family::V4).to_string();
+    let is_it = |record: &&Value| record["event"] == "packet-knock" && record["source"] == source;
+    records.iter().filter(is_it).count()
+}
+
 fn step_by_step(lab: &Lab, history: History) -> Result<()> {
     let (mut crashing, _) = Crashing::set(lab, history)?;
     // After one crash alice's counter is ahead of the lease; with a fresh gate it is in it.
@@ -236,7 +247,7 @@ fn knock_and_kill(scene: &mut Scene<'_>, call: &str, nth: u32) -> Result<End> {
     let tracer = Tracer::attach(scene.gate.pid()?, Interference::Kill { call, nth })?;
     let (mut knocking, _) = scene.alice.begin(&["knock", "alice", "ssh", "--seconds", "1"])?;
     let mut end = None;
-    waiting::until_true("the end of the agent or of the knock", Duration::from_secs(20), || {
+    waiting::until_true("the end of the agent or of the knock", PATIENCE, || {
         end = match (scene.gate.is_alive(), knocking.is_alive()) {
             (false, _) => Some(End::Crashed),
             (true, false) => Some(End::Answered),
@@ -253,11 +264,9 @@ fn knock_and_kill(scene: &mut Scene<'_>, call: &str, nth: u32) -> Result<End> {
 
 fn by_chance(lab: &Lab, history: History) -> Result<()> {
     const CRASHES: u32 = 50;
-    const LONG_ENOUGH: Duration = Duration::from_secs(120);
     let (mut crashing, bob) = Crashing::set(lab, history)?;
     let to = lab.gate.at(Family::V4, KNOCK);
     let moments = packets::noise(usize::try_from(CRASHES)?)?;
-    let started = Instant::now();
     for (round, moment) in (1_u64..).zip(moments) {
         crashing.begin_round()?;
         let request = bob.open_ssh(1);
@@ -272,7 +281,6 @@ fn by_chance(lab: &Lab, history: History) -> Result<()> {
         crashing.scene.gate.kill()?;
         crashing.end_round().with_context(|| format!("round {round}"))?;
     }
-    ensure!(started.elapsed() < LONG_ENOUGH, "{CRASHES} crashes took {:?}", started.elapsed());
     crashing.end()
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn stories() -> Vec<Story> {
 
 const CLIENTS: u32 = 100_000;
 /// Of a build without optimisation, on a machine that runs other tests.
-const START: Duration = Duration::from_secs(15);
+const START: Duration = Duration::from_secs(60);
 
 /// The content of the roster's file.
 type Roster = (u32, Vec<Client>, Vec<(Book, bool)>, Vec<(ClientId, TotpSecret)>);
@@ -40,7 +40,7 @@ fn crowd(lab: &Lab) -> Result<()> {
 
     let knocked = Instant::now();
     scene.alice.knock("ssh")?.expect(0)?;
-    ensure!(knocked.elapsed() < Duration::from_secs(2), "the knock took {:?}", knocked.elapsed());
+    ensure!(knocked.elapsed() < Duration::from_secs(10), "the knock took {:?}", knocked.elapsed());
     scene.must_be_open(&lab.client, SSH)?;
     scene.must_be_shut(&lab.stranger, SSH)?;
     unread_list(lab, &scene)?;

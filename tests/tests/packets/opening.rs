@@ -49,10 +49,10 @@ fn opens_for_one(lab: &Lab, family: Family, sections: &str) -> Result<()> {
         scene.must_be_shut(host, SSH)?;
         scene.must_be_shut(host, WEB)?;
     }
-    let capture = Capture::on(&lab.client)?;
 
-    scene.alice.knock("ssh")?.expect(0)?;
+    let (said, capture) = scene.alice.at_once(&["knock", "alice", "ssh"])?;
 
+    said.expect(0)?;
     let (client, gate) = (lab.client.ip(family), lab.gate.ip(family));
     let [asked, answered] = [capture.datagrams(client, gate)?, capture.datagrams(gate, client)?];
     ensure!(asked.len() == 1 && asked[0].payload.len() == 200, "one datagram of 200 bytes: {asked:?}");

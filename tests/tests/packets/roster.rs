@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use knockgate_core::message::{Kind, Request};
 use knockgate_tests::authenticators::Authenticator;
-use knockgate_tests::capture::Capture;
 use knockgate_tests::clients::Client;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::packets::{self, Hand, KNOCK};
@@ -81,14 +80,15 @@ fn enrolment_ends(lab: &Lab) -> Result<()> {
     bob.knock_for("ssh", 600)?.expect(0)?;
 
     // What was promised for longer is taken back at once.
-    scene.gate.tell(&["client", "expire", "bob", "--in", "6s"])?.expect(0)?;
+    scene.gate.tell(&["client", "expire", "bob", "--in", "12s"])?.expect(0)?;
     let told = Instant::now();
     notices("what was open is closed", || scene.must_be_shut(&lab.visitor, SSH).is_ok())?;
     bob.knock_for("ssh", 600)?.expect(0)?;
     scene.must_be_open(&lab.visitor, SSH)?;
 
-    scene.wait_until_shut(&lab.visitor, SSH)?;
-    ensure!(told.elapsed() > Duration::from_secs(5), "closed after {:?} already", told.elapsed());
+    let is_shut = || scene.must_be_shut(&lab.visitor, SSH).is_ok();
+    waiting::until_true("the enrolment has ended", Duration::from_secs(30), is_shut)?;
+    ensure!(told.elapsed() > Duration::from_secs(11), "closed after {:?} already", told.elapsed());
     let report = bob.report(&["knock", "bob", "ssh"], REFUSED)?;
     ensure!(report["reason"] == "expired", "{report}");
     scene.must_be_shut(&lab.visitor, SSH)?;
@@ -227,10 +227,10 @@ fn confirming_client(lab: &Lab) -> Result<()> {
     let bob =
         Client::with_profile(lab, &lab.visitor, "bob", &scene.gate.enrol("bob", &["ssh"], &["--confirm"])?)?;
     let by_hand = Hand::of(&scene.gate.enrol("carol", &["ssh"], &["--confirm"])?)?;
-    let capture = Capture::on(&lab.visitor)?;
 
-    bob.knock("ssh")?.expect(0)?;
+    let (said, capture) = bob.at_once(&["knock", "bob", "ssh"])?;
 
+    said.expect(0)?;
     let asked = capture.datagrams(lab.visitor.ip(Family::V4), lab.gate.ip(Family::V4))?;
     ensure!(asked.len() == 2, "{} packets", asked.len());
     scene.must_be_open(&lab.visitor, SSH)?;

@@ -1,13 +1,12 @@
 //! The firewall beside other people's rules.
 
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use knockgate_tests::gates::CENTRAL;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::peers::{Reached, reach};
-use knockgate_tests::scenes::{SSH, Scene, WEB};
+use knockgate_tests::scenes::{RESTORING, SSH, Scene, WEB};
 use knockgate_tests::{Family, Lab, waiting};
 
 pub(crate) fn stories() -> Vec<Story> {
@@ -151,13 +150,12 @@ fn unguard_while_running(lab: &Lab) -> Result<()> {
 
 /// Somebody reloads his own firewall and takes the guard away with it.
 fn restored(lab: &Lab, damage: &str) -> Result<()> {
-    const NOTICED_WITHIN: Duration = Duration::from_secs(3);
     let mut scene = Scene::set(lab, Family::V4)?;
     scene.alice.knock_for("ssh", 60)?.expect(0)?;
 
     lab.gate.nft(damage)?;
 
-    waiting::until_true("the guard is back", NOTICED_WITHIN, || {
+    waiting::until_true("the guard is back", RESTORING, || {
         matches!(scene.reached(&lab.stranger, SSH), Ok(Reached::Silence))
     })?;
     scene.must_be_open(&lab.client, SSH)?;

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use knockgate_tests::harness::{Story, story};
@@ -46,7 +46,7 @@ fn everything(lab: &Lab) -> Result<()> {
     let carol = scene.gate.enrol("carol", &["shell"], &[])?;
     let carol = knockgate_tests::clients::Client::with_profile(lab, &lab.visitor, "carol", &carol)?;
     carol.knock("shell")?.expect(0)?;
-    let connection = connect(lab)?;
+    let (connection, knocked) = (connect(lab)?, Instant::now());
     scene.alice.tell(&["knock", "alice", "ssh", "--via", "sequence"])?.expect(0)?;
     scene.must_be_open(&lab.client, SSH)?;
     scene.must_be_shut(&lab.stranger, SSH)?;
@@ -66,8 +66,8 @@ fn everything(lab: &Lab) -> Result<()> {
     scene.gate.wait_for_log("policy tells", 0)?;
     scene.alice.knock("ssh")?.expect(0)?;
 
-    // Open by itself for a second, and it follows the connection.
-    must_follow(&scene, connection)?;
+    // Open by itself for three seconds, and it follows the connection.
+    must_follow(&scene, connection, knocked + Duration::from_secs(5))?;
     scene.must_be_healthy()?;
     // What is killed for a system call is no success.
     scene.gate.stop()
@@ -77,7 +77,7 @@ fn sections(lab: &Lab, url: &str) -> String {
     let path = |name: &str| lab.path(name).display().to_string();
     format!(
         "{APART}\n\n[central]\n\n[audit]\nrotate-mib = 1\n\n\
-         [service.shell]\nid = 3\nprotocol = \"tcp\"\nports = [{SHELL}]\nopen = \"1s\"\nfollow = true\n\n\
+         [service.shell]\nid = 3\nprotocol = \"tcp\"\nports = [{SHELL}]\nopen = \"3s\"\nfollow = true\n\n\
          [policy]\nchain = [\"tells\"]\n\n\
          [policy-module.tells]\nfile = \"{}\"\nservices = [\"ssh\", \"web\", \"shell\"]\n\
          capabilities = [\"open\", \"notify\"]\nchannels = [\"ops\", \"web\"]\n\n\
@@ -92,7 +92,8 @@ fn connect(lab: &Lab) -> Result<TcpStream> {
     lab.visitor.inside(|| Ok(TcpStream::connect_timeout(&to, Duration::from_secs(2))?))
 }
 
-fn must_follow(scene: &Scene<'_>, connection: TcpStream) -> Result<()> {
+/// `end`: when it would be shut if it did not.
+fn must_follow(scene: &Scene<'_>, connection: TcpStream, end: Instant) -> Result<()> {
     let records = |event: &str| -> Result<Vec<Value>> {
         let of_carol = |record: &Value| record["event"] == event && record["client"] == "carol";
         Ok(scene.gate.audit()?.into_iter().filter(of_carol).collect())
@@ -101,6 +102,7 @@ fn must_follow(scene: &Scene<'_>, connection: TcpStream) -> Result<()> {
         let grants = scene.gate.tell(&["grants", "--json"]).and_then(|said| said.expect(0)?.json());
         grants.is_ok_and(|grants| grants["grants"].to_string().contains("carol"))
             && records("grant-opened").is_ok_and(|opened| !opened.is_empty())
+            && Instant::now() > end
     })?;
     ensure!(records("grant-closed")?.is_empty(), "it was closed while somebody was inside");
     drop(connection);

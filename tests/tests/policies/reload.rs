@@ -1,16 +1,20 @@
 //! Modules that change while the agent runs, and their signatures.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use knockgate_tests::gates::Configuration;
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::scenes::{SSH, Scene};
-use knockgate_tests::{Family, Lab};
+use knockgate_tests::{Family, Lab, waiting};
 use minisign::KeyPair;
 use serde_json::Value;
 
 use super::modules::{DENIES, OPENS, install, installed, is_decision_of, module, opens_for};
+
+/// For the audit log, which is written after the answer.
+const WITHIN: Duration = Duration::from_secs(20);
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
@@ -27,6 +31,15 @@ fn governed(lab: &Lab, more: &str) -> Result<String> {
 }
 
 /// Decisions of the policy that opened for so long.
+/// Waits for the one knock that the policy has opened for so many seconds.
+fn opened_once(scene: &Scene<'_>, seconds: u32) -> Result<()> {
+    let is_it = |record: &Value| opened_for(std::slice::from_ref(record), seconds) == 1;
+    scene.gate.wait_for_audit(&format!("a decision for {seconds} s"), is_it)?;
+    let opened = opened_for(&scene.gate.audit()?, seconds);
+    ensure!(opened == 1, "{opened} knocks were opened for {seconds} s");
+    Ok(())
+}
+
 fn opened_for(audit: &[Value], seconds: u32) -> usize {
     let opened = |record: &&Value| {
         is_decision_of(record, "hours")
@@ -61,7 +74,11 @@ fn under_load(lab: &Lab) -> Result<()> {
         replaced.and(knocks)
     })?;
 
-    let audit = scene.gate.audit()?;
+    let audit = waiting::until("a decision for every knock", WITHIN, || {
+        let audit = scene.gate.audit().ok()?;
+        let decided: usize = (100..104).map(|seconds| opened_for(&audit, seconds)).sum();
+        (decided >= knocks).then_some(audit)
+    })?;
     let decided: usize = (100..104).map(|seconds| opened_for(&audit, seconds)).sum();
     ensure!(decided == knocks, "{knocks} knocks and {decided} decisions");
     let loaded = audit.iter().filter(|record| record["event"] == "policy-loaded").count();
@@ -90,8 +107,8 @@ fn another_chain(lab: &Lab) -> Result<()> {
     with(&format!("{counting}{denying}")).write()?;
     scene.gate.tell(&["reload"])?.expect(0)?;
     scene.alice.knock("ssh")?.expect(0)?;
-    let audit = scene.gate.audit()?;
-    ensure!((opened_for(&audit, 101), opened_for(&audit, 102)) == (1, 1), "a knock each under its number");
+    opened_once(&scene, 101).context("the first knock")?;
+    opened_once(&scene, 102).context("the second knock: its number is not that after the first")?;
 
     let (place, broken) = (lab.path("hours.wasm"), module("hours", "packet", OPENS)?);
     std::fs::write(&place, broken.get(..40).unwrap_or_default())?;
@@ -101,7 +118,7 @@ fn another_chain(lab: &Lab) -> Result<()> {
         .expect(1)?
         .complains_of(&["hours.wasm cannot be used", "goes on as before"])?;
     scene.alice.knock("ssh")?.expect(0)?;
-    ensure!(opened_for(&scene.gate.audit()?, 103) == 1, "the old module decides");
+    opened_once(&scene, 103).context("the old module decides no more")?;
     scene.must_be_healthy()
 }
 
@@ -125,10 +142,8 @@ fn broken(lab: &Lab) -> Result<()> {
     };
     scene.gate.wait_for_audit("the good module taken up", taken_up)?;
     scene.alice.knock("ssh")?.expect(0)?;
-    let is_decided = |record: &Value| opened_for(std::slice::from_ref(record), 200) == 1;
-    scene.gate.wait_for_audit("a decision of the good module", is_decided)?;
-    let audit = scene.gate.audit()?;
-    ensure!((opened_for(&audit, 100), opened_for(&audit, 200)) == (1, 1), "one knock under each");
+    opened_once(&scene, 200).context("the good module does not decide")?;
+    opened_once(&scene, 100).context("the module before it")?;
     scene.must_be_healthy()
 }
 
@@ -187,7 +202,7 @@ fn unsigned_reload(lab: &Lab) -> Result<()> {
     sign(lab, &stranger, &other)?;
     scene.gate.wait_for_audit("the stranger's refused", refused_for("which is not listed"))?;
     scene.alice.knock("ssh")?.expect(0)?;
-    ensure!(opened_for(&scene.gate.audit()?, 100) == 1, "the old one is in force");
+    opened_once(&scene, 100).context("the old one is in force no more")?;
 
     sign(lab, &ours, &other)?;
     let refused = scene.gate.audit()?.iter().rposition(|record| record["event"] == "policy-refused");
@@ -196,6 +211,6 @@ fn unsigned_reload(lab: &Lab) -> Result<()> {
     };
     scene.gate.wait_for_audit("the signed one taken up", taken_up)?;
     scene.alice.knock("ssh")?.expect(0)?;
-    ensure!(opened_for(&scene.gate.audit()?, 200) == 1, "the new one is in force");
+    opened_once(&scene, 200).context("the new one is not in force")?;
     scene.must_be_healthy()
 }

@@ -32,6 +32,12 @@ fn decide_alike(lab: &Lab) -> Result<()> {
     );
     let mut scene = Scene::by_packet(lab, Family::V4, &sections)?;
     scene.alice.knock("web")?.expect(REFUSED)?;
+    let decided = |policy, after| {
+        scene.gate.wait_for_audit(&format!("a decision of {policy}"), |record| {
+            is_decision_of(record, policy) && record["seq"].as_u64() > after
+        })
+    };
+    let denied = decided("changing", None)?;
 
     install(lab, "changing", &std::fs::read(programs::policy("office_hours_javascript")?)?)?;
     waiting::until_true("the component is taken up", COMPILING, || {
@@ -39,10 +45,7 @@ fn decide_alike(lab: &Lab) -> Result<()> {
     })?;
 
     let said = ["ssh", "web"].map(|service| scene.alice.knock(service));
-    let of = |policy| {
-        scene.gate.audit().map(|audit| audit.into_iter().rfind(|record| is_decision_of(record, policy)))
-    };
-    let [go, javascript] = [of("go")?, of("changing")?].map(Option::unwrap_or_default);
+    let (go, javascript) = (decided("go", None)?, decided("changing", denied["seq"].as_u64())?);
     for (said, decided) in said.into_iter().zip([&go, &javascript]) {
         ensure!(decided["failure"] == Value::Null && decided["fuel"].as_u64() > Some(0), "{decided}");
         // Whether it is office hours is not for this story to say.

@@ -4,6 +4,7 @@
 //! program is told.
 
 mod condition;
+mod family;
 mod firewalld;
 mod iptables;
 mod nft;
@@ -16,6 +17,7 @@ use knockgate_core::limits::MAX_SERVICE_PORTS;
 use knockgate_core::profile::Protocol;
 
 pub(super) use self::condition::Condition;
+pub(super) use self::family::{Family, only_family};
 use self::words::{Words, commands};
 
 /// Ports that a command opens or closes.
@@ -78,7 +80,8 @@ fn deed(words: &[String]) -> Deed {
     let Some((program, rest)) = words.split_first() else { return runs("nothing") };
     let program = program.rsplit('/').next().unwrap_or(program);
     let known = match program {
-        "iptables" | "ip6tables" | "iptables-nft" | "iptables-legacy" => iptables::deed(rest),
+        "iptables" | "iptables-nft" | "iptables-legacy" | "ip6tables" | "ip6tables-nft"
+        | "ip6tables-legacy" => iptables::deed(rest),
         "knock_add" | "knock_helper_ipt.sh" => iptables::helper(rest),
         "nft" => nft::deed(rest),
         "ufw" => ufw::deed(rest),

@@ -10,7 +10,7 @@ mod proposal;
 use std::path::Path;
 
 use self::file::{Door, Flags, OldFile, Said, Sequence};
-use super::command::{Audience, Condition, Deed, Errand, Opening, deeds};
+use super::command::{Audience, Condition, Deed, Errand, Family, Opening, deeds, only_family};
 use super::draft::{self, Draft, Placed, duration};
 use super::finding::{self, Findings, Place};
 use super::{Imported, Request, address, finish, names};
@@ -300,8 +300,10 @@ impl Import {
 
     /// What differs between knocks over IPv4 and over IPv6.
     fn families(&mut self, door: &Door) {
-        if let Some(six) = &door.said.start_6 {
-            self.start_6(door, six);
+        match (&door.said.start_6, door.command_4()) {
+            (Some(six), _) => self.start_6(door, six),
+            (None, Some(command)) => self.command_of_both(door, command),
+            (None, None) => {}
         }
         let four = door.said.stop.as_ref().map(|stop| deeds(&stop.text)).unwrap_or_default();
         if let Some(six) = door.said.stop_6.as_ref().filter(|six| deeds(&six.text) != four)
@@ -315,19 +317,19 @@ impl Import {
         }
     }
 
+    /// knockd runs it for a knock over either, and a program for rules of one takes no address of the other.
+    fn command_of_both(&mut self, door: &Door, command: &Said) {
+        if let Some(family) = only_family(&command.text) {
+            self.findings.changed(&command.place, opens_for_both(door, family.other()));
+        }
+    }
+
     fn start_6(&mut self, door: &Door, six: &Said) {
-        let nothing = |over: &str, network: &str| {
-            format!(
-                "[{}] did nothing for a knock over {over}; here it opens to the address that has knocked, whichever family it is of: \
-                 the built-in policy known-networks with the network {network} keeps {over} out",
-                door.name
-            )
-        };
         let what = match door.command_4() {
             // Without a command at all that is what there is to say.
             None if six.text.is_empty() => return,
-            None => nothing("IPv4", "2000::/3"),
-            Some(_) if six.text.is_empty() => nothing("IPv6", "0.0.0.0/0"),
+            None => opens_for_both(door, Family::V4),
+            Some(_) if six.text.is_empty() => opens_for_both(door, Family::V6),
             Some(four) if deeds(&four.text) == deeds(&six.text) => return,
             Some(_) => {
                 format!(
@@ -383,6 +385,19 @@ impl Import {
         };
         self.findings.changed(place, what);
     }
+}
+
+/// Of a door that opened to nobody over this family.
+fn opens_for_both(door: &Door, shut: Family) -> String {
+    let everybody_else = match shut.other() {
+        Family::V4 => "0.0.0.0/0",
+        Family::V6 => "2000::/3",
+    };
+    format!(
+        "[{}] did nothing for a knock over {shut}; here it opens to the address that has knocked, whichever family it is of: the \
+         built-in policy known-networks with the network {everybody_else} keeps {shut} out",
+        door.name
+    )
 }
 
 /// Whether a door is shut by it. Of a program that is not known that is supposed, for then nobody gets more than before.

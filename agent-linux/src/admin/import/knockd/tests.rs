@@ -270,6 +270,8 @@ fn what_differs_between_the_families_is_said() {
     const FOUR: &str = "start_command = ufw allow from %IP% to any port 22";
     const SIX: &str = "start_command_6 = ufw allow from %IP% to any port 22";
     const STOP: &str = "stop_command = ufw delete allow from %IP% to any port 22";
+    const TABLES: &str = "start_command = /sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT";
+    const TABLES_6: &str = "start_command_6 = /sbin/ip6tables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT";
     let nothing = |over: &str| format!("did nothing for a knock over {over}; here");
     let otherwise = "ends otherwise over IPv6".to_owned();
     #[rustfmt::skip]
@@ -283,6 +285,14 @@ fn what_differs_between_the_families_is_said() {
         (7, vec![FOUR, STOP, "stop_command_6 ="], Some(otherwise.clone())),
         (8, vec![FOUR, "stop_command_6 = ufw delete allow from %IP% to any port 22"], Some(otherwise)),
         (9, vec![FOUR, SIX, STOP, "stop_command_6 = ufw delete allow from %IP% to any port 22"], None),
+        (10, vec![TABLES], Some(nothing("IPv6"))),
+        (11, vec![TABLES, TABLES_6], None),
+        (12, vec!["start_command = ip6tables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"], Some(nothing("IPv4"))),
+        (13, vec!["start_command = iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; ip6tables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"], None),
+        (14, vec!["start_command = nft add rule inet filter input ip saddr %IP% tcp dport 22 accept"], Some(nothing("IPv6"))),
+        (15, vec!["start_command = nft add rule inet filter input ip6 saddr %IP% tcp dport 22 accept"], Some(nothing("IPv4"))),
+        (16, vec!["start_command = firewall-cmd --add-rich-rule='rule family=\"ipv4\" source address=\"%IP%\" port port=\"22\" protocol=\"tcp\" accept'"], Some(nothing("IPv6"))),
+        (17, vec!["start_command = ip6tables -D INPUT -s %IP% -p tcp --dport 22 -j DROP; logger x"], Some(nothing("IPv4"))),
     ];
     for (case, lines, expected) in cases {
         let text = format!("[x]\nsequence = 7000,8000,9000\n{}\n", lines.join("\n"));
