@@ -324,7 +324,7 @@ impl Wire {
                 return Ok(false);
             }
             self.socket.set_read_timeout(Some(left))?;
-            match self.socket.recv(&mut buffer) {
+            match waiting::uninterrupted(|| self.socket.recv(&mut buffer)) {
                 Ok(length) if buffer.get(..length) == Some(frame) => return Ok(true),
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::Host;
+use crate::{Host, waiting};
 
 /// How long an attempt waits before it calls the other side silent. Everything here is one machine: an answer that
 /// comes at all comes within a few milliseconds.
@@ -188,7 +188,7 @@ fn listen_to(mut stream: TcpStream, patience: Duration) -> Vec<u8> {
         if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
             return heard;
         }
-        match stream.read(&mut buffer) {
+        match waiting::uninterrupted(|| stream.read(&mut buffer)) {
             Ok(0) | Err(_) => return heard,
             Ok(count) => heard.extend_from_slice(&buffer[..count]),
         }

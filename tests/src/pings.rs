@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::Host;
+use crate::{Host, waiting};
 
 /// Types of messages, ICMP and ICMPv6.
 const ECHO_V4: (u8, u8) = (8, 0);
@@ -51,7 +51,7 @@ fn hears(socket: &Socket, reply: u8, from: IpAddr, patience: Duration) -> Result
             return Ok(false);
         }
         socket.set_read_timeout(Some(left))?;
-        match (&*socket).read(&mut bytes) {
+        match waiting::uninterrupted(|| (&*socket).read(&mut bytes)) {
             Ok(length) if is_reply(bytes.get(..length).unwrap_or_default(), reply, from) => return Ok(true),
             Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}

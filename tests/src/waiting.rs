@@ -1,5 +1,6 @@
 //! Waiting for a condition. The only place in the tests that sleeps.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -24,6 +25,16 @@ pub fn until<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option
 /// [`until`] for a plain condition.
 pub fn until_true(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) -> Result<()> {
     until(what, patience, || holds().then_some(()))
+}
+
+/// A call that waits by itself. That the machine was frozen meanwhile is no reason to give up: calls with a timeout end then.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            ended => return ended,
+        }
+    }
 }
 
 /// Lets some time pass: only for what shall happen at a moment that nobody has chosen, never to wait for something.

@@ -92,7 +92,7 @@ fn arrives(length: usize, from: &UdpSocket, at: &UdpSocket, to: SocketAddr) -> R
     let said = vec![b'.'; length];
     from.send_to(&said, to)?;
     let mut heard = vec![0; length + 1];
-    match at.recv(&mut heard) {
+    match waiting::uninterrupted(|| at.recv(&mut heard)) {
         Ok(count) => Ok(heard.get(..count) == Some(&said[..])),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
         Err(error) => Err(error.into()),
@@ -245,7 +245,7 @@ fn broadcaster(host: &Host, link: &str, port: u16) -> Result<UdpSocket> {
 
 fn hear(socket: &UdpSocket) -> Result<Option<Vec<u8>>> {
     let mut buffer = [0; 1500];
-    match socket.recv(&mut buffer) {
+    match waiting::uninterrupted(|| socket.recv(&mut buffer)) {
         Ok(length) => Ok(buffer.get(..length).map(<[u8]>::to_vec)),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
         Err(error) => Err(error.into()),

@@ -5,10 +5,10 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use knockgate_tests::Lab;
 use knockgate_tests::gates::{Configuration, Gate};
 use knockgate_tests::harness::{Story, story};
 use knockgate_tests::tracing::{Interference, Tracer};
+use knockgate_tests::{Lab, waiting};
 
 use crate::reconfigure::{base, reload};
 
@@ -78,7 +78,7 @@ impl Manager {
     fn next_within(&self, patience: Duration) -> Result<Option<String>> {
         self.socket.set_read_timeout(Some(patience))?;
         let mut message = [0; 256];
-        match self.socket.recv(&mut message) {
+        match waiting::uninterrupted(|| self.socket.recv(&mut message)) {
             Ok(length) => Ok(message.get(..length).map(|said| String::from_utf8_lossy(said).into_owned())),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error.into()),
