@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::words::commands;
+use super::{Deed, deed};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::admin::import) enum Family {
@@ -28,12 +29,13 @@ impl Display for Family {
     }
 }
 
-/// The family that all of a line's rules are for, if they are for one. Commands that name none do not count.
+/// The family that all of a line's rules are for, if they are for one. Commands that change no firewall do not count.
 pub(in crate::admin::import) fn only_family(line: &str) -> Option<Family> {
     let commands = commands(line);
-    let mut families = commands.iter().filter_map(|words| of_command(words));
-    let first = families.next()?;
-    families.all(|family| family == first).then_some(first)
+    let rules = commands.iter().filter(|words| !matches!(deed(words), Deed::Errand(_)));
+    let mut families = rules.map(|words| of_command(words));
+    let first = families.next()??;
+    families.all(|family| family == Some(first)).then_some(first)
 }
 
 fn of_command(words: &[String]) -> Option<Family> {

@@ -293,6 +293,7 @@ fn what_differs_between_the_families_is_said() {
         (15, vec!["start_command = nft add rule inet filter input ip6 saddr %IP% tcp dport 22 accept"], Some(nothing("IPv4"))),
         (16, vec!["start_command = firewall-cmd --add-rich-rule='rule family=\"ipv4\" source address=\"%IP%\" port port=\"22\" protocol=\"tcp\" accept'"], Some(nothing("IPv6"))),
         (17, vec!["start_command = ip6tables -D INPUT -s %IP% -p tcp --dport 22 -j DROP; logger x"], Some(nothing("IPv4"))),
+        (18, vec!["start_command = iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; ufw allow from %IP% to any port 22"], None),
     ];
     for (case, lines, expected) in cases {
         let text = format!("[x]\nsequence = 7000,8000,9000\n{}\n", lines.join("\n"));
